@@ -1,0 +1,24 @@
+//! Bytes: every block of the device and every message on the wire. Judges bytes, decides nothing.
+//!
+//! `core/FORMAT.md` is the specification; this folder is its implementation.
+//! Content of the device or of a peer is never asserted on: it is answered with an error that names the reason.
+
+mod clients;
+mod doorbell;
+mod error;
+mod geometry;
+mod header;
+mod quorum;
+mod superblock;
+pub mod wire;
+
+pub use clients::{CLIENTS_PER_BLOCK, ClientRecord, TableBlock, encode_table_block};
+pub use doorbell::Doorbell;
+pub use error::BlockError;
+pub use geometry::{Geometry, SUPER_COPIES};
+pub use header::{Kind, VERSION, identify};
+pub use quorum::{
+    Answer, FenceParam, LogEntry, QuorumHead, RegionBlock, RegionEntries, VoteKind, encode_empty,
+    encode_quorum,
+};
+pub use superblock::SuperBlock;

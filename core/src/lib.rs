@@ -1,0 +1,22 @@
+//! ostrakon's core: hosts that share one block device elect one of them as server through that device alone.
+//!
+//! `no_std`, no allocation, no `unsafe`, no clock and no ambient randomness: a platform passes in the time and
+//! a seed, carries out requests for disk, network and fencing, and hands back what came of them.
+//!
+//! The folders are the architecture, and dependencies point up this list only:
+//!
+//! - [`ids`], [`time`], [`bounds`], [`checksum`]: values and limits.
+//! - [`format`]: bytes of blocks and messages.
+//! - [`disk`], [`net`], [`fence`]: the seams of a platform, as requests and completions.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod bounds;
+pub mod checksum;
+pub mod disk;
+pub mod fence;
+pub mod format;
+pub mod ids;
+pub mod net;
+pub mod time;
