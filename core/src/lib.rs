@@ -8,15 +8,24 @@
 //! - [`ids`], [`time`], [`bounds`], [`checksum`]: values and limits.
 //! - [`format`]: bytes of blocks and messages.
 //! - [`disk`], [`net`], [`fence`]: the seams of a platform, as requests and completions.
+//! - [`superio`]: reading and writing the super block in its two copies.
+//! - [`config`], [`event`], [`service`]: what a platform decides, what it is told, what a server does.
+//! - [`mount`]: the composition that a platform polls.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod bounds;
 pub mod checksum;
+pub mod config;
 pub mod disk;
+pub mod event;
 pub mod fence;
 pub mod format;
 pub mod ids;
+pub mod mount;
 pub mod net;
+pub mod server;
+pub mod service;
+pub mod superio;
 pub mod time;

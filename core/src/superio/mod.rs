@@ -1,0 +1,9 @@
+//! Reading and writing the super block in its two copies, exactly as rules R8 and R10 say.
+
+mod reader;
+mod view;
+mod writer;
+
+pub use reader::{SuperError, SuperReader};
+pub use view::{Copies, SuperView};
+pub use writer::SuperWriter;

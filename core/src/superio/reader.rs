@@ -1,0 +1,176 @@
+//! Reading the super block in passes over its copies (rule R10).
+
+use super::{Copies, SuperView};
+use crate::checksum::Checksum;
+use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
+use crate::format::{BlockError, SUPER_COPIES, SuperBlock};
+use crate::ids::VolumeId;
+use crate::time::Duration;
+
+/// Passes after which a reading is given up. Each update writes each copy once, so that a reader which is
+/// unlucky this often looks at damage, or at a leader that does nothing but write.
+const PASSES_MAX: u32 = 32;
+
+/// Why the super block could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SuperError {
+    /// An I/O error: says nothing about what is on the device.
+    Io(DiskError),
+    /// Neither copy is valid; the reason for each.
+    Invalid([BlockError; 2]),
+    /// The device says that both copies, or the only readable one, lie on bad medium.
+    Medium,
+    /// No two passes agreed: the device is being overwritten, or does not keep what it is told.
+    Unsettled,
+}
+
+/// One copy, as one pass found it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Copy {
+    Valid(SuperBlock),
+    Invalid(BlockError),
+    Medium,
+}
+
+/// Reads both copies until a pass may be believed.
+///
+/// Order of calls: [`start`](Self::start), then [`poll_disk`](Self::poll_disk) until it gives nothing, and
+/// [`handle_disk`](Self::handle_disk) for each completion; repeat until that returns the result.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SuperReader {
+    volume: Option<VolumeId>,
+    running: bool,
+    passes: u32,
+    issued: [Option<IoId>; 2],
+    found: [Option<Copy>; 2],
+    previous: Option<(usize, SuperBlock)>,
+}
+
+impl SuperReader {
+    /// A reader for the volume given, or for whatever volume it finds.
+    pub const fn new(volume: Option<VolumeId>) -> Self {
+        Self {
+            volume,
+            running: false,
+            passes: 0,
+            issued: [None; 2],
+            found: [None; 2],
+            previous: None,
+        }
+    }
+
+    /// From now on only copies of this volume are believed.
+    pub const fn pin(&mut self, volume: VolumeId) {
+        self.volume = Some(volume);
+    }
+
+    /// Begins a reading; forgets an earlier one, whose completions are ignored from now on.
+    pub const fn start(&mut self) {
+        *self = Self {
+            running: true,
+            ..Self::new(self.volume)
+        };
+    }
+
+    /// Whether a reading is under way.
+    pub const fn is_running(&self) -> bool {
+        self.running
+    }
+
+    /// The next read to issue, at most one for each copy and pass. `id` names it.
+    pub fn poll_disk(&mut self, id: IoId, limit: Duration) -> Option<DiskRequest> {
+        if !self.running {
+            return None;
+        }
+        let copy = (0..2).find(|&copy| self.issued[copy].is_none() && self.found[copy].is_none())?;
+        self.issued[copy] = Some(id);
+        Some(DiskRequest::Read {
+            id,
+            first: SUPER_COPIES[copy],
+            count: 1,
+            limit,
+        })
+    }
+
+    /// Takes a completion; `Some` when the reading has ended. Completions of others are ignored.
+    pub fn handle_disk(
+        &mut self,
+        id: IoId,
+        outcome: DiskOutcome<'_>,
+        checksum: Checksum,
+    ) -> Option<Result<SuperView, SuperError>> {
+        let copy = (0..2).find(|&copy| self.issued[copy] == Some(id))?;
+        self.issued[copy] = None;
+        let found = match outcome {
+            DiskOutcome::Read(bytes) => {
+                match SuperBlock::decode(bytes, SUPER_COPIES[copy], self.volume, checksum) {
+                    Ok(state) => Copy::Valid(state),
+                    Err(error) => Copy::Invalid(error),
+                }
+            }
+            DiskOutcome::Failed(DiskError::Medium) => Copy::Medium,
+            DiskOutcome::Failed(error) => return Some(self.end(Err(SuperError::Io(error)))),
+            DiskOutcome::Done => return Some(self.end(Err(SuperError::Io(DiskError::Failed)))),
+        };
+        self.found[copy] = Some(found);
+        match self.found {
+            [Some(first), Some(second)] => self.judge(first, second),
+            _ => None,
+        }
+    }
+
+    fn end(&mut self, result: Result<SuperView, SuperError>) -> Result<SuperView, SuperError> {
+        self.running = false;
+        result
+    }
+
+    fn judge(&mut self, first: Copy, second: Copy) -> Option<Result<SuperView, SuperError>> {
+        use core::cmp::Ordering::{Equal, Greater, Less};
+        let only = match (first, second) {
+            (Copy::Valid(a), Copy::Valid(b)) => match (a.seq.cmp(&b.seq), a == b) {
+                (Equal, true) => {
+                    return Some(self.end(Ok(SuperView {
+                        state: a,
+                        copies: Copies::Equal,
+                    })));
+                }
+                (Greater, _) => {
+                    return Some(self.end(Ok(SuperView {
+                        state: a,
+                        copies: Copies::Newer(0),
+                    })));
+                }
+                (Less, _) => {
+                    return Some(self.end(Ok(SuperView {
+                        state: b,
+                        copies: Copies::Newer(1),
+                    })));
+                }
+                // No writer leaves two states with one number: believe neither.
+                (Equal, false) => None,
+            },
+            (Copy::Valid(a), _) => Some((0, a)),
+            (_, Copy::Valid(b)) => Some((1, b)),
+            _ => None,
+        };
+        if let (Some((copy, state)), true) = (only, only == self.previous) {
+            return Some(self.end(Ok(SuperView {
+                state,
+                copies: Copies::Only(copy),
+            })));
+        }
+        self.previous = only;
+        self.passes += 1;
+        if self.passes == PASSES_MAX {
+            return Some(self.end(Err(match (first, second) {
+                (Copy::Invalid(a), Copy::Invalid(b)) => SuperError::Invalid([a, b]),
+                (Copy::Medium, Copy::Medium | Copy::Invalid(_)) | (Copy::Invalid(_), Copy::Medium) => {
+                    SuperError::Medium
+                }
+                _ => SuperError::Unsettled,
+            })));
+        }
+        self.found = [None; 2];
+        None
+    }
+}
