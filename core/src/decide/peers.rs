@@ -64,7 +64,9 @@ pub struct Peers {
 impl Peers {
     /// Knows nobody.
     pub const fn new() -> Self {
-        Self { peers: heapless::Vec::new() }
+        Self {
+            peers: heapless::Vec::new(),
+        }
     }
 
     /// Takes note of a block. Where there is no room, those that were never seen to write make room first.
@@ -127,13 +129,19 @@ impl Peers {
 
     /// The slowest cycle that an active voter publishes.
     pub fn slowest_cycle(&self, since: Instant) -> Duration {
-        self.active(since).map(|peer| peer.cycle).max().unwrap_or(Duration::ZERO)
+        self.active(since)
+            .map(|peer| peer.cycle)
+            .max()
+            .unwrap_or(Duration::ZERO)
     }
 
     /// Votes for `candidate` in `term`, its own not counted. A vote counts in its own term only.
     pub fn votes(&self, term: Term, candidate: Rid) -> u16 {
         let votes = self.peers.iter().filter(|peer| {
-            peer.rid != candidate && peer.kind == VoteKind::Vote && peer.term == term && peer.vote_for == Some(candidate)
+            peer.rid != candidate
+                && peer.kind == VoteKind::Vote
+                && peer.term == term
+                && peer.vote_for == Some(candidate)
         });
         votes.count() as u16
     }
@@ -141,10 +149,13 @@ impl Peers {
     /// Voters that would vote for `asker` in its `round`, itself not counted: those who say so, and those who have
     /// asked since: whoever asks reaches no server, and votes for the first candidate of a new term.
     pub fn supporters(&self, asker: Rid, round: u32, since: Instant) -> u16 {
-        let supporters = self.peers.iter().filter(|peer| peer.rid != asker && match peer.kind {
-            VoteKind::Yes => peer.vote_for == Some(asker) && peer.round == round,
-            VoteKind::Ask => peer.is_active(since),
-            VoteKind::Vote | VoteKind::Leader => false,
+        let supporters = self.peers.iter().filter(|peer| {
+            peer.rid != asker
+                && match peer.kind {
+                    VoteKind::Yes => peer.vote_for == Some(asker) && peer.round == round,
+                    VoteKind::Ask => peer.is_active(since),
+                    VoteKind::Vote | VoteKind::Leader => false,
+                }
         });
         supporters.count() as u16
     }
@@ -159,7 +170,13 @@ impl Peers {
 
     /// The highest term anybody is in or was a candidate of.
     pub fn highest_term(&self) -> Term {
-        let terms = self.peers.iter().flat_map(|peer| [peer.term, peer.void_term, peer.own.map_or(Term(0), |own| own.term)]);
+        let terms = self.peers.iter().flat_map(|peer| {
+            [
+                peer.term,
+                peer.void_term,
+                peer.own.map_or(Term(0), |own| own.term),
+            ]
+        });
         terms.max().unwrap_or(Term(0))
     }
 }
