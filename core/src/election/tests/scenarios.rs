@@ -95,8 +95,15 @@ fn sever_the_link(refused: bool) {
         serving: true,
         remote_seen: true,
     };
-    world.run(SECOND.times(60));
-    assert_eq!(world.leaders(), [leader]);
+    let mut last = std::string::String::new();
+    let stays = !world.run_until(SECOND.times(60), |world| world.leaders() != [leader]);
+    assert!(
+        stays,
+        "refused {refused} at {:?}: {:#?} {:#?}",
+        world.now,
+        world.stages(),
+        [&world.voters[0].events, &world.voters[1].events]
+    );
     assert!(world.voters.iter().all(|voter| voter.alive));
 }
 
