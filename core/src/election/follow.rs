@@ -287,9 +287,12 @@ impl Election {
             .find(leader.rid)
             .filter(|peer| peer.own == Some(leader));
         let answer = peer.and_then(|peer| peer.answer);
+        // A refused connection shortens the wait only for a leader that was not seen to write since: one that
+        // answers lives, and is refused by a firewall or a wrong address.
+        let writes = peer.is_some_and(|peer| peer.advanced.is_some());
         let refused = self
             .lost
-            .is_some_and(|lost| lost.server == leader && lost.refused);
+            .is_some_and(|lost| lost.server == leader && lost.refused && !writes);
         let patience = self
             .pace
             .dead_after(answer.map(|answer| answer.interval), refused);

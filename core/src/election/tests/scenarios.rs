@@ -88,7 +88,7 @@ fn sever_the_link(refused: bool) {
     let leader = world.expect_leader(SECOND.times(3));
     world.connect_all(leader);
     world.run(SECOND);
-    world.lose(leader, true);
+    world.lose(leader, refused);
     world.voters[leader].facts = LeaderFacts {
         voters: 1,
         urgent: true,
