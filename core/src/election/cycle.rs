@@ -305,6 +305,7 @@ impl Election {
         }
         self.log_full = false;
         self.decide(now);
+        self.peers.settle();
     }
 
     /// The stage's decision on a complete and merged collect.
