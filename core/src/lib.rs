@@ -10,6 +10,9 @@
 //! - [`disk`], [`net`], [`fence`]: the seams of a platform, as requests and completions.
 //! - [`superio`]: reading and writing the super block in its two copies.
 //! - [`config`], [`event`], [`service`]: what a platform decides, what it is told, what a server does.
+//! - [`session`]: requests and answers across connections and servers, shared by the next two.
+//! - [`client`]: finds a server, greets, keeps in touch, sends again, leaves.
+//! - [`server`]: greets, records, recovers, says farewell.
 //! - [`mount`]: the composition that a platform polls.
 
 #![no_std]
@@ -17,6 +20,7 @@
 
 pub mod bounds;
 pub mod checksum;
+pub mod client;
 pub mod config;
 pub mod disk;
 pub mod event;
@@ -27,5 +31,6 @@ pub mod mount;
 pub mod net;
 pub mod server;
 pub mod service;
+pub mod session;
 pub mod superio;
 pub mod time;
