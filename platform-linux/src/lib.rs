@@ -14,4 +14,7 @@
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod fence;
 pub mod machine;
+pub mod net;
+pub mod runtime;
