@@ -15,6 +15,7 @@ pub mod clock;
 pub mod disk;
 pub mod entropy;
 pub mod fence;
+pub mod host;
 pub mod machine;
 pub mod net;
 pub mod runtime;
