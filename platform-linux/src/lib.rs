@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod clock;
 pub mod disk;
 pub mod entropy;
@@ -18,4 +19,5 @@ pub mod fence;
 pub mod host;
 pub mod machine;
 pub mod net;
+pub mod offline;
 pub mod runtime;
