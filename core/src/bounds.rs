@@ -94,7 +94,7 @@ pub const CROWDED_GATE_WAIT_MAX: Duration = Duration::from_secs(1);
 pub const BELL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The same, while it has lost a voter or awaits recorded ones.
-pub const URGENT_BELL_INTERVAL: Duration = Duration::from_millis(100);
+pub const URGENT_BELL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long after the last ring a leader goes on answering.
 pub const RINGING_TIME: Duration = Duration::from_secs(3);
@@ -109,7 +109,10 @@ pub const ANSWER_INTERVAL_MIN: Duration = Duration::from_millis(250);
 pub const DEAD_AFTER_MIN: Duration = Duration::from_secs(2);
 
 /// Cycles after which a leader is taken for dead whose connection broke and that refuses another.
-pub const DEAD_CYCLES_REFUSED: u64 = 3;
+pub const DEAD_CYCLES_REFUSED: u64 = 4;
+
+/// The same as a time: a leader that lives has lost the same connection, and looks at the doorbell at the urgent pace.
+pub const DEAD_REFUSED_MIN: Duration = Duration::from_millis(60);
 
 /// First pause of an asker that an answering leader outvotes; doubles each time.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -149,5 +152,11 @@ const _: () = assert!(
 );
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(SECTOR_BYTES));
 const _: () = assert!(REGION_BLOCKS <= 64, "sets of region blocks are kept in 64 bits");
-const _: () = assert!(ASK_TIME.0 > BELL_INTERVAL.0, "a live predecessor looks at the doorbell while it is asked");
-const _: () = assert!(DEAD_AFTER_MIN.0 > BELL_INTERVAL.0 + PONG_TIME.0, "a live leader answers before it is taken for dead");
+const _: () = assert!(
+    ASK_TIME.0 > BELL_INTERVAL.0,
+    "a live predecessor looks at the doorbell while it is asked"
+);
+const _: () = assert!(
+    DEAD_AFTER_MIN.0 > BELL_INTERVAL.0 + PONG_TIME.0,
+    "a live leader answers before it is taken for dead"
+);

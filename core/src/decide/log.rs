@@ -21,7 +21,10 @@ pub struct Log {
 impl Log {
     /// A log without entries.
     pub const fn new() -> Self {
-        Self { entries: heapless::Vec::new(), overflowed: false }
+        Self {
+            entries: heapless::Vec::new(),
+            overflowed: false,
+        }
     }
 
     /// The entries, sorted by rid.
@@ -70,7 +73,12 @@ impl Log {
     /// # Errors
     /// [`LogFull`] if an entry did not fit. The caller writes nothing on the strength of that collect; the log is
     /// empty then, so that the next one starts from the device alone.
-    pub fn settle(&mut self, trimmed: Mark, void_term: impl Fn(Rid) -> Term, own: Option<&LogEntry>) -> Result<(), LogFull> {
+    pub fn settle(
+        &mut self,
+        trimmed: Mark,
+        void_term: impl Fn(Rid) -> Term,
+        own: Option<&LogEntry>,
+    ) -> Result<(), LogFull> {
         self.drop_gone(trimmed, &void_term);
         if let Some(own) = own {
             self.add(own, trimmed, |_| Term(0));
@@ -100,7 +108,10 @@ mod tests {
 
     fn entry(term: u64, rid: u64) -> LogEntry {
         LogEntry {
-            ballot: Ballot { term: Term(term), rid: Rid::new(rid).unwrap() },
+            ballot: Ballot {
+                term: Term(term),
+                rid: Rid::new(rid).unwrap(),
+            },
             host: HostId(0),
             boot: BootId::default(),
             addr: core::net::SocketAddr::from(([10, 0, 0, 1], 1)),
@@ -114,14 +125,23 @@ mod tests {
     }
 
     fn ballots(log: &Log) -> heapless::Vec<(u64, u64), LOG_ENTRIES_MAX> {
-        log.entries().iter().map(|entry| (entry.ballot.term.0, entry.ballot.rid.value())).collect()
+        log.entries()
+            .iter()
+            .map(|entry| (entry.ballot.term.0, entry.ballot.rid.value()))
+            .collect()
     }
 
     #[test]
     fn r1_keeps_the_highest_of_each_rid_whatever_the_order() {
-        for order in [[(5, 1), (3, 1), (4, 2)], [(3, 1), (4, 2), (5, 1)], [(4, 2), (5, 1), (3, 1)]] {
+        for order in [
+            [(5, 1), (3, 1), (4, 2)],
+            [(3, 1), (4, 2), (5, 1)],
+            [(4, 2), (5, 1), (3, 1)],
+        ] {
             let mut log = Log::new();
-            order.iter().for_each(|&(term, rid)| log.add(&entry(term, rid), Mark::NONE, no_void));
+            order
+                .iter()
+                .for_each(|&(term, rid)| log.add(&entry(term, rid), Mark::NONE, no_void));
             log.settle(Mark::NONE, no_void, None).unwrap();
             assert_eq!(ballots(&log), [(5, 1), (4, 2)]);
         }
@@ -130,9 +150,15 @@ mod tests {
     #[test]
     fn r1_drops_what_is_fenced_and_what_is_void_even_if_known_only_at_the_end() {
         let mut log = Log::new();
-        [(1, 9), (2, 3), (2, 4), (6, 5)].iter().for_each(|&(t, r)| log.add(&entry(t, r), Mark::NONE, no_void));
-        let fenced = Mark { term: Term(2), rid: 3 };
-        log.settle(fenced, |rid| Term(if rid.value() == 5 { 6 } else { 0 }), None).unwrap();
+        [(1, 9), (2, 3), (2, 4), (6, 5)]
+            .iter()
+            .for_each(|&(t, r)| log.add(&entry(t, r), Mark::NONE, no_void));
+        let fenced = Mark {
+            term: Term(2),
+            rid: 3,
+        };
+        log.settle(fenced, |rid| Term(if rid.value() == 5 { 6 } else { 0 }), None)
+            .unwrap();
         assert_eq!(ballots(&log), [(2, 4)]);
     }
 
@@ -151,7 +177,9 @@ mod tests {
         assert!(log.has_room_for(Rid::new(3).unwrap()));
         let void_one = |rid: Rid| Term(u64::from(rid.value() == 5));
         log.add(&entry(2, 99), Mark::NONE, void_one);
-        log.clone().settle(Mark::NONE, void_one, None).expect("a void entry made room");
+        log.clone()
+            .settle(Mark::NONE, void_one, None)
+            .expect("a void entry made room");
         log.add(&entry(2, 98), Mark::NONE, void_one);
         assert_eq!(log.settle(Mark::NONE, void_one, None), Err(LogFull));
         assert_eq!(log, Log::new(), "the next collect starts from the device alone");

@@ -34,7 +34,9 @@ pub struct Peer {
     pub answer: Option<Answer>,
     /// Its cycle time.
     pub cycle: Duration,
-    /// When it was last seen with a new write number; `None` if it was only ever seen with one: it may be long dead.
+    /// The newest write that the last completed collect had shown.
+    known: Option<WriteNr>,
+    /// When it was last seen with a newer write number than the collect before had shown; `None` if it was only ever seen with one: it may be long dead.
     pub advanced: Option<Instant>,
 }
 
@@ -64,16 +66,23 @@ pub struct Peers {
 impl Peers {
     /// Knows nobody.
     pub const fn new() -> Self {
-        Self { peers: heapless::Vec::new() }
+        Self {
+            peers: heapless::Vec::new(),
+        }
     }
 
     /// Takes note of a block. Where there is no room, those that were never seen to write make room first.
     pub fn note(&mut self, now: Instant, head: &QuorumHead) {
         let known = self.peers.iter().position(|peer| peer.rid == head.writer);
-        let advanced = match known.map(|at| &self.peers[at]) {
-            Some(peer) if peer.write_nr >= head.write_nr => return,
-            Some(_) => Some(now),
-            None => None,
+        let before = known.map(|at| self.peers[at]);
+        if before.is_some_and(|peer| peer.write_nr >= head.write_nr) {
+            return;
+        }
+        // Older blocks of one writer stand beside its newest: two numbers in one collect do not say that it lives.
+        let settled = before.and_then(|peer| peer.known);
+        let advanced = match settled {
+            Some(settled) if settled < head.write_nr => Some(now),
+            _ => before.and_then(|peer| peer.advanced),
         };
         let peer = Peer {
             rid: head.writer,
@@ -89,6 +98,7 @@ impl Peers {
             round: head.round,
             answer: head.answer,
             cycle: head.cycle,
+            known: settled,
             advanced,
         };
         match known {
@@ -103,6 +113,13 @@ impl Peers {
                 let _ = self.peers.push(peer);
             }
         }
+    }
+
+    /// A collect has completed: whoever shows a newer write from now on is alive.
+    pub fn settle(&mut self) {
+        self.peers
+            .iter_mut()
+            .for_each(|peer| peer.known = Some(peer.write_nr));
     }
 
     /// Everybody known.
@@ -127,13 +144,19 @@ impl Peers {
 
     /// The slowest cycle that an active voter publishes.
     pub fn slowest_cycle(&self, since: Instant) -> Duration {
-        self.active(since).map(|peer| peer.cycle).max().unwrap_or(Duration::ZERO)
+        self.active(since)
+            .map(|peer| peer.cycle)
+            .max()
+            .unwrap_or(Duration::ZERO)
     }
 
     /// Votes for `candidate` in `term`, its own not counted. A vote counts in its own term only.
     pub fn votes(&self, term: Term, candidate: Rid) -> u16 {
         let votes = self.peers.iter().filter(|peer| {
-            peer.rid != candidate && peer.kind == VoteKind::Vote && peer.term == term && peer.vote_for == Some(candidate)
+            peer.rid != candidate
+                && peer.kind == VoteKind::Vote
+                && peer.term == term
+                && peer.vote_for == Some(candidate)
         });
         votes.count() as u16
     }
@@ -141,10 +164,13 @@ impl Peers {
     /// Voters that would vote for `asker` in its `round`, itself not counted: those who say so, and those who have
     /// asked since: whoever asks reaches no server, and votes for the first candidate of a new term.
     pub fn supporters(&self, asker: Rid, round: u32, since: Instant) -> u16 {
-        let supporters = self.peers.iter().filter(|peer| peer.rid != asker && match peer.kind {
-            VoteKind::Yes => peer.vote_for == Some(asker) && peer.round == round,
-            VoteKind::Ask => peer.is_active(since),
-            VoteKind::Vote | VoteKind::Leader => false,
+        let supporters = self.peers.iter().filter(|peer| {
+            peer.rid != asker
+                && match peer.kind {
+                    VoteKind::Yes => peer.vote_for == Some(asker) && peer.round == round,
+                    VoteKind::Ask => peer.is_active(since),
+                    VoteKind::Vote | VoteKind::Leader => false,
+                }
         });
         supporters.count() as u16
     }
@@ -159,7 +185,103 @@ impl Peers {
 
     /// The highest term anybody is in or was a candidate of.
     pub fn highest_term(&self) -> Term {
-        let terms = self.peers.iter().flat_map(|peer| [peer.term, peer.void_term, peer.own.map_or(Term(0), |own| own.term)]);
+        let terms = self.peers.iter().flat_map(|peer| {
+            [
+                peer.term,
+                peer.void_term,
+                peer.own.map_or(Term(0), |own| own.term),
+            ]
+        });
         terms.max().unwrap_or(Term(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{BootId, HostId};
+
+    fn rid(n: u64) -> Rid {
+        Rid::new(n).unwrap()
+    }
+
+    fn head(writer: u64, write_nr: u64, term: u64, kind: VoteKind, vote_for: u64) -> QuorumHead {
+        QuorumHead {
+            writer: rid(writer),
+            host: HostId(0),
+            boot: BootId::default(),
+            write_nr: WriteNr(write_nr),
+            term: Term(term),
+            kind,
+            vote_for: Rid::new(vote_for),
+            own: None,
+            void_term: Term(0),
+            won: false,
+            sealed: false,
+            barren: false,
+            round: 4,
+            answer: None,
+            cycle: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn blocks_of_the_dead_do_not_look_alive_however_many_there_are() {
+        let mut peers = Peers::new();
+        for time in 0..3 {
+            for write_nr in [3, 9, 5] {
+                peers.note(Instant(time), &head(1, write_nr, 1, VoteKind::Vote, 0));
+            }
+            peers.settle();
+            assert_eq!(peers.active(Instant(0)).count(), 0);
+        }
+        peers.note(Instant(7), &head(1, 10, 1, VoteKind::Vote, 0));
+        assert_eq!(peers.active(Instant(7)).count(), 1);
+        assert_eq!(peers.active(Instant(8)).count(), 0);
+    }
+
+    #[test]
+    fn hole_07_the_newest_write_counts_and_hole_08_a_vote_counts_in_its_own_term_only() {
+        let mut peers = Peers::new();
+        peers.note(Instant(0), &head(1, 9, 5, VoteKind::Vote, 3));
+        peers.note(Instant(0), &head(1, 4, 4, VoteKind::Vote, 2));
+        peers.note(Instant(0), &head(2, 1, 5, VoteKind::Vote, 3));
+        peers.note(Instant(0), &head(3, 1, 5, VoteKind::Vote, 3));
+        assert_eq!(peers.votes(Term(5), rid(3)), 2, "its own vote is not among them");
+        assert_eq!(
+            peers.votes(Term(4), rid(2)),
+            0,
+            "an older write of rid 1 does not count"
+        );
+        assert_eq!(peers.votes(Term(6), rid(3)), 0);
+        assert_eq!(peers.newest_candidate(Term(4)).map(|peer| peer.rid), Some(rid(3)));
+        assert_eq!(
+            peers.newest_candidate(Term(5)),
+            None,
+            "terms are adopted from higher ones only"
+        );
+    }
+
+    #[test]
+    fn a_yes_counts_for_its_round_and_an_ask_while_it_goes_on() {
+        let mut peers = Peers::new();
+        peers.note(Instant(0), &head(1, 1, 5, VoteKind::Yes, 9));
+        peers.note(Instant(0), &head(2, 1, 5, VoteKind::Ask, 2));
+        peers.note(Instant(0), &head(3, 1, 5, VoteKind::Vote, 9));
+        peers.settle();
+        peers.note(Instant(5), &head(2, 2, 5, VoteKind::Ask, 2));
+        assert_eq!(peers.supporters(rid(9), 4, Instant(5)), 2);
+        assert_eq!(peers.supporters(rid(9), 5, Instant(6)), 0);
+    }
+
+    #[test]
+    fn where_there_is_no_room_those_never_seen_to_write_make_room() {
+        let mut peers = Peers::new();
+        peers.note(Instant(0), &head(1, 1, 1, VoteKind::Vote, 0));
+        peers.settle();
+        peers.note(Instant(1), &head(1, 2, 1, VoteKind::Vote, 0));
+        (2..200).for_each(|writer| peers.note(Instant(1), &head(writer, 1, 1, VoteKind::Vote, 0)));
+        assert!(peers.find(rid(1)).is_some());
+        assert_eq!(peers.iter().count(), PEERS_MAX);
     }
 }

@@ -6,7 +6,10 @@ use super::witness::Blocks;
 /// or any block if all carry it. For N of Q blocks that seals in about N cycles alone, fewer in company.
 pub fn block(carriers: Blocks, damaged: Blocks, random: u32) -> usize {
     let candidates = [damaged, carriers.complement(), Blocks::ALL];
-    let set = candidates.into_iter().find(|set| set.count() > 0).unwrap_or(Blocks::ALL);
+    let set = candidates
+        .into_iter()
+        .find(|set| set.count() > 0)
+        .unwrap_or(Blocks::ALL);
     set.nth(random as usize % set.count()).unwrap_or(0)
 }
 

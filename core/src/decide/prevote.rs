@@ -43,7 +43,10 @@ mod tests {
     use crate::time::Duration;
 
     fn answers(voters: u16) -> LeaderSeen {
-        LeaderSeen::Answers(Answer { voters, interval: Duration::ZERO })
+        LeaderSeen::Answers(Answer {
+            voters,
+            interval: Duration::ZERO,
+        })
     }
 
     #[test]
@@ -62,7 +65,11 @@ mod tests {
             (2, 2, answers(2), Outvoted),
             (2, 3, answers(1), Outvoted),
         ] {
-            assert_eq!(judge(votes, quorum, leader), verdict, "{votes} of {quorum}, {leader:?}");
+            assert_eq!(
+                judge(votes, quorum, leader),
+                verdict,
+                "{votes} of {quorum}, {leader:?}"
+            );
         }
     }
 }

@@ -64,7 +64,10 @@ enum Seen {
     Empty,
     Written(Rid, WriteNr),
     /// Invalid with these bytes since then.
-    Bad { fingerprint: u32, since: Instant },
+    Bad {
+        fingerprint: u32,
+        since: Instant,
+    },
 }
 
 /// Looks over the region in collects, and tells a seal.
@@ -129,9 +132,18 @@ impl Witness {
     }
 
     /// Block `index` is invalid; returns whether it is damage: the same bytes for longer than `write_time_max`.
-    pub fn invalid(&mut self, index: usize, fingerprint: u32, now: Instant, write_time_max: Duration) -> bool {
+    pub fn invalid(
+        &mut self,
+        index: usize,
+        fingerprint: u32,
+        now: Instant,
+        write_time_max: Duration,
+    ) -> bool {
         let since = match self.seen[index] {
-            Seen::Bad { fingerprint: before, since } if before == fingerprint => since,
+            Seen::Bad {
+                fingerprint: before,
+                since,
+            } if before == fingerprint => since,
             _ => now,
         };
         self.seen[index] = Seen::Bad { fingerprint, since };
@@ -207,7 +219,10 @@ mod tests {
     const ME: u64 = 7;
 
     fn ballot() -> Ballot {
-        Ballot { term: Term(3), rid: rid(ME) }
+        Ballot {
+            term: Term(3),
+            rid: rid(ME),
+        }
     }
 
     /// One completed collect in which block `i` was written by `writer(i)` and carries the target if it has one.
@@ -247,7 +262,13 @@ mod tests {
     fn r4_a_block_rewritten_by_another_in_between_does_not_count() {
         let mut witness = Witness::new();
         collect(&mut witness, first(SEAL_BLOCKS));
-        collect(&mut witness, |index| if index == 0 { Some((2, 9)) } else { first(SEAL_BLOCKS)(index) });
+        collect(&mut witness, |index| {
+            if index == 0 {
+                Some((2, 9))
+            } else {
+                first(SEAL_BLOCKS)(index)
+            }
+        });
         assert!(!witness.is_sealed());
     }
 
@@ -257,7 +278,13 @@ mod tests {
             let mut witness = Witness::new();
             collect(&mut witness, first(SEAL_BLOCKS - 1));
             witness.wrote(SEAL_BLOCKS, rid(ME), WriteNr(50));
-            collect(&mut witness, |index| if index == SEAL_BLOCKS { Some(holder) } else { first(SEAL_BLOCKS - 1)(index) });
+            collect(&mut witness, |index| {
+                if index == SEAL_BLOCKS {
+                    Some(holder)
+                } else {
+                    first(SEAL_BLOCKS - 1)(index)
+                }
+            });
             assert_eq!(witness.is_sealed(), sealed, "{holder:?}");
         }
     }
@@ -288,9 +315,15 @@ mod tests {
         let mut witness = Witness::new();
         assert!(!witness.invalid(3, 11, Instant(0), w));
         assert!(!witness.invalid(3, 11, Instant(0) + w, w), "not longer than W");
-        assert!(!witness.invalid(3, 12, Instant(1) + w, w), "other bytes start afresh");
+        assert!(
+            !witness.invalid(3, 12, Instant(1) + w, w),
+            "other bytes start afresh"
+        );
         witness.begin(None);
-        assert!(witness.invalid(3, 12, Instant(2) + w.times(2), w), "the memory outlives the collect");
+        assert!(
+            witness.invalid(3, 12, Instant(2) + w.times(2), w),
+            "the memory outlives the collect"
+        );
         assert!(witness.damage().has(3));
     }
 }

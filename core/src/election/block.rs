@@ -18,7 +18,14 @@ impl Election {
         let at = BlockNo(volume.geometry.region.0 + index as u64);
         self.said.write_nr = WriteNr(self.said.write_nr.0 + 1);
         let head = self.head();
-        encode_quorum(&head, self.log.entries(), at, volume.id, self.config.checksum, block);
+        encode_quorum(
+            &head,
+            self.log.entries(),
+            at,
+            volume.id,
+            self.config.checksum,
+            block,
+        );
         self.witness.wrote(index, self.config.rid, self.said.write_nr);
         Some(at)
     }
@@ -26,7 +33,10 @@ impl Election {
     fn head(&self) -> QuorumHead {
         let (kind, vote_for, round) = self.speech();
         // One that withdraws does not hold others off, though its ballot is live until its fences are answered.
-        let won = matches!(self.stage, Stage::Seal { .. } | Stage::Silence(_) | Stage::Claim { .. } | Stage::Lead(_));
+        let won = matches!(
+            self.stage,
+            Stage::Seal { .. } | Stage::Silence(_) | Stage::Claim { .. } | Stage::Lead(_)
+        );
         QuorumHead {
             writer: self.config.rid,
             host: self.config.host,
@@ -38,7 +48,10 @@ impl Election {
             own: self.own,
             void_term: self.said.void_term,
             won,
-            sealed: matches!(self.stage, Stage::Silence(_) | Stage::Claim { .. } | Stage::Lead(_)),
+            sealed: matches!(
+                self.stage,
+                Stage::Silence(_) | Stage::Claim { .. } | Stage::Lead(_)
+            ),
             barren: self.said.barren,
             round,
             answer: self.answer(),
@@ -61,23 +74,34 @@ impl Election {
             Stage::Seal { .. } | Stage::Silence(_) | Stage::Claim { .. } | Stage::Lead(_) => {
                 (VoteKind::Leader, Some(me), self.said.round)
             }
-            Stage::Off | Stage::Gate { .. } | Stage::Rest { .. } | Stage::Withdraw { .. } | Stage::Stop(_) => {
-                (VoteKind::Vote, vote, self.said.round)
-            }
+            Stage::Off
+            | Stage::Gate { .. }
+            | Stage::Rest { .. }
+            | Stage::Withdraw { .. }
+            | Stage::Stop(_) => (VoteKind::Vote, vote, self.said.round),
         }
     }
 
     fn answer(&self) -> Option<Answer> {
-        let Stage::Lead(lead) = &self.stage else { return None };
+        let Stage::Lead(lead) = &self.stage else {
+            return None;
+        };
         let pinged = self.collect_began.since(lead.bell_since?) >= crate::bounds::PONG_TIME;
-        (self.facts.serving && pinged).then(|| Answer { voters: self.facts.voters.max(1), interval: self.pace.answer_interval() })
+        (self.facts.serving && pinged).then(|| Answer {
+            voters: self.facts.voters.max(1),
+            interval: self.pace.answer_interval(),
+        })
     }
 
     /// Encodes a ring of the doorbell.
     pub(super) fn encode_ring(&mut self, block: &mut [u8]) -> Option<BlockNo> {
         let volume = self.volume?;
         self.said.ring += 1;
-        let bell = Doorbell { rid: Some(self.config.rid), ring: self.said.ring, term: self.said.term };
+        let bell = Doorbell {
+            rid: Some(self.config.rid),
+            ring: self.said.ring,
+            term: self.said.term,
+        };
         bell.encode(volume.geometry.doorbell, volume.id, self.config.checksum, block);
         Some(volume.geometry.doorbell)
     }

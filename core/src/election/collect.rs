@@ -35,11 +35,19 @@ pub(super) enum Next {
 
 impl Collect {
     pub(super) const fn new() -> Self {
-        Self { due: Blocks::NONE, bad: Blocks::NONE, round: 0, issued: None }
+        Self {
+            due: Blocks::NONE,
+            bad: Blocks::NONE,
+            round: 0,
+            issued: None,
+        }
     }
 
     pub(super) const fn begin(&mut self) {
-        *self = Self { due: Blocks::ALL, ..Self::new() };
+        *self = Self {
+            due: Blocks::ALL,
+            ..Self::new()
+        };
     }
 
     /// The next run of blocks to read: first block of the region, and count. After the first round one block at a
@@ -50,7 +58,10 @@ impl Collect {
         }
         let first = self.due.nth(0)?;
         let longest = if self.round == 0 { transfer } else { 1 };
-        let count = (first..REGION_BLOCKS).take(longest).take_while(|&index| self.due.has(index)).count();
+        let count = (first..REGION_BLOCKS)
+            .take(longest)
+            .take_while(|&index| self.due.has(index))
+            .count();
         self.issued = Some((id, first, count));
         Some((first, count))
     }
@@ -105,7 +116,9 @@ impl Election {
     }
 
     fn judge_block(&mut self, now: Instant, index: usize, bytes: &[u8]) {
-        let (Some(volume), Some(view)) = (self.volume, self.view) else { return };
+        let (Some(volume), Some(view)) = (self.volume, self.view) else {
+            return;
+        };
         let at = BlockNo(volume.geometry.region.0 + index as u64);
         match RegionBlock::decode(bytes, at, volume.id, self.config.checksum) {
             Err(_) => {
@@ -130,7 +143,11 @@ impl Election {
                     carries |= Some(entry.ballot) == target;
                     let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
                     self.log.add(&entry, trimmed, |rid| {
-                        if rid == me { said.void_term } else { peers.void_term(rid) }
+                        if rid == me {
+                            said.void_term
+                        } else {
+                            peers.void_term(rid)
+                        }
                     });
                 }
                 self.witness.valid(index, head.writer, head.write_nr, carries);
@@ -141,8 +158,11 @@ impl Election {
     fn block_is_invalid(&mut self, now: Instant, index: usize, fingerprint: u32) {
         let known = self.witness.damage().has(index);
         self.collect.bad.set(index, true);
-        let damaged = self.witness.invalid(index, fingerprint, now, self.config.write_time_max);
-        if damaged && !known
+        let damaged = self
+            .witness
+            .invalid(index, fingerprint, now, self.config.write_time_max);
+        if damaged
+            && !known
             && let Some(volume) = self.volume
         {
             let at = BlockNo(volume.geometry.region.0 + index as u64);

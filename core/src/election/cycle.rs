@@ -117,25 +117,47 @@ impl Election {
                 let region = self.volume?.geometry.region.0;
                 let id = self.ids.draw();
                 let (first, count) = self.collect.request(id, self.config.transfer_blocks as usize)?;
-                Some(DiskRequest::Read { id, first: BlockNo(region + first as u64), count: count as u32, limit })
+                Some(DiskRequest::Read {
+                    id,
+                    first: BlockNo(region + first as u64),
+                    count: count as u32,
+                    limit,
+                })
             }
             Step::WriteDue(index) => {
                 let id = self.ids.draw();
                 let first = self.encode_vote(index, &mut buffer[..BLOCK_BYTES])?;
                 self.step = Step::Write(id);
-                Some(DiskRequest::Write { id, first, count: 1, durable: true, limit })
+                Some(DiskRequest::Write {
+                    id,
+                    first,
+                    count: 1,
+                    durable: true,
+                    limit,
+                })
             }
             Step::RingDue => {
                 let id = self.ids.draw();
                 let first = self.encode_ring(&mut buffer[..BLOCK_BYTES])?;
                 self.step = Step::Ring(id);
-                Some(DiskRequest::Write { id, first, count: 1, durable: true, limit })
+                Some(DiskRequest::Write {
+                    id,
+                    first,
+                    count: 1,
+                    durable: true,
+                    limit,
+                })
             }
             Step::BellDue => {
                 let id = self.ids.draw();
                 let first = self.volume?.geometry.doorbell;
                 self.step = Step::Bell(id);
-                Some(DiskRequest::Read { id, first, count: 1, limit })
+                Some(DiskRequest::Read {
+                    id,
+                    first,
+                    count: 1,
+                    limit,
+                })
             }
             Step::SuperWrite => self.request_super_write(now, buffer),
             _ => None,
@@ -158,7 +180,10 @@ impl Election {
             return None;
         }
         let id = self.ids.draw();
-        let request = self.writer.as_mut()?.poll_disk(id, self.config.write_time_max, self.config.checksum, buffer);
+        let request =
+            self.writer
+                .as_mut()?
+                .poll_disk(id, self.config.write_time_max, self.config.checksum, buffer);
         if let Stage::Claim { ballot } = self.stage {
             self.claim_issued(ballot);
         }
@@ -169,7 +194,9 @@ impl Election {
         let took = now.since(self.io_began);
         match self.step {
             Step::Super { after } => {
-                let Some(result) = self.reader.handle_disk(id, outcome, self.config.checksum) else { return };
+                let Some(result) = self.reader.handle_disk(id, outcome, self.config.checksum) else {
+                    return;
+                };
                 self.pace.io_took(now, took);
                 match result {
                     Ok(view) => self.super_read(now, view, after),
@@ -177,7 +204,9 @@ impl Election {
                 }
             }
             Step::Collect => {
-                let Some(result) = self.collect_handle(now, id, outcome) else { return };
+                let Some(result) = self.collect_handle(now, id, outcome) else {
+                    return;
+                };
                 self.pace.io_took(now, took);
                 match result {
                     Ok(Next::Read) => {}
@@ -193,7 +222,11 @@ impl Election {
                 self.bell_read(now, outcome);
             }
             Step::SuperWrite => {
-                let Some(result) = self.writer.as_mut().and_then(|writer| writer.handle_disk(id, outcome)) else {
+                let Some(result) = self
+                    .writer
+                    .as_mut()
+                    .and_then(|writer| writer.handle_disk(id, outcome))
+                else {
                     return;
                 };
                 self.pace.io_took(now, took);
@@ -214,7 +247,11 @@ impl Election {
         if self.volume.is_none() {
             self.reader.pin(state.volume);
         }
-        self.volume = Some(Volume { id: state.volume, geometry: state.geometry, quorum_count: state.quorum_count });
+        self.volume = Some(Volume {
+            id: state.volume,
+            geometry: state.geometry,
+            quorum_count: state.quorum_count,
+        });
         self.view = Some(view);
         self.views = self.views.wrapping_add(1);
         if let Some(own) = self.own
@@ -236,9 +273,18 @@ impl Election {
         self.io_failing = false;
         self.pace.cycle_took(now.since(self.cycle_began));
         let trimmed = self.view.map_or_else(Default::default, |view| view.trimmed());
-        let own = self.own.filter(|_| self.has_entered_log()).map(|own| self.own_entry(own));
+        let own = self
+            .own
+            .filter(|_| self.has_entered_log())
+            .map(|own| self.own_entry(own));
         let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
-        let void_term = |rid| if rid == me { said.void_term } else { peers.void_term(rid) };
+        let void_term = |rid| {
+            if rid == me {
+                said.void_term
+            } else {
+                peers.void_term(rid)
+            }
+        };
         let full = self.log.settle(trimmed, void_term, own.as_ref()).is_err();
         if full {
             // Nothing may be written on the strength of this collect.
@@ -246,19 +292,29 @@ impl Election {
                 self.tell(Event::Fault(Fault::LogFull));
             }
             self.witness.fail();
-            self.rest(now, if self.log_full { Duration::from_secs(1) } else { Duration::ZERO });
+            self.rest(
+                now,
+                if self.log_full {
+                    Duration::from_secs(1)
+                } else {
+                    Duration::ZERO
+                },
+            );
             self.log_full = true;
             return;
         }
         self.log_full = false;
         self.decide(now);
+        self.peers.settle();
     }
 
     /// The stage's decision on a complete and merged collect.
     fn decide(&mut self, now: Instant) {
         match &self.stage {
             Stage::Off => self.rest(now, Duration::ZERO),
-            Stage::Gate { .. } | Stage::Follow { .. } | Stage::Ask(_) | Stage::Rest { .. } => self.decide_following(now),
+            Stage::Gate { .. } | Stage::Follow { .. } | Stage::Ask(_) | Stage::Rest { .. } => {
+                self.decide_following(now)
+            }
             Stage::Candidate { .. }
             | Stage::Seal { .. }
             | Stage::Silence(_)
@@ -278,7 +334,13 @@ impl Election {
     fn write_ended(&mut self, now: Instant, outcome: DiskOutcome<'_>, took: Duration, ring: bool) {
         self.pace.io_took(now, took);
         if let DiskOutcome::Failed(error) = outcome {
-            let at = self.volume.map_or(BlockNo(0), |volume| if ring { volume.geometry.doorbell } else { volume.geometry.region });
+            let at = self.volume.map_or(BlockNo(0), |volume| {
+                if ring {
+                    volume.geometry.doorbell
+                } else {
+                    volume.geometry.region
+                }
+            });
             return self.write_failed(now, at, error);
         }
         if ring {
@@ -290,7 +352,11 @@ impl Election {
         match &self.stage {
             Stage::Lead(lead) if self.facts.serving => {
                 let looked = lead.bell_looked;
-                if now.since(looked) >= crate::bounds::URGENT_BELL_INTERVAL { self.step = Step::BellDue } else { self.rest_leading(now) }
+                if now.since(looked) >= crate::bounds::URGENT_BELL_INTERVAL {
+                    self.step = Step::BellDue
+                } else {
+                    self.rest_leading(now)
+                }
             }
             _ if !ring && self.wants_to_ring(now) => self.step = Step::RingDue,
             _ => {
@@ -308,7 +374,11 @@ impl Election {
             Stage::Seal { .. } | Stage::Claim { .. } => Duration::ZERO,
             Stage::Ask(ask) => {
                 let lonely = now.since(ask.since).0 / 64;
-                if ask.votes > 1 || ask.leader.is_some() { short } else { Duration(lonely.clamp(short.0, LONELY_PAUSE_MAX.0)) }
+                if ask.votes > 1 || ask.leader.is_some() {
+                    short
+                } else {
+                    Duration(lonely.clamp(short.0, LONELY_PAUSE_MAX.0))
+                }
             }
             _ => short,
         }

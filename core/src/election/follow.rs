@@ -1,8 +1,8 @@
 //! Taking part without a ballot: gate, follow, ask, rest.
 
 use crate::bounds::{
-    ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BELL_INTERVAL, CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX, OUTVOTED_TIME,
-    RING_PAUSE, TERM_MAX, VOTERS_MAX,
+    ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BELL_INTERVAL, CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX,
+    OUTVOTED_TIME, RING_PAUSE, TERM_MAX, VOTERS_MAX,
 };
 use crate::decide::log::Log;
 use crate::decide::peers::Peers;
@@ -23,14 +23,20 @@ impl Election {
         self.log = Log::new();
         self.peers = Peers::new();
         self.witness = Witness::new();
-        self.stage = if self.admitted { self.follow(now) } else { Stage::Gate { wait_until: None } };
+        self.stage = if self.admitted {
+            self.follow(now)
+        } else {
+            Stage::Gate { wait_until: None }
+        };
     }
 
     /// The follow stage with a fresh election timer.
     pub(super) fn follow(&mut self, now: Instant) -> Stage {
         let random = self.random();
         let slowest = self.peers.slowest_cycle(self.recently(now));
-        Stage::Follow { timer: now + self.pace.election_timeout(slowest, random) }
+        Stage::Follow {
+            timer: now + self.pace.election_timeout(slowest, random),
+        }
     }
 
     /// The follow stage with the long timer of one that was beaten or has just stopped.
@@ -40,12 +46,17 @@ impl Election {
         if self.peers.active(recently).next().is_none() {
             return self.follow(now);
         }
-        Stage::Follow { timer: now + self.pace.stand_back(self.peers.slowest_cycle(recently), random) }
+        Stage::Follow {
+            timer: now + self.pace.stand_back(self.peers.slowest_cycle(recently), random),
+        }
     }
 
     /// Since when a write counts as recent.
     fn recently(&self, now: Instant) -> Instant {
-        Instant(now.0.saturating_sub(ASKING_TIME.max(self.pace.cycle().times(8)).0))
+        Instant(
+            now.0
+                .saturating_sub(ASKING_TIME.max(self.pace.cycle().times(8)).0),
+        )
     }
 
     pub(super) fn decide_following(&mut self, now: Instant) {
@@ -55,29 +66,27 @@ impl Election {
         let on_disk = self.highest_term();
         self.said.abstain.get_or_insert(on_disk);
         let voted_now = self.adopt_term_and_vote();
-        let rival = self.rival();
-        match &self.stage {
+        let beaten = voted_now || self.rival().is_some();
+        let decided = match self.stage {
             Stage::Gate { wait_until } => {
-                let wait_until = *wait_until;
-                return self.pass_gate(now, wait_until);
+                self.pass_gate(now, wait_until);
+                true
             }
-            Stage::Follow { .. } if voted_now || rival.is_some() => self.stage = self.follow(now),
-            Stage::Follow { timer } if *timer <= now => self.start_asking(now, BACKOFF_MIN),
-            Stage::Follow { .. } => {}
-            Stage::Ask(_) | Stage::Rest { .. } if voted_now || rival.is_some() => self.stage = self.follow(now),
-            Stage::Ask(_) => {
-                if self.go_on_asking(now) {
-                    return;
-                }
+            Stage::Follow { .. } | Stage::Ask(_) | Stage::Rest { .. } if beaten => {
+                self.stage = self.follow(now);
+                false
             }
-            Stage::Rest { .. } => {
-                if self.go_on_resting(now) {
-                    return;
-                }
+            Stage::Follow { timer } if timer <= now => {
+                self.start_asking(now, BACKOFF_MIN);
+                false
             }
-            _ => {}
+            Stage::Ask(_) => self.go_on_asking(now),
+            Stage::Rest { .. } => self.go_on_resting(now),
+            _ => false,
+        };
+        if !decided {
+            self.write_as_follower(now);
         }
-        self.write_as_follower(now);
     }
 
     /// Leaves the election, once everything that was given up is declared void.
@@ -95,9 +104,15 @@ impl Election {
 
     /// Above P voters the highest rids abstain.
     fn write_as_follower(&mut self, now: Instant) {
-        let before = self.peers.active(self.recently(now)).filter(|peer| peer.rid < self.config.rid).count();
+        let before = self
+            .peers
+            .active(self.recently(now))
+            .filter(|peer| peer.rid < self.config.rid)
+            .count();
         if before >= VOTERS_MAX {
-            self.tell(Event::Fault(Fault::TooManyVoters { active: before as u16 }));
+            self.tell(Event::Fault(Fault::TooManyVoters {
+                active: before as u16,
+            }));
             return self.rest(now, CROWDED_GATE_WAIT_MAX);
         }
         self.write_vote();
@@ -108,9 +123,15 @@ impl Election {
         let random = u64::from(self.random());
         let Some(until) = wait_until else {
             let crowded = self.peers.iter().count() > VOTERS_MAX / 2;
-            let longest = if crowded { CROWDED_GATE_WAIT_MAX } else { GATE_WAIT_MAX };
+            let longest = if crowded {
+                CROWDED_GATE_WAIT_MAX
+            } else {
+                GATE_WAIT_MAX
+            };
             let wait = Duration(random % (longest.0 + 1));
-            self.stage = Stage::Gate { wait_until: Some(now + wait) };
+            self.stage = Stage::Gate {
+                wait_until: Some(now + wait),
+            };
             return self.rest(now, wait);
         };
         if now < until {
@@ -118,7 +139,9 @@ impl Election {
         }
         let active = self.peers.active(Instant(0)).count();
         if active >= VOTERS_MAX - 1 {
-            self.tell(Event::Fault(Fault::TooManyVoters { active: active as u16 }));
+            self.tell(Event::Fault(Fault::TooManyVoters {
+                active: active as u16,
+            }));
             self.peers = Peers::new();
             self.stage = Stage::Gate { wait_until: None };
             return self.rest(now, CROWDED_GATE_WAIT_MAX);
@@ -129,11 +152,25 @@ impl Election {
 
     /// The highest term in blocks, entries and super block.
     pub(super) fn highest_term(&self) -> Term {
-        let entries = self.log.entries().iter().map(|entry| entry.ballot.term).max().unwrap_or(Term(0));
+        let entries = self
+            .log
+            .entries()
+            .iter()
+            .map(|entry| entry.ballot.term)
+            .max()
+            .unwrap_or(Term(0));
         let state = self.view.map_or((Term(0), Term(0)), |view| {
-            (view.state.fenced.term, view.state.server.map_or(Term(0), |server| server.term))
+            (
+                view.state.fenced.term,
+                view.state.server.map_or(Term(0), |server| server.term),
+            )
         });
-        self.said.term.max(self.peers.highest_term()).max(entries).max(state.0).max(state.1)
+        self.said
+            .term
+            .max(self.peers.highest_term())
+            .max(entries)
+            .max(state.0)
+            .max(state.1)
     }
 
     /// Adopts the term of a candidate's vote for itself, and votes for a living candidate of the own term, once.
@@ -146,7 +183,10 @@ impl Election {
             return false;
         }
         let term = self.said.term;
-        let candidates = self.peers.active(self.collect_began).filter(|peer| peer.is_candidate() && peer.term == term);
+        let candidates = self
+            .peers
+            .active(self.collect_began)
+            .filter(|peer| peer.is_candidate() && peer.term == term);
         self.said.voted = candidates.map(|peer| peer.rid).max();
         self.said.voted.is_some()
     }
@@ -155,7 +195,10 @@ impl Election {
     pub(super) fn rival(&self) -> Option<Ballot> {
         let trimmed = self.view?.trimmed();
         let active = self.peers.active(self.collect_began);
-        active.filter_map(|peer| peer.taking_over()).filter(|&ballot| !trimmed.covers(ballot)).max()
+        active
+            .filter_map(|peer| peer.taking_over())
+            .filter(|&ballot| !trimmed.covers(ballot))
+            .max()
     }
 
     /// Whom a follower would vote for: an asker that was seen to write in this collect, unless a candidate was.
@@ -175,20 +218,39 @@ impl Election {
     fn start_asking(&mut self, now: Instant, backoff: Duration) {
         self.said.round = self.said.round.wrapping_add(1);
         let leader = self.view.and_then(|view| view.live_server());
-        self.stage = Stage::Ask(Ask { since: now, leader, rang: None, outvoted: None, backoff, votes: 0 });
+        self.stage = Stage::Ask(Ask {
+            since: now,
+            leader,
+            rang: None,
+            outvoted: None,
+            backoff,
+            votes: 0,
+        });
     }
 
     /// Counts and judges a pre-vote; returns whether the cycle's write was decided.
     fn go_on_asking(&mut self, now: Instant) -> bool {
         let leader = self.view.and_then(|view| view.live_server());
-        let Stage::Ask(mut ask) = self.stage.clone() else { return false };
+        let Stage::Ask(mut ask) = self.stage.clone() else {
+            return false;
+        };
         if ask.leader != leader {
-            ask = Ask { since: now, leader, rang: None, outvoted: None, backoff: BACKOFF_MIN, votes: ask.votes };
+            ask = Ask {
+                since: now,
+                leader,
+                rang: None,
+                outvoted: None,
+                backoff: BACKOFF_MIN,
+                votes: ask.votes,
+            };
         }
         let since = ask.since.max(self.recently(now));
         let votes = 1 + self.peers.supporters(self.config.rid, self.said.round, since);
         if votes != ask.votes {
-            self.tell(Event::Asking { votes, needed: self.quorum_count() });
+            self.tell(Event::Asking {
+                votes,
+                needed: self.quorum_count(),
+            });
         }
         ask.votes = votes;
         let seen = self.leader_seen(now, &ask);
@@ -200,7 +262,11 @@ impl Election {
                 self.stand(now)
             }
             (_, Some(leader), Some(since)) if now.since(since) >= OUTVOTED_TIME => {
-                self.stage = Stage::Rest { until: now + ask.backoff, backoff: ask.backoff, leader };
+                self.stage = Stage::Rest {
+                    until: now + ask.backoff,
+                    backoff: ask.backoff,
+                    leader,
+                };
                 self.rest(now, BELL_INTERVAL);
                 true
             }
@@ -213,11 +279,23 @@ impl Election {
 
     /// What is known of the leader that the super block names: only silence after a ring says that it is dead.
     fn leader_seen(&mut self, now: Instant, ask: &Ask) -> LeaderSeen {
-        let Some(leader) = ask.leader else { return LeaderSeen::None };
-        let peer = self.peers.find(leader.rid).filter(|peer| peer.own == Some(leader));
+        let Some(leader) = ask.leader else {
+            return LeaderSeen::None;
+        };
+        let peer = self
+            .peers
+            .find(leader.rid)
+            .filter(|peer| peer.own == Some(leader));
         let answer = peer.and_then(|peer| peer.answer);
-        let refused = self.lost.is_some_and(|lost| lost.server == leader && lost.refused);
-        let patience = self.pace.dead_after(answer.map(|answer| answer.interval), refused);
+        // A refused connection shortens the wait only for a leader that was not seen to write since: one that
+        // answers lives, and is refused by a firewall or a wrong address.
+        let writes = peer.is_some_and(|peer| peer.advanced.is_some());
+        let refused = self
+            .lost
+            .is_some_and(|lost| lost.server == leader && lost.refused && !writes);
+        let patience = self
+            .pace
+            .dead_after(answer.map(|answer| answer.interval), refused);
         let lately = ask.since.max(Instant(now.0.saturating_sub(patience.0)));
         if let (Some(answer), true) = (answer, peer.is_some_and(|peer| peer.is_active(lately))) {
             self.dead = None;
@@ -234,12 +312,22 @@ impl Election {
 
     /// Leaves an answering leader alone, but joins others that ask. Returns whether there is nothing to write.
     fn go_on_resting(&mut self, now: Instant) -> bool {
-        let Stage::Rest { until, backoff, leader } = self.stage else { return false };
+        let Stage::Rest {
+            until,
+            backoff,
+            leader,
+        } = self.stage
+        else {
+            return false;
+        };
         if self.view.and_then(|view| view.live_server()) != Some(leader) {
             self.stage = self.follow(now);
             return false;
         }
-        let others_ask = self.peers.active(self.collect_began).any(|peer| peer.kind == VoteKind::Ask);
+        let others_ask = self
+            .peers
+            .active(self.collect_began)
+            .any(|peer| peer.kind == VoteKind::Ask);
         if others_ask || until <= now {
             self.start_asking(now, Duration(backoff.times(2).0.min(BACKOFF_MAX.0)));
             return false;

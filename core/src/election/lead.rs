@@ -20,9 +20,14 @@ const LOOKS_PER_LEASE: u64 = 3;
 impl Election {
     /// A cycle, or only a look at the doorbell.
     pub(super) fn begin_leading(&mut self, now: Instant) {
-        let Stage::Lead(lead) = &mut self.stage else { return };
+        let Stage::Lead(lead) = &mut self.stage else {
+            return;
+        };
         let starting = !self.facts.serving && now.since(lead.since) < self.voter.fence_time_max;
-        let look_due = self.voter.lease.is_some_and(|lease| now.since(lead.looked).0 >= lease.0 / LOOKS_PER_LEASE);
+        let look_due = self
+            .voter
+            .lease
+            .is_some_and(|lease| now.since(lead.looked).0 >= lease.0 / LOOKS_PER_LEASE);
         if starting || look_due || now < lead.ringing_until || lead.scrub_at <= now {
             lead.looked = now;
             self.begin_cycle(now);
@@ -33,7 +38,9 @@ impl Election {
 
     /// When the leader looks again.
     pub(super) fn rest_leading(&mut self, now: Instant) {
-        let Stage::Lead(lead) = &self.stage else { return self.rest(now, Duration::ZERO) };
+        let Stage::Lead(lead) = &self.stage else {
+            return self.rest(now, Duration::ZERO);
+        };
         let mut pause = if !self.facts.serving {
             CYCLE_PAUSE.times(2)
         } else if now < lead.ringing_until {
@@ -51,7 +58,9 @@ impl Election {
     }
 
     pub(super) fn decide_leading(&mut self, now: Instant) {
-        let Stage::Lead(lead) = &mut self.stage else { return self.read_super(true) };
+        let Stage::Lead(lead) = &mut self.stage else {
+            return self.read_super(true);
+        };
         lead.reads_failed = 0;
         let ballot = lead.ballot;
         if let Some(by) = self.successor(now, ballot) {
@@ -62,14 +71,21 @@ impl Election {
             self.stop_leading(now, ballot, None);
             return self.rest(now, Duration::ZERO);
         }
-        if self.voter.lease.is_some() { self.read_super(true) } else { self.write_as_leader(now) }
+        if self.voter.lease.is_some() {
+            self.read_super(true)
+        } else {
+            self.write_as_leader(now)
+        }
     }
 
     /// A higher ballot for which this leader stops: one that is sealed, or, under a lease, any when less than half
     /// of the right is left.
     fn successor(&self, now: Instant, own: Ballot) -> Option<Ballot> {
         let higher = self.log.highest().filter(|&highest| highest > own)?;
-        let late = self.voter.lease.is_some_and(|lease| self.right_until.since(now).0 < lease.0 / 2);
+        let late = self
+            .voter
+            .lease
+            .is_some_and(|lease| self.right_until.since(now).0 < lease.0 / 2);
         (late || self.is_sealed_elsewhere(higher)).then_some(higher)
     }
 
@@ -85,15 +101,18 @@ impl Election {
         let (quorum, mine) = (self.quorum_count(), self.facts.voters.max(1));
         let outvoted = self.peers.active(self.collect_began).any(|peer| {
             let votes = |ballot: Ballot| 1 + self.peers.votes(ballot.term, ballot.rid);
-            peer.own.is_some_and(|theirs| peer.won && theirs > own && votes(theirs) >= quorum && votes(theirs) > mine)
+            peer.own.is_some_and(|theirs| {
+                peer.won && theirs > own && votes(theirs) >= quorum && votes(theirs) > mine
+            })
         });
         if outvoted {
             return true;
         }
         let (barren, before) = (self.said.barren, self.said.yielded_to);
-        let asker = self.peers.active(self.collect_began).find(|peer| {
-            peer.kind == VoteKind::Ask && !peer.barren && (!barren || before != Some(peer.rid))
-        });
+        let asker = self
+            .peers
+            .active(self.collect_began)
+            .find(|peer| peer.kind == VoteKind::Ask && !peer.barren && (!barren || before != Some(peer.rid)));
         match asker.filter(|_| !self.facts.remote_seen).map(|peer| peer.rid) {
             Some(asker) => {
                 self.said.barren = true;
@@ -120,7 +139,9 @@ impl Election {
     /// Writes while it starts, answers the bell, or makes its seal whole; else only looks.
     fn write_as_leader(&mut self, now: Instant) {
         let whole = self.witness.is_sealed();
-        let Stage::Lead(lead) = &mut self.stage else { return self.rest(now, Duration::ZERO) };
+        let Stage::Lead(lead) = &mut self.stage else {
+            return self.rest(now, Duration::ZERO);
+        };
         if lead.scrub_at <= now && whole {
             lead.scrub_at = now + SCRUB_INTERVAL;
         }
@@ -132,24 +153,33 @@ impl Election {
     }
 
     pub(super) fn bell_seen(&mut self, now: Instant, bell: Option<Doorbell>) {
-        let Stage::Lead(lead) = &mut self.stage else { return self.rest(now, Duration::ZERO) };
+        let Stage::Lead(lead) = &mut self.stage else {
+            return self.rest(now, Duration::ZERO);
+        };
         lead.reads_failed = 0;
         lead.bell_looked = now;
         let ring = bell.and_then(|bell| bell.rid.map(|rid| (rid, bell.ring)));
-        let ring = ring.filter(|&(rid, _)| rid != self.config.rid).map(|(rid, ring)| (rid.value(), ring));
+        let ring = ring
+            .filter(|&(rid, _)| rid != self.config.rid)
+            .map(|(rid, ring)| (rid.value(), ring));
         let fresh = ring.is_some() && ring != lead.bell;
         if fresh {
             lead.bell = ring;
             lead.bell_since.get_or_insert(now);
             lead.ringing_until = now + RINGING_TIME;
-        } else if lead.ringing_until <= now {
+            // Shows at once that it lives; how many voters it has follows when they had time to answer.
+            return self.rest(now, Duration::ZERO);
+        }
+        if lead.ringing_until <= now {
             lead.bell_since = None;
         }
         self.rest_leading(now);
     }
 
     pub(super) fn leader_read_failed(&mut self, now: Instant) {
-        let Stage::Lead(lead) = &mut self.stage else { return };
+        let Stage::Lead(lead) = &mut self.stage else {
+            return;
+        };
         lead.reads_failed += 1;
         if lead.reads_failed >= LEADER_READS_FAILED_MAX {
             let ballot = lead.ballot;
@@ -175,11 +205,17 @@ impl Election {
     /// Waits until the server has nothing outstanding, then reads the super block; under a lease that ran out it
     /// needs a look first.
     pub(super) fn begin_stopping(&mut self, now: Instant) {
-        if self.server_off { self.begin_cycle(now) } else { self.rest(now, RETRY_PAUSE) }
+        if self.server_off {
+            self.begin_cycle(now)
+        } else {
+            self.rest(now, RETRY_PAUSE)
+        }
     }
 
     pub(super) fn stop_reading(&mut self, now: Instant, view: &SuperView, after: bool) {
-        let Stage::Stop(Stop { ballot, unnamed }) = self.stage else { return };
+        let Stage::Stop(Stop { ballot, unnamed }) = self.stage else {
+            return;
+        };
         let covered = view.state.fenced.covers(ballot);
         let named = view.state.server == Some(ballot);
         if covered && (!named || view.copies == Copies::Equal) {

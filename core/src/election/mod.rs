@@ -16,6 +16,9 @@ mod lead;
 mod stage;
 mod stand;
 
+#[cfg(test)]
+mod tests;
+
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
@@ -304,15 +307,23 @@ impl Election {
 
     /// The next predecessor to fence.
     pub fn poll_fence(&mut self, now: Instant) -> Option<FenceRequest> {
-        let Stage::Silence(silence) = &mut self.stage else { return None };
+        let Stage::Silence(silence) = &mut self.stage else {
+            return None;
+        };
         let (victim, attempt) = silence.victims.iter_mut().find_map(|victim| match victim.state {
             VictimState::FenceDue { attempt, at } if at <= now => Some((victim, attempt)),
             _ => None,
         })?;
         victim.state = VictimState::Fencing { attempt };
         let entry = victim.entry;
-        self.tell(Event::Fencing { victim: entry.ballot, attempt });
-        Some(FenceRequest { victim: entry, attempt })
+        self.tell(Event::Fencing {
+            victim: entry.ballot,
+            attempt,
+        });
+        Some(FenceRequest {
+            victim: entry,
+            attempt,
+        })
     }
 
     /// The next thing to tell.
@@ -352,7 +363,10 @@ impl Election {
 
     /// What this mount's ballot promises those who read its entry.
     fn own_entry(&self, ballot: Ballot) -> LogEntry {
-        let quiet_ms = self.voter.lease.map_or(0, |lease| (lease + self.config.write_time_max).as_millis_ceil());
+        let quiet_ms = self
+            .voter
+            .lease
+            .map_or(0, |lease| (lease + self.config.write_time_max).as_millis_ceil());
         LogEntry {
             ballot,
             host: self.config.host,

@@ -8,7 +8,10 @@ use crate::time::{Duration, Instant};
 
 /// Where a voter stands.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[expect(clippy::large_enum_variant, reason = "without allocation the victims have to live somewhere")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "without allocation the victims have to live somewhere"
+)]
 pub(super) enum Stage {
     /// Takes no part and does no I/O.
     Off,
@@ -19,7 +22,11 @@ pub(super) enum Stage {
     /// Asks whether a quorum would vote for it.
     Ask(Ask),
     /// Outvoted by a leader that answers: leaves it alone for a while.
-    Rest { until: Instant, backoff: Duration, leader: Ballot },
+    Rest {
+        until: Instant,
+        backoff: Duration,
+        leader: Ballot,
+    },
     /// Raised the term and voted for itself.
     Candidate { ballot: Ballot, until: Instant },
     /// Won the votes; its ballot is in its log, and spreads.
@@ -119,17 +126,6 @@ pub(super) struct Stop {
 }
 
 impl Stage {
-    /// The ballot of this stage, from candidacy on.
-    pub(super) const fn ballot(&self) -> Option<Ballot> {
-        match self {
-            Self::Candidate { ballot, .. } | Self::Seal { ballot } | Self::Claim { ballot } => Some(*ballot),
-            Self::Silence(silence) | Self::Withdraw { silence, .. } => Some(silence.ballot),
-            Self::Lead(lead) => Some(lead.ballot),
-            Self::Stop(stop) => Some(stop.ballot),
-            Self::Off | Self::Gate { .. } | Self::Follow { .. } | Self::Ask(_) | Self::Rest { .. } => None,
-        }
-    }
-
     /// Predecessors that are being silenced.
     pub(super) const fn victims_mut(&mut self) -> Option<&mut heapless::Vec<Victim, LOG_ENTRIES_MAX>> {
         match self {

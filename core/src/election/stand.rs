@@ -20,13 +20,19 @@ impl Election {
             self.rest(now, Duration::from_secs(1));
             return true;
         };
-        let ballot = Ballot { term, rid: self.config.rid };
+        let ballot = Ballot {
+            term,
+            rid: self.config.rid,
+        };
         self.said.term = term;
         self.said.voted = Some(self.config.rid);
         self.own = Some(ballot);
         let random = self.random();
         let slowest = self.peers.slowest_cycle(self.collect_began);
-        self.stage = Stage::Candidate { ballot, until: now + self.pace.election_timeout(slowest, random) };
+        self.stage = Stage::Candidate {
+            ballot,
+            until: now + self.pace.election_timeout(slowest, random),
+        };
         self.write_vote();
         true
     }
@@ -77,7 +83,9 @@ impl Election {
 
     /// Whether the owner of this ballot says that it is sealed.
     pub(super) fn is_sealed_elsewhere(&self, ballot: Ballot) -> bool {
-        self.peers.find(ballot.rid).is_some_and(|peer| peer.own == Some(ballot) && peer.sealed)
+        self.peers
+            .find(ballot.rid)
+            .is_some_and(|peer| peer.own == Some(ballot) && peer.sealed)
     }
 
     fn count_votes(&mut self, now: Instant, own: Ballot, until: Instant) {
@@ -98,19 +106,32 @@ impl Election {
 
     /// Gives the ballot up for good (R5): declares it void with every write from now on.
     pub(super) fn give_up(&mut self, now: Instant, why: GaveUp) {
-        assert!(!self.claimed, "R3: nothing is voided after its R8 write was issued");
+        assert!(
+            !self.claimed,
+            "R3: nothing is voided after its R8 write was issued"
+        );
         let Some(ballot) = self.own.take() else { return };
         self.said.void_term = self.said.void_term.max(ballot.term);
         self.said.void_due = true;
         self.drop_own_from_log();
-        self.stage = if why == GaveUp::TooFewVotes { self.follow(now) } else { self.stand_back(now) };
+        self.stage = if why == GaveUp::TooFewVotes {
+            self.follow(now)
+        } else {
+            self.stand_back(now)
+        };
         self.tell(Event::GaveUp { ballot, why });
     }
 
     pub(super) fn drop_own_from_log(&mut self) {
         let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
         let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
-        let void_term = |rid| if rid == me { said.void_term } else { peers.void_term(rid) };
+        let void_term = |rid| {
+            if rid == me {
+                said.void_term
+            } else {
+                peers.void_term(rid)
+            }
+        };
         // Nothing is added, so that it cannot be too full.
         let _ = self.log.settle(trimmed, void_term, None);
     }
@@ -139,7 +160,10 @@ impl Election {
         if let Some(by) = self.view.and_then(|view| view.state.server) {
             self.tell(Event::Superseded { ballot: own, by });
         }
-        self.tell(Event::StoppedServing { ballot: own, clean: false });
+        self.tell(Event::StoppedServing {
+            ballot: own,
+            clean: false,
+        });
         self.own = None;
         self.claimed = false;
         self.stage = self.stand_back(now);
@@ -165,38 +189,63 @@ impl Election {
     fn begin_silencing(&mut self, now: Instant, ballot: Ballot) {
         let mut victims = heapless::Vec::new();
         let live = self.view.and_then(|view| view.live_server());
-        for entry in self.log.entries().iter().filter(|entry| entry.ballot < ballot && entry.ballot.rid != ballot.rid) {
+        for entry in self
+            .log
+            .entries()
+            .iter()
+            .filter(|entry| entry.ballot < ballot && entry.ballot.rid != ballot.rid)
+        {
             let asked = if self.dead == Some(entry.ballot) {
                 Duration::ZERO
             } else if live == Some(entry.ballot) {
                 ASK_TIME.max(self.pace.longest_io().times(4))
             } else {
-                self.pace.election_timeout(self.peers.slowest_cycle(self.collect_began), 0)
+                self.pace
+                    .election_timeout(self.peers.slowest_cycle(self.collect_began), 0)
             };
-            let victim = Victim { entry: *entry, state: VictimState::Asked { until: now + asked } };
+            let victim = Victim {
+                entry: *entry,
+                state: VictimState::Asked { until: now + asked },
+            };
             // Cannot fail: the log has no more entries than there are places.
             let _ = victims.push(victim);
         }
         let until = now + ASK_TIME.max(self.pace.longest_io().times(4)) + self.voter.fence_time_max;
-        self.stage = Stage::Silence(Silence { ballot, sealed_at: now, until, victims, rang: None });
+        self.stage = Stage::Silence(Silence {
+            ballot,
+            sealed_at: now,
+            until,
+            victims,
+            rang: None,
+        });
         self.tell(Event::Sealed(ballot));
     }
 
     /// Brings every victim one step further; claims the super block when all are silent.
     fn silence(&mut self, now: Instant) {
-        let Stage::Silence(mut silence) = core::mem::replace(&mut self.stage, Stage::Off) else { return };
+        let Stage::Silence(mut silence) = core::mem::replace(&mut self.stage, Stage::Off) else {
+            return;
+        };
         let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
         let mut refused = None;
         for victim in &mut silence.victims {
             if let Err(why) = self.press(now, silence.sealed_at, trimmed, victim) {
                 refused = Some(why);
-            } else if victim.state != VictimState::Silent && silence.until < now && victim.entry.quiet_ms == 0 {
+            } else if victim.state != VictimState::Silent && silence.until < now && victim.entry.quiet_ms == 0
+            {
                 refused = Some(GaveUp::FenceRefused(victim.entry.ballot));
             }
         }
         let ballot = silence.ballot;
-        let done = silence.victims.iter().all(|victim| victim.state == VictimState::Silent);
-        self.stage = if done { Stage::Claim { ballot } } else { Stage::Silence(silence) };
+        let done = silence
+            .victims
+            .iter()
+            .all(|victim| victim.state == VictimState::Silent);
+        self.stage = if done {
+            Stage::Claim { ballot }
+        } else {
+            Stage::Silence(silence)
+        };
         match refused {
             _ if done => return self.read_super(true),
             Some(why) => self.withdraw(now, why),
@@ -206,11 +255,20 @@ impl Election {
     }
 
     /// One victim: void, stopped, out of its lease, or due to be fenced (R7).
-    fn press(&mut self, now: Instant, sealed_at: Instant, trimmed: Mark, victim: &mut Victim) -> Result<(), GaveUp> {
+    fn press(
+        &mut self,
+        now: Instant,
+        sealed_at: Instant,
+        trimmed: Mark,
+        victim: &mut Victim,
+    ) -> Result<(), GaveUp> {
         let ballot = victim.entry.ballot;
         let void = self.peers.void_term(ballot.rid) >= ballot.term;
         let quiet = Duration::from_millis(u64::from(victim.entry.quiet_ms));
-        let drift = Duration(quiet.0 / 1_000_000 * 2 * u64::from(self.voter.clock_error_ppm) + 2 * u64::from(self.voter.clock_error_ppm));
+        let drift = Duration(
+            quiet.0 / 1_000_000 * 2 * u64::from(self.voter.clock_error_ppm)
+                + 2 * u64::from(self.voter.clock_error_ppm),
+        );
         let ran_out = victim.entry.quiet_ms > 0 && now.since(sealed_at) > quiet + drift;
         let how = match victim.state {
             VictimState::Silent | VictimState::Fencing { .. } => return Ok(()),
@@ -233,18 +291,33 @@ impl Election {
     }
 
     pub(super) fn fence_answered(&mut self, now: Instant, ballot: Ballot, outcome: FenceOutcome) {
-        let Some(victims) = self.stage.victims_mut() else { return };
-        let Some(victim) = victims.iter_mut().find(|victim| victim.entry.ballot == ballot) else { return };
-        let VictimState::Fencing { attempt } = victim.state else { return };
+        let Some(victims) = self.stage.victims_mut() else {
+            return;
+        };
+        let Some(victim) = victims.iter_mut().find(|victim| victim.entry.ballot == ballot) else {
+            return;
+        };
+        let VictimState::Fencing { attempt } = victim.state else {
+            return;
+        };
         let event = match outcome {
             FenceOutcome::Done => {
                 victim.state = VictimState::Silent;
-                Event::Silenced { victim: ballot, how: Silenced::Fenced }
+                Event::Silenced {
+                    victim: ballot,
+                    how: Silenced::Fenced,
+                }
             }
             FenceOutcome::Failed => {
                 let at = now + FENCE_RETRY_PAUSE;
-                victim.state = VictimState::FenceDue { attempt: attempt.saturating_add(1), at };
-                Event::FenceFailed { victim: ballot, attempt }
+                victim.state = VictimState::FenceDue {
+                    attempt: attempt.saturating_add(1),
+                    at,
+                };
+                Event::FenceFailed {
+                    victim: ballot,
+                    attempt,
+                }
             }
         };
         self.tell(event);
@@ -293,7 +366,10 @@ impl Election {
     /// The super block stands in both copies as it was written.
     pub(super) fn super_written(&mut self, now: Instant) {
         if let Some(writer) = self.writer.take() {
-            self.view = Some(SuperView { state: *writer.current(), copies: Copies::Equal });
+            self.view = Some(SuperView {
+                state: *writer.current(),
+                copies: Copies::Equal,
+            });
             self.views = self.views.wrapping_add(1);
         }
         match &self.stage {
