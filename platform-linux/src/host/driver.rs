@@ -289,7 +289,7 @@ impl<S: Service> Host<S> {
     }
 
     /// How long until something is due.
-    fn next_wait(&self) -> Duration {
+    fn next_wait(&mut self) -> Duration {
         if self.net.has_work() || !self.notices.is_empty() {
             return Duration::ZERO;
         }
