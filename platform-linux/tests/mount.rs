@@ -242,3 +242,37 @@ fn events_come_in_order_with_their_common_fields() {
         "{told:#?}"
     );
 }
+
+#[test]
+fn a_frozen_leader_is_fenced_and_killed_and_never_writes_again() {
+    let bench = Bench::formatted("1");
+    let quick = ["--silence-ms", "500"];
+    let mut first = bench.voter(&quick);
+    first.wait("serving");
+    let mut second = bench.voter(&quick);
+    second.wait("connected");
+    first.signal(Signal::STOP);
+    assert_eq!(second.wait("fenced")["victim_rid"], json!(first.rid()));
+    let serving = second.wait("serving");
+    first.signal(Signal::CONT);
+    assert_eq!(first.end().signal(), Some(9));
+    assert_eq!(bench.status()["server"]["term"], serving["term"]);
+}
+
+#[test]
+fn a_client_that_was_evicted_mounts_anew_under_another_identity() {
+    let bench = Bench::formatted("1");
+    let quick = ["--silence-ms", "400", "--recovery-ms", "400"];
+    let mut voter = bench.voter(&quick);
+    let mut client = bench.client(&quick);
+    client.wait("connected");
+    let rid = client.rid();
+    client.signal(Signal::STOP);
+    assert_eq!(voter.wait("client_evicted")["client"], json!(rid));
+    client.signal(Signal::CONT);
+    client.wait("evicted");
+    let started = client.wait("started");
+    assert_ne!(started["rid"], json!(rid));
+    client.wait("connected");
+    assert_eq!(bench.status()["clients"].as_array().unwrap().len(), 2);
+}
