@@ -6,10 +6,13 @@
 mod clients;
 mod doorbell;
 mod error;
+mod field;
 mod geometry;
 mod header;
 mod quorum;
 mod superblock;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 pub use clients::{CLIENTS_PER_BLOCK, ClientRecord, TableBlock, encode_table_block};

@@ -1,0 +1,130 @@
+//! What becomes of the requests of a process that dies or is cut off.
+
+use super::{Area, DiskStep, Flight, FlightId, Piece, SECTORS};
+use crate::sim::host::ProcId;
+use crate::sim::trace::note;
+use crate::sim::world::{Happening, World};
+
+/// What becomes of a write whose process is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Dropped,
+    /// It had landed already.
+    Landed,
+    /// Only some of its sectors had.
+    Torn,
+    /// It still lands, within W of its submission.
+    Late,
+}
+
+impl World {
+    /// The process is dead, or cut off for good if `cut`: its reads are nobody's, its writes meet their fate.
+    pub(crate) fn abandon_flights(&mut self, proc: ProcId, cut: bool) {
+        let tear = std::mem::take(&mut self.hosts[self.procs[proc].host].tear_next_write);
+        for id in self.flights.of(proc) {
+            let flight = self.flights.get(id).expect("it was just listed");
+            if flight.may_land() {
+                self.seal_fate(id, cut, tear);
+            } else if !cut || flight.is_write {
+                // A cut process still hears of its reads.
+                let answered = flight.answered;
+                if !cut || answered {
+                    self.flights.remove(id);
+                }
+            }
+        }
+    }
+
+    fn seal_fate(&mut self, id: FlightId, cut: bool, tear: bool) {
+        let flight = self.flights.get(id).expect("the caller found it");
+        let area = self.device.area(flight.target, flight.count);
+        let begun = flight.pieces.iter().any(|piece| piece.done);
+        let in_region = matches!(area, Area::Region(_));
+        let wanted = match (tear, self.dice.below(10)) {
+            (true, _) => Fate::Torn,
+            (false, 0..=3) if begun => Fate::Torn,
+            (false, 0..=3) => Fate::Dropped,
+            (false, 4..=5) => Fate::Landed,
+            (false, 6..=7) => Fate::Torn,
+            (false, _) => Fate::Late,
+        };
+        let fate = match wanted {
+            Fate::Late if cut => Fate::Landed,
+            Fate::Torn if in_region && !self.spend_torn() => Fate::Landed,
+            Fate::Late if in_region && !self.spend_late() => Fate::Landed,
+            fate => fate,
+        };
+        note!(self, "disk", "the write of {area:?} by {} meets its fate: {fate:?}", self.name_of_flight(id));
+        match fate {
+            Fate::Dropped => {
+                self.forget_or_fail(id, cut);
+            }
+            Fate::Landed => self.land_all(id, cut),
+            Fate::Torn => self.land_some(id, cut),
+            Fate::Late => self.land_late(id, in_region),
+        }
+    }
+
+    fn name_of_flight(&self, id: FlightId) -> &str {
+        self.flights.get(id).map_or("?", |flight| &self.procs[flight.proc].name)
+    }
+
+    /// A cut process is told that its write failed; a dead one is told nothing.
+    fn forget_or_fail(&mut self, id: FlightId, cut: bool) -> Option<Flight> {
+        let flight = self.flights.take(id)?;
+        if cut && !flight.answered {
+            let mut refused = Flight::write(
+                flight.proc,
+                flight.io,
+                flight.first,
+                flight.count,
+                Err(ostrakon_core::disk::DiskError::Failed),
+            );
+            refused.submitted = self.now;
+            let refused = self.flights.add(refused);
+            let after = self.options.disk.latency.draw(&mut self.dice);
+            self.after(after, Happening::Disk(DiskStep::Answer(refused)));
+        }
+        Some(flight)
+    }
+
+    fn land_all(&mut self, id: FlightId, cut: bool) {
+        let Some(flight) = self.forget_or_fail(id, cut) else { return };
+        self.write_pieces(&flight, |_| usize::MAX);
+        self.landed(flight.proc, flight.target, flight.count, flight.torn || flight.target != flight.first);
+    }
+
+    fn land_some(&mut self, id: FlightId, cut: bool) {
+        let Some(flight) = self.forget_or_fail(id, cut) else { return };
+        // Whatever had landed stays; one sector at least does not follow.
+        let sectors = flight.count as usize * SECTORS;
+        let end = self.dice.between(1, sectors as u64 - 1) as usize;
+        self.write_pieces(&flight, |_| end);
+        self.landed(flight.proc, flight.target, flight.count, true);
+    }
+
+    /// Writes what lies before sector `end` of each piece that has not landed.
+    fn write_pieces(&mut self, flight: &Flight, end: impl Fn(&Piece) -> usize) {
+        for piece in flight.pieces.iter().filter(|piece| !piece.done) {
+            let to = piece.to.min(end(piece));
+            if piece.from < to {
+                let bytes = &flight.data[piece.from * 512..to * 512];
+                self.device.write_sectors(flight.target, piece.from, bytes);
+            }
+        }
+    }
+
+    /// The flight goes on under a new name, so that what was planned for it comes to nothing.
+    fn land_late(&mut self, id: FlightId, in_region: bool) {
+        let Some(mut flight) = self.flights.take(id) else { return };
+        flight.answered = true;
+        flight.late = in_region;
+        let end = (flight.submitted + self.write_time()).max(self.now);
+        let pieces = flight.pieces.clone();
+        let id = self.flights.add(flight);
+        for (index, _) in pieces.iter().enumerate().filter(|(_, piece)| !piece.done) {
+            let at = self.dice.between(self.now, end);
+            self.at(at, Happening::Disk(DiskStep::Piece(id, index)));
+        }
+    }
+}
