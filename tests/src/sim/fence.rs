@@ -7,7 +7,7 @@ use super::clock::Time;
 use super::host::{ProcId, Stashed, host_id};
 use super::options::FenceKind;
 use super::trace::note;
-use super::world::{Happening, World};
+use super::world::{Happening, World, violate};
 
 /// Something that the fence service does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +22,12 @@ impl World {
     /// A process asks for a fence.
     pub(crate) fn fence_request(&mut self, by: ProcId, request: &FenceRequest) {
         let victim = request.victim.ballot;
-        note!(self, &self.procs[by].name, "asks to fence {victim}, attempt {}", request.attempt);
+        note!(
+            self,
+            &self.procs[by].name,
+            "asks to fence {victim}, attempt {}",
+            request.attempt
+        );
         self.check_fence_request(by, request);
         let profile = self.options.fence;
         let limit: Time = self.options.fence_time_max_ms * 1_000;
@@ -48,7 +53,11 @@ impl World {
         match step {
             FenceStep::Act(by, victim) => self.act(by, victim),
             FenceStep::Report(by, victim, outcome) => {
-                note!(self, &self.procs[by].name, "hears of the fence of {victim}: {outcome:?}");
+                note!(
+                    self,
+                    &self.procs[by].name,
+                    "hears of the fence of {victim}: {outcome:?}"
+                );
                 self.tell(by, Stashed::Fence(victim, outcome));
             }
         }
@@ -77,16 +86,21 @@ impl World {
     fn check_fence_request(&mut self, by: ProcId, request: &FenceRequest) {
         let entry = &request.victim;
         let Some(&proc) = self.by_rid.get(&entry.ballot.rid) else {
-            self.violate(format_args!("{} fences {}, who never lived", self.procs[by].name, entry.ballot));
+            violate!(
+                self,
+                "{} fences {}, who never lived",
+                self.procs[by].name,
+                entry.ballot
+            );
             return;
         };
         let victim = &self.procs[proc];
         let host = &self.hosts[victim.host];
         if entry.host != host_id(victim.host) || entry.boot != victim.boot || entry.addr != host.addr {
             let name = victim.name.clone();
-            self.violate(format_args!("the log says of {name} what is not true: {entry:?}"));
+            violate!(self, "the log says of {name} what is not true: {entry:?}");
         } else if proc == by {
-            self.violate(format_args!("{} fences itself", self.procs[by].name));
+            violate!(self, "{} fences itself", self.procs[by].name);
         } else {
             self.check_victim(by, entry.ballot);
         }

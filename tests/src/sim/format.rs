@@ -65,7 +65,9 @@ fn write_all(super_block: &SuperBlock, bytes: &mut [u8]) {
         ring: 0,
         term: Term(0),
     };
-    block(geometry.doorbell, &|at, out| bell.encode(at, volume, checksum, out));
+    block(geometry.doorbell, &|at, out| {
+        bell.encode(at, volume, checksum, out)
+    });
     for index in 0..u64::from(geometry.clients_blocks) * 2 {
         block(BlockNo(geometry.clients.0 + index), &|at, out| {
             encode_table_block(0, std::iter::empty(), at, volume, checksum, out);

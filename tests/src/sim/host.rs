@@ -22,7 +22,7 @@ use super::net::{ConnKey, Segment};
 use super::options::Silence;
 use super::service::Adder;
 use super::trace::note;
-use super::world::{Happening, World};
+use super::world::{Happening, World, stall};
 
 /// Names a process of the world, for ever. A restarted process is another one.
 pub type ProcId = usize;
@@ -41,7 +41,9 @@ impl Slots {
     fn new(clients: usize) -> Self {
         Self {
             clients: (0..clients).map(|_| ClientSlot::default()).collect(),
-            conns: (0..clients + STRANGERS_MAX).map(|_| ConnSlot::default()).collect(),
+            conns: (0..clients + STRANGERS_MAX)
+                .map(|_| ConnSlot::default())
+                .collect(),
         }
     }
 }
@@ -72,7 +74,6 @@ pub enum Stashed {
 }
 
 /// A process that runs, or is paused.
-#[derive(Debug)]
 pub struct Process {
     /// Which.
     pub id: ProcId,
@@ -124,7 +125,6 @@ pub struct Proc {
 }
 
 /// A machine.
-#[derive(Debug)]
 pub struct Host {
     /// For the trace.
     pub name: String,
@@ -218,7 +218,10 @@ impl World {
 
     /// Starts a process with a new rid on this host, which has none.
     pub(crate) fn start_process(&mut self, host: usize) -> ProcId {
-        assert!(self.hosts[host].process.is_none(), "one process on a host at a time");
+        assert!(
+            self.hosts[host].process.is_none(),
+            "one process on a host at a time"
+        );
         self.power_on(host);
         let rid = Rid::new(self.dice.any().max(1)).expect("not 0");
         let config = self.config(host, rid);
@@ -226,10 +229,18 @@ impl World {
         let machine = &mut self.hosts[host];
         machine.runs += 1;
         machine.wake_at = Time::MAX;
-        (machine.freeze_in_write, machine.crash_in_write, machine.tear_next_write) = (false, false, false);
+        (
+            machine.freeze_in_write,
+            machine.crash_in_write,
+            machine.tear_next_write,
+        ) = (false, false, false);
         let now = machine.clock.local(self.now);
         let id = self.procs.len();
-        let memory = Slots::new(if machine.voter { self.options.clients_max as usize } else { 0 });
+        let memory = Slots::new(if machine.voter {
+            self.options.clients_max as usize
+        } else {
+            0
+        });
         machine.process = Some(Box::new(Process {
             id,
             mount: Mount::new(now, config, seed, memory, Adder::default()),
@@ -295,7 +306,10 @@ impl World {
     }
 
     pub(crate) fn take_process(&mut self, host: usize) -> Box<Process> {
-        self.hosts[host].process.take().expect("the caller saw that it runs")
+        self.hosts[host]
+            .process
+            .take()
+            .expect("the caller saw that it runs")
     }
 
     pub(crate) fn put_process(&mut self, host: usize, process: Box<Process>) {
@@ -305,7 +319,11 @@ impl World {
     /// Something reaches a process: at once if it runs, later if it is paused, never if it is gone.
     pub(crate) fn tell(&mut self, proc: ProcId, what: Stashed) {
         let host = self.procs[proc].host;
-        let Some(process) = self.hosts[host].process.as_mut().filter(|process| process.id == proc) else {
+        let Some(process) = self.hosts[host]
+            .process
+            .as_mut()
+            .filter(|process| process.id == proc)
+        else {
             return;
         };
         if process.paused {
@@ -355,7 +373,9 @@ impl World {
 
     /// One round of calls, in the order that [`Mount`] says.
     pub(crate) fn pump(&mut self, host: usize) {
-        let Some(mut process) = self.hosts[host].process.take() else { return };
+        let Some(mut process) = self.hosts[host].process.take() else {
+            return;
+        };
         if process.paused {
             return self.put_process(host, process);
         }
@@ -384,7 +404,11 @@ impl World {
         }
         rounds.1 += 1;
         if rounds.1 > SPIN_MAX {
-            self.stall(format_args!("{} is polled without end at one moment", self.hosts[host].name));
+            stall!(
+                self,
+                "{} is polled without end at one moment",
+                self.hosts[host].name
+            );
         }
     }
 
@@ -392,18 +416,24 @@ impl World {
         let now = self.hosts[host].clock.local(self.now);
         let id = process.id;
         for round in 0.. {
-            let Some(event) = process.mount.poll_event() else { break };
+            let Some(event) = process.mount.poll_event() else {
+                break;
+            };
             self.observe(process, event);
             self.refuse_to_spin(round, host, "events");
         }
         for round in 0.. {
-            let Some(request) = process.mount.poll_net(now) else { break };
+            let Some(request) = process.mount.poll_net(now) else {
+                break;
+            };
             self.net_request(id, &mut process.conns, request);
             self.refuse_to_spin(round, host, "requests for the network");
         }
         let mut message = [0; MESSAGE_BYTES_MAX];
         for round in 0.. {
-            let Some((conn, length)) = process.mount.poll_transmit(now, &mut message) else { break };
+            let Some((conn, length)) = process.mount.poll_transmit(now, &mut message) else {
+                break;
+            };
             if let Some(&(key, end)) = process.conns.get(&conn) {
                 self.transmit(key, end, &message[..length]);
                 // Sending made room: what the mount did not take before, it may take now.
@@ -412,13 +442,17 @@ impl World {
             self.refuse_to_spin(round, host, "messages");
         }
         for round in 0.. {
-            let Some(request) = process.mount.poll_fence(now) else { break };
+            let Some(request) = process.mount.poll_fence(now) else {
+                break;
+            };
             self.fence_request(id, &request);
             self.refuse_to_spin(round, host, "fence requests");
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         for round in 0.. {
-            let Some(request) = process.mount.poll_disk(now, &mut scratch) else { break };
+            let Some(request) = process.mount.poll_disk(now, &mut scratch) else {
+                break;
+            };
             if self.take_disk_request(host, process, request, &scratch) {
                 break;
             }
@@ -428,11 +462,21 @@ impl World {
     }
 
     fn refuse_to_spin(&mut self, round: usize, host: usize, what: &str) {
-        assert!(round < SPIN_MAX, "{} gives out {what} without end", self.hosts[host].name);
+        assert!(
+            round < SPIN_MAX,
+            "{} gives out {what} without end",
+            self.hosts[host].name
+        );
     }
 
     /// Returns whether the process runs no further in this round.
-    fn take_disk_request(&mut self, host: usize, process: &mut Process, request: DiskRequest, bytes: &[u8]) -> bool {
+    fn take_disk_request(
+        &mut self,
+        host: usize,
+        process: &mut Process,
+        request: DiskRequest,
+        bytes: &[u8],
+    ) -> bool {
         let DiskRequest::Write { first, count, .. } = request else {
             self.submit(process.id, request, bytes);
             return false;
@@ -453,10 +497,19 @@ impl World {
     }
 
     fn schedule(&mut self, host: usize, process: &Process) {
-        let Some(deadline) = process.mount.next_deadline() else { return };
+        let Some(deadline) = process.mount.next_deadline() else {
+            return;
+        };
         // A scheduler is never quite on time.
-        let late = if self.dice.one_in(50) { self.dice.scattered(100, 20_000) } else { self.dice.between(1, 60) };
-        let at = self.hosts[host].clock.when(self.now, deadline).saturating_add(late);
+        let late = if self.dice.one_in(50) {
+            self.dice.scattered(100, 20_000)
+        } else {
+            self.dice.between(1, 60)
+        };
+        let at = self.hosts[host]
+            .clock
+            .when(self.now, deadline)
+            .saturating_add(late);
         let wake_at = self.hosts[host].wake_at;
         // An earlier wake-up that is under way does no harm, and one that is not later is good enough.
         if wake_at <= self.now || at < wake_at || wake_at == Time::MAX {
@@ -477,6 +530,6 @@ impl World {
         self.procs[id].connected = None;
         self.hosts[host].disturbed = self.now;
         self.abandon_conns(id, false);
-        self.abandon_flights(id, false);
+        self.abandon_flights(id);
     }
 }

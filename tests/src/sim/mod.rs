@@ -23,11 +23,13 @@ pub mod options;
 pub mod run;
 pub mod runner;
 pub mod scenario;
+
 pub mod service;
 pub mod trace;
 pub mod world;
 
 pub use options::Options;
 pub use run::{Outcome, random_run};
-pub use scenario::Scenario;
+pub use scenario::{Scenario, voters};
+
 pub use world::World;

@@ -301,9 +301,16 @@ impl Options {
 
 fn draw_disk(dice: &mut Dice, write_time_max: Time) -> DiskProfile {
     let fast = dice.scattered(20, 4_000);
-    let slow = (fast * dice.between(1, 10)).min(40_000).min(write_time_max / 10).max(fast);
+    let slow = (fast * dice.between(1, 10))
+        .min(40_000)
+        .min(write_time_max / 10)
+        .max(fast);
     let sometimes = |dice: &mut Dice, most: u64| {
-        if dice.one_in(2) { 0 } else { dice.scattered(10, most) as u32 }
+        if dice.one_in(2) {
+            0
+        } else {
+            dice.scattered(10, most) as u32
+        }
     };
     DiskProfile {
         latency: Span(fast, slow),
@@ -327,7 +334,13 @@ fn draw_net(dice: &mut Dice) -> NetProfile {
 
 fn draw_fence(dice: &mut Dice) -> FenceProfile {
     let fast = dice.scattered(1_000, 3_000_000);
-    let sometimes = |dice: &mut Dice| if dice.one_in(2) { 0 } else { dice.between(0, 400_000) as u32 };
+    let sometimes = |dice: &mut Dice| {
+        if dice.one_in(2) {
+            0
+        } else {
+            dice.between(0, 400_000) as u32
+        }
+    };
     FenceProfile {
         kind: dice
             .pick(&[FenceKind::KillProcess, FenceKind::PowerOff, FenceKind::CutDisk])

@@ -1,7 +1,5 @@
 //! What happened, one line an event. Lines are made only if somebody listens.
 
-use std::fmt::Arguments;
-
 use super::clock::Time;
 
 /// Who listens.
@@ -39,14 +37,19 @@ impl Trace {
     }
 
     /// Adds a line: when, who, what.
-    pub fn add(&mut self, now: Time, who: &str, what: Arguments<'_>) {
+    pub fn add(&mut self, now: Time, who: &str, what: &str) {
         use std::fmt::Write as _;
         if !self.wanted() {
             return;
         }
         self.line.clear();
-        write!(self.line, "{:>5}.{:06} {who:<4} {what}", now / 1_000_000, now % 1_000_000)
-            .expect("a String takes every write");
+        write!(
+            self.line,
+            "{:>5}.{:06} {who:<4} {what}",
+            now / 1_000_000,
+            now % 1_000_000
+        )
+        .expect("a String takes every write");
         for byte in self.line.bytes() {
             self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         }
@@ -65,7 +68,8 @@ impl Trace {
 macro_rules! note {
     ($world:expr, $who:expr, $($what:tt)*) => {
         if $world.trace.wanted() {
-            $world.trace.add($world.now, $who, format_args!($($what)*));
+            let (who, what) = (String::from($who as &str), format!($($what)*));
+            $world.trace.add($world.now, &who, &what);
         }
     };
 }

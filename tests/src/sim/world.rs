@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::fmt::{self, Arguments};
+use std::fmt;
 
 use ostrakon_core::bounds::BLOCK_BYTES;
 use ostrakon_core::event::Event;
@@ -40,6 +40,24 @@ pub enum Happening {
     /// Nothing: a verb waits for this moment.
     Nothing,
 }
+
+/// Says that an invariant of a world does not hold: a format string and its arguments.
+macro_rules! violate {
+    ($world:expr, $($what:tt)*) => {{
+        let what = format!($($what)*);
+        $world.violate(&what)
+    }};
+}
+pub(crate) use violate;
+
+/// Says that a world makes no progress: a format string and its arguments.
+macro_rules! stall {
+    ($world:expr, $($what:tt)*) => {{
+        let what = format!($($what)*);
+        $world.stall(&what)
+    }};
+}
+pub(crate) use stall;
 
 struct Queued {
     at: Time,
@@ -128,7 +146,9 @@ impl World {
     /// A fresh volume and hosts without power.
     pub fn new(options: Options, mut dice: Dice, listen: Listen) -> Self {
         let volume = format::format(&mut dice, options.quorum_count, options.clients_max);
-        let mut hosts: Vec<Host> = (0..options.hosts()).map(|host| Host::new(host, host < options.voters)).collect();
+        let mut hosts: Vec<Host> = (0..options.hosts())
+            .map(|host| Host::new(host, host < options.voters))
+            .collect();
         if let Some(host) = options.unreachable {
             hosts[host].unreachable = true;
         }
@@ -193,12 +213,14 @@ impl World {
         if self.wrong.is_some() {
             return false;
         }
-        let Some(Reverse(next)) = self.queue.pop() else { return false };
+        let Some(Reverse(next)) = self.queue.pop() else {
+            return false;
+        };
         assert!(next.at >= self.now, "time does not run backwards");
         self.now = next.at;
         self.steps += 1;
         if self.steps > STEPS_MAX {
-            self.stall(format_args!("{STEPS_MAX} steps and no end"));
+            stall!(self, "{STEPS_MAX} steps and no end");
         }
         match next.what {
             Happening::Wake(host, proc) => self.wake(host, proc),
@@ -221,7 +243,7 @@ impl World {
     }
 
     /// Something that must never happen has happened. Only the first is kept: what follows may be its consequence.
-    pub(crate) fn violate(&mut self, what: Arguments<'_>) {
+    pub(crate) fn violate(&mut self, what: &str) {
         note!(self, "WRONG", "{what}");
         if self.wrong.is_none() {
             self.wrong = Some(Wrong::Safety(format!("{what} (at {} us)", self.now)));
@@ -229,7 +251,7 @@ impl World {
     }
 
     /// Something that has to happen did not.
-    pub(crate) fn stall(&mut self, what: Arguments<'_>) {
+    pub(crate) fn stall(&mut self, what: &str) {
         note!(self, "WRONG", "{what}");
         if self.wrong.is_none() {
             self.wrong = Some(Wrong::NoProgress(format!("{what} (at {} us)", self.now)));

@@ -8,7 +8,7 @@ use super::Leader;
 use crate::sim::disk::Path;
 use crate::sim::format::checksum;
 use crate::sim::host::ProcId;
-use crate::sim::world::World;
+use crate::sim::world::{World, violate};
 
 /// What a block of the region says.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +26,11 @@ impl World {
         self.look_at_region(index);
         let writer = self.check.region[index].writer;
         if !damaged && writer != Some(self.procs[proc].rid) {
-            self.violate(format_args!(
+            violate!(
+                self,
                 "{} wrote region block {index}, which now says {writer:?}",
                 self.procs[proc].name
-            ));
+            );
         }
         self.check_carriers();
     }
@@ -37,7 +38,11 @@ impl World {
     /// Decodes a block of the region as it stands.
     pub(super) fn look_at_region(&mut self, index: usize) {
         let at = BlockNo(self.device.geometry().region.0 + index as u64);
-        let view = match RegionBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum) {
+        let decoded = match self.device.is_bad(at.0, 1) {
+            true => Ok(RegionBlock::Empty),
+            false => RegionBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum),
+        };
+        let view = match decoded {
             Ok(RegionBlock::Written(head, log)) => RegionView {
                 writer: Some(head.writer),
                 void_term: head.void_term,
@@ -47,14 +52,18 @@ impl World {
         };
         let before = std::mem::replace(&mut self.check.region[index], view);
         for ballot in before.carries {
-            let carriers = self.check.carriers.get_mut(&ballot).expect("it was counted when it came");
+            let carriers = self
+                .check
+                .carriers
+                .get_mut(&ballot)
+                .expect("it was counted when it came");
             *carriers -= 1;
         }
         for ballot in &self.check.region[index].carries {
             *self.check.carriers.entry(*ballot).or_insert(0) += 1;
         }
         if self.check.region[index].carries.len() > LOG_ENTRIES_MAX {
-            self.violate(format_args!("region block {index} holds more entries than fit"));
+            violate!(self, "region block {index} holds more entries than fit");
         }
     }
 
@@ -64,11 +73,18 @@ impl World {
         let fenced = self.check.fenced;
         let lost = self.check.leaders.iter().find(|(ballot, leader)| {
             let live = leader.sealed && !leader.gave_up && !fenced.covers(**ballot);
-            live && self.check.carriers.get(ballot).is_none_or(|&carriers| carriers <= LEFT_OUT_MAX)
+            live && self
+                .check
+                .carriers
+                .get(ballot)
+                .is_none_or(|&carriers| carriers <= LEFT_OUT_MAX)
         });
         if let Some((&ballot, _)) = lost {
             let carriers = self.check.carriers.get(&ballot).copied().unwrap_or(0);
-            self.violate(format_args!("the sealed ballot {ballot} stands in {carriers} blocks only: forgotten"));
+            violate!(
+                self,
+                "the sealed ballot {ballot} stands in {carriers} blocks only: forgotten"
+            );
         }
     }
 
@@ -76,7 +92,10 @@ impl World {
     pub(crate) fn is_scrubbed(&self) -> bool {
         let late = self.flights.iter().any(|flight| flight.late && flight.may_land());
         let carried = self.check.carriers.iter().all(|(&ballot, &carriers)| {
-            carriers == 0 || carriers >= SEAL_BLOCKS || self.check.fenced.covers(ballot) || self.is_void(ballot)
+            carriers == 0
+                || carriers >= SEAL_BLOCKS
+                || self.check.fenced.covers(ballot)
+                || self.is_void(ballot)
         });
         !late && carried
     }
@@ -90,7 +109,11 @@ impl World {
     pub(super) fn elected(&mut self, proc: ProcId, ballot: Ballot) {
         self.check.counts.elected += 1;
         if ballot.rid != self.procs[proc].rid {
-            self.violate(format_args!("{} was elected under {ballot}, not its own", self.procs[proc].name));
+            violate!(
+                self,
+                "{} was elected under {ballot}, not its own",
+                self.procs[proc].name
+            );
         }
         let leader = Leader {
             proc,
@@ -102,7 +125,7 @@ impl World {
             stopped_at: None,
         };
         if self.check.leaders.insert(ballot, leader).is_some() {
-            self.violate(format_args!("ballot {ballot} was used twice (R3)"));
+            violate!(self, "ballot {ballot} was used twice (R3)");
         }
     }
 
@@ -111,17 +134,26 @@ impl World {
         match self.check.leaders.get_mut(&ballot) {
             Some(leader) => leader.sealed = true,
             None => {
-                self.violate(format_args!("{} sealed {ballot} without being elected", self.procs[proc].name));
+                violate!(
+                    self,
+                    "{} sealed {ballot} without being elected",
+                    self.procs[proc].name
+                );
             }
         }
         self.check_carriers();
     }
 
     pub(super) fn gave_up(&mut self, ballot: Ballot) {
-        let Some(leader) = self.check.leaders.get_mut(&ballot) else { return };
+        let Some(leader) = self.check.leaders.get_mut(&ballot) else {
+            return;
+        };
         leader.gave_up = true;
         if leader.issued {
-            self.violate(format_args!("{ballot} was given up after its first super block write (R3)"));
+            violate!(
+                self,
+                "{ballot} was given up after its first super block write (R3)"
+            );
         }
     }
 
@@ -136,12 +168,17 @@ impl World {
         let readable = self.check.supers.iter().all(Option::is_some);
         let elected = self.check.leaders.values().filter(|leader| leader.proc == by);
         let elected_at = elected.map(|leader| leader.elected_at).max().unwrap_or(0);
-        let stopped_at = self.check.leaders.get(&victim).and_then(|leader| leader.stopped_at);
+        let stopped_at = self
+            .check
+            .leaders
+            .get(&victim)
+            .and_then(|leader| leader.stopped_at);
         if readable && stopped_at.is_some_and(|stopped_at| stopped_at < elected_at) {
-            self.violate(format_args!(
+            violate!(
+                self,
                 "{} fences {victim}, who had stopped cleanly before",
                 self.procs[by].name
-            ));
+            );
         }
     }
 
@@ -150,7 +187,8 @@ impl World {
         let proc = &self.procs[victim];
         let host = &self.hosts[proc.host];
         let outside = self.net.outside();
-        let connected = (0..outside).all(|other| !self.net.is_cut(proc.host, other) && !self.net.is_cut(other, proc.host));
+        let connected = (0..outside)
+            .all(|other| !self.net.is_cut(proc.host, other) && !self.net.is_cut(other, proc.host));
         let healthy = self.is_running(victim) && !proc.fenced && host.path == Path::Fine && connected;
         self.check.counts.fences += 1;
         self.check.counts.healthy_fenced += u64::from(healthy);
@@ -163,11 +201,17 @@ impl World {
         let under_way = self.flights.iter().any(|flight| {
             use crate::sim::disk::Area;
             let area = self.device.area(flight.first, flight.count);
-            flight.proc == leader.proc && flight.may_land() && matches!(area, Area::Super(_) | Area::Table { .. })
+            flight.proc == leader.proc
+                && flight.may_land()
+                && matches!(area, Area::Super(_) | Area::Table { .. })
         });
         let machine = &self.hosts[proc.host];
-        let process = machine.process.as_ref().filter(|process| process.id == leader.proc);
-        let has_right = process.is_some_and(|process| process.mount.right(machine.clock.local(self.now)).is_some());
+        let process = machine
+            .process
+            .as_ref()
+            .filter(|process| process.id == leader.proc);
+        let has_right =
+            process.is_some_and(|process| process.mount.right(machine.clock.local(self.now)).is_some());
         let lease_over = self.options.silence.has_lease() && !has_right;
         !under_way && (proc.fenced || leader.stopped_at.is_some() || lease_over)
     }

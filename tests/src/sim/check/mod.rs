@@ -19,7 +19,7 @@ use super::disk::Area;
 use super::host::{ProcId, Process};
 use super::service::Act;
 use super::trace::note;
-use super::world::World;
+use super::world::{World, violate};
 pub use election::RegionView;
 
 /// What is known of a ballot that somebody won with.
@@ -185,20 +185,25 @@ impl World {
                 && same_kind(self.device.area(flight.first, flight.count))
         });
         if overlaps {
-            self.violate(format_args!(
+            violate!(
+                self,
                 "{} writes {area:?} while an earlier write of its kind is outstanding (R2, R8)",
                 self.procs[proc].name
-            ));
+            );
         }
         match area {
             Area::Super(copy) => self.super_submitted(proc, copy, bytes),
             Area::Table { .. } => self.check_leads(proc, "the client table"),
             Area::Region(_) | Area::Doorbell if !self.procs[proc].voter => {
-                self.violate(format_args!("{} is no voter and writes {area:?}", self.procs[proc].name));
+                violate!(self, "{} is no voter and writes {area:?}", self.procs[proc].name);
             }
             Area::Region(_) | Area::Doorbell => {}
             Area::Outside => {
-                self.violate(format_args!("{} writes block {first}, where nobody may", self.procs[proc].name));
+                violate!(
+                    self,
+                    "{} writes block {first}, where nobody may",
+                    self.procs[proc].name
+                );
             }
         }
     }
@@ -208,10 +213,11 @@ impl World {
         let now = self.hosts[self.procs[process.id].host].clock.local(self.now);
         let ballot = process.mount.right(now);
         if ballot.is_none_or(|ballot| ballot.rid != self.procs[process.id].rid) {
-            self.violate(format_args!(
+            violate!(
+                self,
                 "{} writes {area:?}, but has only the right {ballot:?}",
                 self.procs[process.id].name
-            ));
+            );
         }
     }
 
@@ -229,7 +235,9 @@ impl World {
             Event::StoppedServing { ballot, .. } => self.stopped_serving(*ballot),
             Event::ClientEvicted(rid) => self.client_evicted(*rid),
             Event::Unmounted(how) => self.procs[id].ended = Some(*how),
-            Event::Answered { id: request, status, .. } => {
+            Event::Answered {
+                id: request, status, ..
+            } => {
                 let body = process.mount.answer(*request).to_vec();
                 self.answered(id, request.0, *status, &body);
             }
@@ -257,22 +265,28 @@ impl World {
     fn check_act(&mut self, proc: ProcId, ballot: Ballot) {
         let newest = self.check.server;
         if !self.procs[proc].cut && newest != Some(ballot) {
-            self.violate(format_args!(
+            violate!(
+                self,
                 "{} serves under {ballot}, but the super block names {newest:?}",
                 self.procs[proc].name
-            ));
+            );
         }
     }
 
     fn check_right(&mut self, proc: ProcId, ballot: Ballot) {
         let newest = self.check.server;
         if ballot.rid != self.procs[proc].rid {
-            self.violate(format_args!("{} has a right under {ballot}, which is not its own", self.procs[proc].name));
+            violate!(
+                self,
+                "{} has a right under {ballot}, which is not its own",
+                self.procs[proc].name
+            );
         } else if !self.procs[proc].cut && newest.is_some_and(|newest| newest > ballot) {
-            self.violate(format_args!(
+            violate!(
+                self,
                 "{} may still act under {ballot}, but {newest:?} has taken over: two unfenced servers",
                 self.procs[proc].name
-            ));
+            );
         }
     }
 
@@ -280,10 +294,15 @@ impl World {
     pub(crate) fn check_end(&mut self, id: ProcId) {
         let proc = &self.procs[id];
         let (rid, name) = (proc.rid, proc.name.clone());
-        let outstanding = self.flights.iter().any(|flight| flight.proc == id && (!flight.answered || flight.may_land()));
+        let outstanding = self
+            .flights
+            .iter()
+            .any(|flight| flight.proc == id && (!flight.answered || flight.may_land()));
         let wrong = match proc.ended {
             None => Some("ended without saying how"),
-            Some(Unmounted::Farewell | Unmounted::Barrier) if !proc.unmounting => Some("left without being asked"),
+            Some(Unmounted::Farewell | Unmounted::Barrier) if !proc.unmounting => {
+                Some("left without being asked")
+            }
             Some(Unmounted::Farewell | Unmounted::Barrier) if self.check.record(rid).is_some() => {
                 Some("was released, but is still in the table")
             }
@@ -293,9 +312,12 @@ impl World {
             Some(_) => None,
         };
         if let Some(wrong) = wrong {
-            self.violate(format_args!("{name} {wrong}"));
+            violate!(self, "{name} {wrong}");
         }
-        if matches!(self.procs[id].ended, Some(Unmounted::Farewell | Unmounted::Barrier)) {
+        if matches!(
+            self.procs[id].ended,
+            Some(Unmounted::Farewell | Unmounted::Barrier)
+        ) {
             self.check.counts.left += 1;
         }
     }

@@ -7,7 +7,7 @@ use ostrakon_core::ids::Ballot;
 
 use crate::sim::format::checksum;
 use crate::sim::host::ProcId;
-use crate::sim::world::World;
+use crate::sim::world::{World, violate};
 
 impl World {
     /// A super block write is issued: every predecessor has to be silent before the first of a ballot (R7, R8).
@@ -15,18 +15,24 @@ impl World {
         let name = self.procs[proc].name.clone();
         let state = match SuperBlock::decode(bytes, SUPER_COPIES[copy], Some(self.volume), checksum) {
             Ok(state) => state,
-            Err(error) => return self.violate(format_args!("{name} writes an invalid super block: {error}")),
+            Err(error) => return violate!(self, "{name} writes an invalid super block: {error}"),
         };
         let Some(ballot) = state.server.filter(|ballot| ballot.rid == self.procs[proc].rid) else {
-            return self.violate(format_args!("{name} writes a super block that names {:?}", state.server));
+            return violate!(self, "{name} writes a super block that names {:?}", state.server);
         };
         let Some(leader) = self.check.leaders.get_mut(&ballot) else {
-            return self.violate(format_args!("{name} writes the super block, but never won under {ballot}"));
+            return violate!(
+                self,
+                "{name} writes the super block, but never won under {ballot}"
+            );
         };
         let (sealed, gave_up) = (leader.sealed, leader.gave_up);
         let first = !std::mem::replace(&mut leader.issued, true);
         if !sealed || gave_up {
-            self.violate(format_args!("{name} writes the super block under {ballot}: sealed {sealed}, given up {gave_up}"));
+            violate!(
+                self,
+                "{name} writes the super block under {ballot}: sealed {sealed}, given up {gave_up}"
+            );
         } else if first {
             self.check_predecessors(&name, ballot);
         }
@@ -37,7 +43,10 @@ impl World {
         let loud = earlier.filter(|(_, leader)| leader.issued && !self.is_silent(leader));
         if let Some((&loud, leader)) = loud.last() {
             let other = self.procs[leader.proc].name.clone();
-            self.violate(format_args!("{name} takes over under {ballot}, but {other} is not silent under {loud} (R7)"));
+            violate!(
+                self,
+                "{name} takes over under {ballot}, but {other} is not silent under {loud} (R7)"
+            );
         }
     }
 
@@ -46,7 +55,7 @@ impl World {
         self.look_at_super(copy);
         let Some(state) = self.check.supers[copy] else {
             if !damaged {
-                self.violate(format_args!("{} left an invalid super block", self.procs[proc].name));
+                violate!(self, "{} left an invalid super block", self.procs[proc].name);
             }
             return;
         };
@@ -64,7 +73,8 @@ impl World {
     pub(super) fn look_at_super(&mut self, copy: usize) {
         let at = SUPER_COPIES[copy];
         let bytes = self.device.blocks(at.0, 1);
-        self.check.supers[copy] = SuperBlock::decode(bytes, at, Some(self.volume), checksum).ok();
+        let decoded = SuperBlock::decode(bytes, at, Some(self.volume), checksum).ok();
+        self.check.supers[copy] = decoded.filter(|_| !self.device.is_bad(at.0, 1));
     }
 
     fn check_super_order(&mut self, proc: ProcId, before: [Option<SuperBlock>; 2], state: &SuperBlock) {
@@ -85,20 +95,29 @@ impl World {
             _ if state.server < check.server => Some("the server goes back: a newer one had taken over"),
             _ if state.unmount_barrier < check.barrier => Some("the barrier goes back"),
             _ if state.unmount_barrier > check.barrier + 1 => Some("the barrier skips one"),
-            _ if state.server_addr.is_some() && state.server_addr != own_addr => Some("the address is not the server's"),
+            _ if state.server_addr.is_some() && state.server_addr != own_addr => {
+                Some("the address is not the server's")
+            }
             _ if stopped && state.server_addr.is_some() => Some("a server that stopped has an address"),
             _ => None,
         };
         if let Some(wrong) = wrong {
             let name = &self.procs[proc].name;
-            self.violate(format_args!("{name} wrote a super block: {wrong}: {before:?}, now {state:?}"));
+            violate!(
+                self,
+                "{name} wrote a super block: {wrong}: {before:?}, now {state:?}"
+            );
         }
     }
 
     /// A stop is clean when both copies say so (R7, R9).
     fn note_clean_stops(&mut self) {
-        let [Some(first), Some(second)] = self.check.supers else { return };
-        let Some(ballot) = first.server.filter(|_| first == second) else { return };
+        let [Some(first), Some(second)] = self.check.supers else {
+            return;
+        };
+        let Some(ballot) = first.server.filter(|_| first == second) else {
+            return;
+        };
         if first.fenced.covers(ballot)
             && let Some(leader) = self.check.leaders.get_mut(&ballot)
         {
@@ -116,19 +135,29 @@ impl World {
         });
         if let Some((proc, ballot)) = late {
             let name = self.procs[proc].name.clone();
-            self.violate(format_args!("{newest} takes over while {name} may act under {ballot}: two unfenced servers"));
+            violate!(
+                self,
+                "{newest} takes over while {name} may act under {ballot}: two unfenced servers"
+            );
         }
     }
 
     /// Only a leader whose first update of the super block stands in both copies writes anything else.
     pub(super) fn check_leads(&mut self, proc: ProcId, what: &str) {
         let rid = self.procs[proc].rid;
-        let named = |copy: &Option<SuperBlock>| copy.is_some_and(|copy| copy.server.is_some_and(|ballot| ballot.rid == rid));
+        let named = |copy: &Option<SuperBlock>| {
+            copy.is_some_and(|copy| copy.server.is_some_and(|ballot| ballot.rid == rid))
+        };
         // A copy that has rotted since does not count against the leader.
-        let leads = self.check.supers.iter().any(named) && self.check.supers.iter().all(|copy| copy.is_none() || named(copy));
+        let leads = self.check.supers.iter().any(named)
+            && self.check.supers.iter().all(|copy| copy.is_none() || named(copy));
         if !leads && !self.procs[proc].cut {
             let name = &self.procs[proc].name;
-            self.violate(format_args!("{name} writes {what}, but the super block is {:?}", self.check.supers));
+            violate!(
+                self,
+                "{name} writes {what}, but the super block is {:?}",
+                self.check.supers
+            );
         }
     }
 
@@ -137,11 +166,17 @@ impl World {
         if let Some(leader) = self.check.leaders.get_mut(&ballot) {
             leader.serving = true;
         }
-        let published = self.check.super_block().is_some_and(|state| state.server == Some(ballot) && state.server_addr == Some(addr));
+        let published = self
+            .check
+            .super_block()
+            .is_some_and(|state| state.server == Some(ballot) && state.server_addr == Some(addr));
         let listens = self.net.listener(addr) == Some(proc);
         if !self.procs[proc].cut && (!published || !listens) {
             let name = &self.procs[proc].name;
-            self.violate(format_args!("{name} says that it serves: published {published}, listens {listens}"));
+            violate!(
+                self,
+                "{name} says that it serves: published {published}, listens {listens}"
+            );
         }
     }
 }

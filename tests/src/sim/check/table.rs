@@ -9,33 +9,50 @@ use ostrakon_core::ids::{Ballot, BlockNo, Rid};
 use super::TableCopy;
 use crate::sim::format::checksum;
 use crate::sim::host::ProcId;
-use crate::sim::world::World;
+use crate::sim::world::{World, violate};
 
 impl World {
     pub(super) fn table_landed(&mut self, proc: ProcId, block: usize, copy: usize, damaged: bool) {
-        if !damaged && !self.procs[proc].cut && self.check.server.is_none_or(|ballot| ballot.rid != self.procs[proc].rid) {
+        if !damaged
+            && !self.procs[proc].cut
+            && self
+                .check
+                .server
+                .is_none_or(|ballot| ballot.rid != self.procs[proc].rid)
+        {
             let name = &self.procs[proc].name;
-            self.violate(format_args!("a table write of {name} lands, but the server is {:?}", self.check.server));
+            violate!(
+                self,
+                "a table write of {name} lands, but the server is {:?}",
+                self.check.server
+            );
         }
         self.look_at_table(block, copy);
         if !damaged && self.check.table[block][copy].is_none() {
-            self.violate(format_args!("{} left an invalid table block {block}", self.procs[proc].name));
+            violate!(
+                self,
+                "{} left an invalid table block {block}",
+                self.procs[proc].name
+            );
         }
     }
 
     /// Decodes a copy of a table block as it stands, and finds out who came and who went.
     pub(super) fn look_at_table(&mut self, block: usize, copy: usize) {
         let geometry = self.device.geometry();
-        let at = BlockNo(geometry.clients.0 + block as u64 + copy as u64 * u64::from(geometry.clients_blocks));
+        let at =
+            BlockNo(geometry.clients.0 + block as u64 + copy as u64 * u64::from(geometry.clients_blocks));
         let decoded = TableBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum);
         let before = newest(&self.check.table[block]);
         self.check.table[block][copy] = decoded.ok().map(|decoded| TableCopy {
             seq: decoded.seq,
-            records: (0..CLIENTS_PER_BLOCK).filter_map(|index| decoded.record(index)).collect(),
+            records: (0..CLIENTS_PER_BLOCK)
+                .filter_map(|index| decoded.record(index))
+                .collect(),
         });
         let after = newest(&self.check.table[block]);
         if self.check.table[block].iter().all(Option::is_none) {
-            self.violate(format_args!("both copies of table block {block} are lost"));
+            violate!(self, "both copies of table block {block} are lost");
         }
         for rid in before.keys().filter(|rid| !after.contains_key(rid)) {
             self.check.records.remove(rid);
@@ -50,7 +67,7 @@ impl World {
         let before = self.check.records.insert(rid, record);
         self.check.recorded.insert(rid);
         let Some(&id) = self.by_rid.get(&rid) else {
-            return self.violate(format_args!("the table holds {rid}, who never lived"));
+            return violate!(self, "the table holds {rid}, who never lived");
         };
         let proc = &self.procs[id];
         let counts = !record.evicted && record.barrier >= self.check.barrier;
@@ -61,7 +78,7 @@ impl World {
             );
         if before.is_none() && released && counts {
             let name = proc.name.clone();
-            self.violate(format_args!("{name} left, and now it is in the table again"));
+            violate!(self, "{name} left, and now it is in the table again");
         }
         if record.evicted && before.is_some_and(|before| !before.evicted) {
             self.record_gone(rid);
@@ -76,20 +93,28 @@ impl World {
         let patience = (self.options.recovery_ms + 2 * self.options.silence_max_ms) * 1_000 + 10_000_000;
         if self.is_running(id) && !proc.unmounting && proc.was_connected && calm_for > patience {
             let name = proc.name.clone();
-            self.violate(format_args!("{name} is mounted, healthy and undisturbed, and was taken out of the table"));
+            violate!(
+                self,
+                "{name} is mounted, healthy and undisturbed, and was taken out of the table"
+            );
         }
     }
 
     /// The barrier rises: everybody who is still in the table is released by it.
     pub(super) fn barrier_rises(&mut self, barrier: u64) {
-        let released = |record: &&ClientRecord| !record.evicted && record.barrier >= self.check.barrier && record.barrier < barrier;
+        let released = |record: &&ClientRecord| {
+            !record.evicted && record.barrier >= self.check.barrier && record.barrier < barrier
+        };
         let unheard = self.check.records.values().filter(released).find_map(|record| {
             let proc = &self.procs[*self.by_rid.get(&record.rid)?];
             (!proc.unmounting).then(|| proc.name.clone())
         });
         self.check.barrier = barrier;
         if let Some(name) = unheard {
-            self.violate(format_args!("the barrier rises to {barrier} and releases {name}, who did not say farewell"));
+            violate!(
+                self,
+                "the barrier rises to {barrier} and releases {name}, who did not say farewell"
+            );
         }
     }
 
@@ -101,9 +126,9 @@ impl World {
         let gone = proc.evicted || proc.unmounting;
         let name = proc.name.clone();
         if !self.check.recorded.contains(&rid) {
-            self.violate(format_args!("{name} was told that it is mounted, but never had a record"));
+            violate!(self, "{name} was told that it is mounted, but never had a record");
         } else if self.check.record(rid).is_none() && !gone && self.check.server == Some(server) {
-            self.violate(format_args!("{name} was told that it is mounted, but its record is gone"));
+            violate!(self, "{name} was told that it is mounted, but its record is gone");
         }
     }
 
@@ -117,11 +142,14 @@ impl World {
     pub(super) fn answered(&mut self, id: ProcId, request: u64, status: Status, body: &[u8]) {
         let name = self.procs[id].name.clone();
         let Some(number) = self.procs[id].asked.remove(&request) else {
-            return self.violate(format_args!("{name} was answered what it did not ask: request {request}"));
+            return violate!(self, "{name} was answered what it did not ask: request {request}");
         };
         let right = number.wrapping_add(1).to_le_bytes();
         if status != Status::Ok || body != right {
-            self.violate(format_args!("{name} asked for {number} + 1 and was told {status:?} {body:?}"));
+            violate!(
+                self,
+                "{name} asked for {number} + 1 and was told {status:?} {body:?}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of the requests of a process that dies or is cut off.
+//! What becomes of the requests of a process that dies or is fenced.
 
 use super::{Area, DiskStep, Flight, FlightId, Piece, SECTORS};
 use crate::sim::host::ProcId;
@@ -18,24 +18,20 @@ enum Fate {
 }
 
 impl World {
-    /// The process is dead, or cut off for good if `cut`: its reads are nobody's, its writes meet their fate.
-    pub(crate) fn abandon_flights(&mut self, proc: ProcId, cut: bool) {
+    /// The process is dead: its reads are nobody's, its writes meet their fate.
+    pub(crate) fn abandon_flights(&mut self, proc: ProcId) {
         let tear = std::mem::take(&mut self.hosts[self.procs[proc].host].tear_next_write);
         for id in self.flights.of(proc) {
             let flight = self.flights.get(id).expect("it was just listed");
             if flight.may_land() {
-                self.seal_fate(id, cut, tear);
-            } else if !cut || flight.is_write {
-                // A cut process still hears of its reads.
-                let answered = flight.answered;
-                if !cut || answered {
-                    self.flights.remove(id);
-                }
+                self.seal_fate(id, tear);
+            } else {
+                self.flights.remove(id);
             }
         }
     }
 
-    fn seal_fate(&mut self, id: FlightId, cut: bool, tear: bool) {
+    fn seal_fate(&mut self, id: FlightId, tear: bool) {
         let flight = self.flights.get(id).expect("the caller found it");
         let area = self.device.area(flight.target, flight.count);
         let begun = flight.pieces.iter().any(|piece| piece.done);
@@ -49,24 +45,47 @@ impl World {
             (false, _) => Fate::Late,
         };
         let fate = match wanted {
-            Fate::Late if cut => Fate::Landed,
             Fate::Torn if in_region && !self.spend_torn() => Fate::Landed,
             Fate::Late if in_region && !self.spend_late() => Fate::Landed,
             fate => fate,
         };
-        note!(self, "disk", "the write of {area:?} by {} meets its fate: {fate:?}", self.name_of_flight(id));
+        note!(
+            self,
+            "disk",
+            "the write of {area:?} by {} meets its fate: {fate:?}",
+            self.name_of_flight(id)
+        );
         match fate {
             Fate::Dropped => {
-                self.forget_or_fail(id, cut);
+                self.flights.remove(id);
             }
-            Fate::Landed => self.land_all(id, cut),
-            Fate::Torn => self.land_some(id, cut),
+            Fate::Landed => self.land_all(id, false),
+            Fate::Torn => self.land_some(id),
             Fate::Late => self.land_late(id, in_region),
         }
     }
 
+    /// A fence has acted: what is under way of its victim has landed, or never will.
+    pub(crate) fn drop_flights(&mut self, proc: ProcId) {
+        let cut = self.procs[proc].cut;
+        for id in self.flights.of(proc) {
+            let flight = self.flights.get(id).expect("it was just listed");
+            if !flight.may_land() {
+                continue;
+            }
+            let begun = flight.pieces.iter().any(|piece| piece.done);
+            if !begun && self.dice.one_in(2) {
+                self.forget_or_fail(id, cut);
+            } else {
+                self.land_all(id, cut);
+            }
+        }
+    }
+
     fn name_of_flight(&self, id: FlightId) -> &str {
-        self.flights.get(id).map_or("?", |flight| &self.procs[flight.proc].name)
+        self.flights
+            .get(id)
+            .map_or("?", |flight| &self.procs[flight.proc].name)
     }
 
     /// A cut process is told that its write failed; a dead one is told nothing.
@@ -89,13 +108,22 @@ impl World {
     }
 
     fn land_all(&mut self, id: FlightId, cut: bool) {
-        let Some(flight) = self.forget_or_fail(id, cut) else { return };
+        let Some(flight) = self.forget_or_fail(id, cut) else {
+            return;
+        };
         self.write_pieces(&flight, |_| usize::MAX);
-        self.landed(flight.proc, flight.target, flight.count, flight.torn || flight.target != flight.first);
+        self.landed(
+            flight.proc,
+            flight.target,
+            flight.count,
+            flight.torn || flight.target != flight.first,
+        );
     }
 
-    fn land_some(&mut self, id: FlightId, cut: bool) {
-        let Some(flight) = self.forget_or_fail(id, cut) else { return };
+    fn land_some(&mut self, id: FlightId) {
+        let Some(flight) = self.flights.take(id) else {
+            return;
+        };
         // Whatever had landed stays; one sector at least does not follow.
         let sectors = flight.count as usize * SECTORS;
         let end = self.dice.between(1, sectors as u64 - 1) as usize;
@@ -116,7 +144,9 @@ impl World {
 
     /// The flight goes on under a new name, so that what was planned for it comes to nothing.
     fn land_late(&mut self, id: FlightId, in_region: bool) {
-        let Some(mut flight) = self.flights.take(id) else { return };
+        let Some(mut flight) = self.flights.take(id) else {
+            return;
+        };
         flight.answered = true;
         flight.late = in_region;
         let end = (flight.submitted + self.write_time()).max(self.now);

@@ -35,7 +35,11 @@ pub struct Piece {
 impl Piece {
     /// A piece that is still to come.
     pub const fn new(from: usize, to: usize) -> Self {
-        Self { from, to, done: false }
+        Self {
+            from,
+            to,
+            done: false,
+        }
     }
 }
 
@@ -176,10 +180,15 @@ impl Flights {
 
     /// A read looks at a piece of the medium.
     pub fn look(&mut self, id: FlightId, piece: usize, device: &Device) {
-        let Some(flight) = self.all.get_mut(&id) else { return };
+        let Some(flight) = self.all.get_mut(&id) else {
+            return;
+        };
         let Piece { from, to, .. } = flight.pieces[piece];
         flight.pieces[piece].done = true;
-        flight.data[from * SECTOR_BYTES..to * SECTOR_BYTES]
-            .copy_from_slice(device.sectors(flight.first, from, to));
+        flight.data[from * SECTOR_BYTES..to * SECTOR_BYTES].copy_from_slice(device.sectors(
+            flight.first,
+            from,
+            to,
+        ));
     }
 }

@@ -18,7 +18,7 @@ use ostrakon_core::time::Duration;
 use super::clock::Time;
 use super::host::{ProcId, Stashed};
 use super::trace::note;
-use super::world::{Happening, World};
+use super::world::{Happening, World, violate};
 
 /// Sectors in a block.
 pub const SECTORS: usize = BLOCK_BYTES / SECTOR_BYTES;
@@ -126,7 +126,11 @@ impl World {
         limit: Duration,
     ) {
         if !self.device.holds(first, count) {
-            self.violate(format_args!("{} reads {count} blocks from {first}, outside the volume", self.procs[proc].name));
+            violate!(
+                self,
+                "{} reads {count} blocks from {first}, outside the volume",
+                self.procs[proc].name
+            );
             return;
         }
         let plan = self.plan(proc, host, limit, false);
@@ -195,7 +199,11 @@ impl World {
             plan.land_within = None;
         } else if self.dice.chance(profile.misdirected_ppm) && self.spend_torn() {
             let target = self.device.random_region_block(&mut self.dice);
-            note!(self, "disk", "misdirects the write of block {first} to block {target}");
+            note!(
+                self,
+                "disk",
+                "misdirects the write of block {first} to block {target}"
+            );
             return target;
         }
         first
@@ -206,7 +214,12 @@ impl World {
         let fails = outcome.is_err() && matches!(area, Area::Region(_));
         if fails && self.dice.chance(self.options.disk.torn_error_ppm) && self.spend_torn() {
             let end = self.dice.between(1, SECTORS as u64 - 1) as usize;
-            note!(self, "disk", "tears the failing write of block {} after {end} sectors", flight.target);
+            note!(
+                self,
+                "disk",
+                "tears the failing write of block {} after {end} sectors",
+                flight.target
+            );
             flight.pieces = vec![Piece::new(0, end)];
             flight.torn = true;
         }
@@ -230,7 +243,9 @@ impl World {
     pub(crate) fn disk_step(&mut self, step: DiskStep) {
         match step {
             DiskStep::Piece(id, piece) => {
-                let Some(flight) = self.flights.get(id) else { return };
+                let Some(flight) = self.flights.get(id) else {
+                    return;
+                };
                 if flight.is_write {
                     self.land(id, piece);
                 } else {
@@ -243,13 +258,19 @@ impl World {
 
     /// One piece of a write reaches the medium.
     pub(crate) fn land(&mut self, id: FlightId, piece: usize) {
-        let Some(flight) = self.flights.get_mut(id) else { return };
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
         if flight.pieces[piece].done {
             return;
         }
         flight.pieces[piece].done = true;
         let Piece { from, to, .. } = flight.pieces[piece];
-        self.device.write_sectors(flight.target, from, &flight.data[from * SECTOR_BYTES..to * SECTOR_BYTES]);
+        self.device.write_sectors(
+            flight.target,
+            from,
+            &flight.data[from * SECTOR_BYTES..to * SECTOR_BYTES],
+        );
         if flight.pieces.iter().all(|piece| piece.done) {
             let (proc, target, count) = (flight.proc, flight.target, flight.count);
             let (torn, misplaced) = (flight.torn, flight.target != flight.first);
@@ -262,7 +283,9 @@ impl World {
     }
 
     fn answer(&mut self, id: FlightId) {
-        let Some(flight) = self.flights.get_mut(id) else { return };
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
         let (proc, io) = (flight.proc, flight.io);
         let host = self.procs[proc].host;
         if flight.outcome.is_ok() && self.hosts[host].path != Path::Fine {
@@ -275,22 +298,29 @@ impl World {
         flight.answered = true;
         let outcome = flight.outcome;
         if let Err(error) = outcome {
-            note!(self, &self.procs[proc].name, "disk request {} fails: {error:?}", io.0);
+            note!(
+                self,
+                &self.procs[proc].name,
+                "disk request {} fails: {error:?}",
+                io.0
+            );
         }
-        let flight = &self.flights.get(id).expect("it was there a moment ago");
+        let flight = self.flights.get(id).expect("it was there a moment ago");
         let (first, count, is_write) = (flight.first, flight.count, flight.is_write);
         let over = !is_write || flight.pieces.iter().all(|piece| piece.done);
         let medium = !is_write && count > 0 && self.device.is_bad(first, count);
         if !self.is_running(proc) {
             self.stash_disk(proc, id, medium);
         } else {
-            let mut process = self.take_process(host);
+            let mut process = self.hosts[host].process.take().expect("it runs");
             let outcome = match (outcome, is_write) {
                 (Err(error), _) => DiskOutcome::Failed(error),
                 (Ok(()), true) => DiskOutcome::Done,
                 (Ok(()), false) if count == 0 => DiskOutcome::Done,
                 (Ok(()), false) if medium => DiskOutcome::Failed(DiskError::Medium),
-                (Ok(()), false) if flight.data.is_empty() => DiskOutcome::Read(self.device.blocks(first, count)),
+                (Ok(()), false) if flight.data.is_empty() => {
+                    DiskOutcome::Read(self.device.blocks(first, count))
+                }
                 (Ok(()), false) => DiskOutcome::Read(&flight.data),
             };
             let now = self.hosts[host].clock.local(self.now);
@@ -310,12 +340,18 @@ impl World {
             Err(error) => Err(error),
             Ok(()) if medium => Err(DiskError::Medium),
             Ok(()) if flight.is_write || flight.count == 0 => Ok(None),
-            Ok(()) if flight.data.is_empty() => Ok(Some(self.device.blocks(flight.first, flight.count).to_vec())),
+            Ok(()) if flight.data.is_empty() => {
+                Ok(Some(self.device.blocks(flight.first, flight.count).to_vec()))
+            }
             Ok(()) => Ok(Some(flight.data.clone())),
         };
         let io = flight.io;
         let host = self.procs[proc].host;
-        if let Some(process) = self.hosts[host].process.as_mut().filter(|process| process.id == proc) {
+        if let Some(process) = self.hosts[host]
+            .process
+            .as_mut()
+            .filter(|process| process.id == proc)
+        {
             process.inbox.push(Stashed::Disk(io, result));
         }
     }

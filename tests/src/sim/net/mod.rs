@@ -18,7 +18,7 @@ use ostrakon_core::net::{CloseReason, ConnId, NetRequest};
 use super::clock::Time;
 use super::host::{ProcId, Stashed};
 use super::trace::note;
-use super::world::{Happening, World};
+use super::world::{Happening, World, violate};
 
 /// Bytes that a connection takes before its sender has to wait.
 const WINDOW_BYTES: usize = 4 * MESSAGE_BYTES_MAX;
@@ -93,7 +93,10 @@ impl Net {
 
     /// Connections with an open end on this host.
     pub fn conns_of(&self, host: usize) -> Vec<(ConnKey, usize)> {
-        let ends = self.conns.iter().flat_map(|(&key, conn)| [(key, 0, conn), (key, 1, conn)]);
+        let ends = self
+            .conns
+            .iter()
+            .flat_map(|(&key, conn)| [(key, 0, conn), (key, 1, conn)]);
         ends.filter(|(_, end, conn)| conn.ends[*end].open && conn.ends[*end].host == host)
             .map(|(key, end, _)| (key, end))
             .collect()
@@ -112,7 +115,12 @@ impl Net {
 
 impl World {
     /// A process asks for something.
-    pub(crate) fn net_request(&mut self, proc: ProcId, conns: &mut BTreeMap<ConnId, (ConnKey, usize)>, request: NetRequest) {
+    pub(crate) fn net_request(
+        &mut self,
+        proc: ProcId,
+        conns: &mut BTreeMap<ConnId, (ConnKey, usize)>,
+        request: NetRequest,
+    ) {
         let host = self.procs[proc].host;
         note!(self, &self.procs[proc].name, "{request:?}");
         match request {
@@ -130,7 +138,12 @@ impl World {
                 let target = self.hosts.iter().position(|host| host.addr == addr);
                 let key = self.open_conn(host, Who::Process(proc, id), target.unwrap_or(self.net.outside()));
                 if conns.insert(id, (key, 0)).is_some() {
-                    self.violate(format_args!("connection {} is used twice by {}", id.0, self.procs[proc].name));
+                    violate!(
+                        self,
+                        "connection {} is used twice by {}",
+                        id.0,
+                        self.procs[proc].name
+                    );
                 }
                 let patience = self.dice.between(1_000_000, 3_000_000);
                 self.after(patience, Happening::Net(NetStep::GiveUp(key)));
@@ -147,7 +160,9 @@ impl World {
     pub(crate) fn open_conn(&mut self, host: usize, who: Who, target: usize) -> ConnKey {
         self.net.next += 1;
         let key = self.net.next;
-        self.net.conns.insert(key, Conn::new(End::new(host, who), End::new(target, Who::Nobody)));
+        self.net
+            .conns
+            .insert(key, Conn::new(End::new(host, who), End::new(target, Who::Nobody)));
         self.send_segment(key, 0, Segment::Syn);
         key
     }
@@ -165,7 +180,9 @@ impl World {
 
     fn send_segment(&mut self, key: ConnKey, end: usize, segment: Segment) {
         let delay = self.options.net.delay.draw(&mut self.dice);
-        let Some(conn) = self.net.conns.get_mut(&key) else { return };
+        let Some(conn) = self.net.conns.get_mut(&key) else {
+            return;
+        };
         let pipe = &mut conn.pipes[end];
         if segment == Segment::Rst {
             pipe.segments.clear();
@@ -191,18 +208,24 @@ impl World {
     }
 
     fn arrive(&mut self, key: ConnKey, from: usize) {
-        let Some(conn) = self.net.conns.get_mut(&key) else { return };
+        let Some(conn) = self.net.conns.get_mut(&key) else {
+            return;
+        };
         conn.pipes[from].scheduled = false;
         let to = 1 - from;
         let (source, target) = (conn.ends[from].host, conn.ends[to].host);
         let reaches = !self.net.is_cut(source, target) && self.is_reachable(source, target);
-        let Some(conn) = self.net.conns.get_mut(&key) else { return };
+        let Some(conn) = self.net.conns.get_mut(&key) else {
+            return;
+        };
         let pipe = &mut conn.pipes[from];
         if !reaches {
             pipe.parked = true;
             return;
         }
-        let Some((_, segment)) = pipe.segments.pop_front() else { return };
+        let Some((_, segment)) = pipe.segments.pop_front() else {
+            return;
+        };
         if let Some(&(at, _)) = pipe.segments.front() {
             pipe.scheduled = true;
             self.at(at, Happening::Net(NetStep::Arrive(key, from)));
@@ -216,7 +239,8 @@ impl World {
     fn is_reachable(&self, source: usize, target: usize) -> bool {
         let exists = target < self.hosts.len();
         let outside = target == self.net.outside();
-        outside || (exists && self.hosts[target].power && !(self.hosts[target].unreachable && source != target))
+        outside
+            || (exists && self.hosts[target].power && !(self.hosts[target].unreachable && source != target))
     }
 
     fn take_segment(&mut self, key: ConnKey, to: usize, segment: Segment) {
@@ -232,7 +256,10 @@ impl World {
     fn take_syn(&mut self, key: ConnKey) {
         let conn = &self.net.conns[&key];
         let target = conn.ends[1].host;
-        let listener = self.hosts.get(target).and_then(|host| self.net.listener(host.addr));
+        let listener = self
+            .hosts
+            .get(target)
+            .and_then(|host| self.net.listener(host.addr));
         let Some(proc) = listener else {
             self.send_segment(key, 1, Segment::Refuse);
             return;
@@ -283,7 +310,12 @@ impl World {
     }
 
     fn give_up(&mut self, key: ConnKey) {
-        if self.net.conns.get(&key).is_some_and(|conn| !conn.established && conn.ends[0].open) {
+        if self
+            .net
+            .conns
+            .get(&key)
+            .is_some_and(|conn| !conn.established && conn.ends[0].open)
+        {
             self.take_close(key, 0, CloseReason::Failed);
             self.sweep(key);
         }
@@ -291,7 +323,9 @@ impl World {
 
     /// One end is closed by its own side; the other hears of it in `last`.
     pub(crate) fn close_end(&mut self, key: ConnKey, end: usize, last: Segment) {
-        let Some(conn) = self.net.conns.get_mut(&key) else { return };
+        let Some(conn) = self.net.conns.get_mut(&key) else {
+            return;
+        };
         if std::mem::take(&mut conn.ends[end].open) {
             self.send_segment(key, end, last);
         }
@@ -304,10 +338,19 @@ impl World {
         }
     }
 
+    /// A process has heard that this end is closed: what it did not take is lost.
+    pub(crate) fn forget_received(&mut self, key: ConnKey, end: usize) {
+        if let Some(conn) = self.net.conns.get_mut(&key) {
+            conn.ends[end].received.clear();
+        }
+        self.sweep(key);
+    }
+
     /// Forgets a connection that nobody has an open end of and that carries nothing any more.
     fn sweep(&mut self, key: ConnKey) {
         let over = |conn: &Conn| {
-            conn.ends.iter().all(|end| !end.open) && conn.pipes.iter().all(|pipe| pipe.segments.is_empty())
+            conn.ends.iter().all(|end| !end.open && end.received.is_empty())
+                && conn.pipes.iter().all(|pipe| pipe.segments.is_empty())
         };
         if self.net.conns.get(&key).is_some_and(over) {
             self.net.conns.remove(&key);
@@ -321,7 +364,9 @@ impl World {
     }
 
     fn offer_again_to_sender(&mut self, key: ConnKey, end: usize) {
-        let Some(conn) = self.net.conns.get(&key) else { return };
+        let Some(conn) = self.net.conns.get(&key) else {
+            return;
+        };
         if conn.ends[end].open && !conn.ends[end].received.is_empty() {
             self.offer_end(key, end);
         }
@@ -329,7 +374,9 @@ impl World {
 
     /// Offers what came in at this end to its process, which takes whole messages.
     pub(crate) fn offer_end(&mut self, key: ConnKey, end: usize) {
-        let Some(conn) = self.net.conns.get_mut(&key) else { return };
+        let Some(conn) = self.net.conns.get_mut(&key) else {
+            return;
+        };
         let (proc, id) = match conn.ends[end].who {
             Who::Process(proc, id) => (proc, id),
             Who::Stranger => return conn.ends[end].received.clear(),
@@ -344,7 +391,13 @@ impl World {
         let host = self.procs[proc].host;
         let mut process = self.take_process(host);
         let now = self.hosts[host].clock.local(self.now);
-        let received = &mut self.net.conns.get_mut(&key).expect("it was there a moment ago").ends[end].received;
+        let received = &mut self
+            .net
+            .conns
+            .get_mut(&key)
+            .expect("it was there a moment ago")
+            .ends[end]
+            .received;
         let mut taken = 0;
         while taken < received.len() {
             match process.mount.handle_bytes(now, id, &received[taken..]) {
@@ -391,11 +444,18 @@ impl World {
         self.net.listeners.retain(|_, listener| *listener != proc);
         for key in self.net.keys() {
             for end in 0..2 {
-                let conn = self.net.conns.get_mut(&key).expect("no connection goes while ends are closed");
+                let conn = self
+                    .net
+                    .conns
+                    .get_mut(&key)
+                    .expect("no connection goes while ends are closed");
                 let own = match conn.ends[end].who {
                     Who::Process(owner, _) | Who::Backlog(owner) => owner == proc,
                     Who::Stranger | Who::Nobody => false,
                 };
+                if own {
+                    conn.ends[end].received.clear();
+                }
                 if own && silent {
                     conn.ends[end].open = false;
                     conn.pipes[end].segments.clear();
@@ -414,7 +474,10 @@ impl World {
             return;
         }
         let host = self.procs[proc].host;
-        match process.mount.handle_accept(self.hosts[host].clock.local(self.now)) {
+        match process
+            .mount
+            .handle_accept(self.hosts[host].clock.local(self.now))
+        {
             None => self.close_end(key, 1, Segment::Fin),
             Some(id) => {
                 process.conns.insert(id, (key, 1));

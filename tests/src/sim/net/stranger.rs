@@ -19,7 +19,12 @@ pub enum Prank {
 impl World {
     /// Somebody who has no business here connects to a host, so many times.
     pub fn stranger(&mut self, host: usize, connections: usize) {
-        note!(self, "net", "{connections} strangers connect to {}", self.hosts[host].name);
+        note!(
+            self,
+            "net",
+            "{connections} strangers connect to {}",
+            self.hosts[host].name
+        );
         for _ in 0..connections {
             let outside = self.net.outside();
             self.open_conn(outside, Who::Stranger, host);
@@ -45,7 +50,11 @@ impl World {
                 }
             }
             Prank::Leave(key) => {
-                let last = if self.dice.one_in(2) { Segment::Fin } else { Segment::Rst };
+                let last = if self.dice.one_in(2) {
+                    Segment::Fin
+                } else {
+                    Segment::Rst
+                };
                 self.close_end(key, 0, last);
             }
         }
@@ -75,7 +84,11 @@ impl World {
         };
         let mut frame = [0; MESSAGE_BYTES_MAX];
         let length = message.encode(&mut frame).expect("the body is short");
-        let kept = if self.dice.one_in(3) { self.dice.below(length as u64) as usize } else { length };
+        let kept = if self.dice.one_in(3) {
+            self.dice.below(length as u64) as usize
+        } else {
+            length
+        };
         frame[..kept].to_vec()
     }
 }
