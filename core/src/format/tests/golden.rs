@@ -1,6 +1,8 @@
 //! Golden bytes: made from the tables of `core/FORMAT.md` by other means than this crate, and fixed for good.
 //! A block's checksum stands among them, so the bytes behind those listed (all zero) are fixed as well.
 
+use std::string::ToString;
+
 use super::wire::{sample_answer, sample_greeting, sample_welcome};
 use super::*;
 use crate::format::SUPER_COPIES;
@@ -114,6 +116,72 @@ fn welcome() {
     sample_welcome().encode(&mut written);
     same_bytes(WELCOME, &golden, &written);
     assert_eq!(Welcome::decode(&golden), Ok(sample_welcome()));
+}
+
+/// The section of the specification under a heading, up to the next heading of any level.
+fn section(heading: &str) -> &'static str {
+    let text = include_str!("../../../FORMAT.md");
+    let (_, rest) = text.split_once(heading).expect("the heading of a section");
+    rest.split("\n#").next().unwrap_or(rest)
+}
+
+/// Whether the section has a table row with this offset and name.
+fn is_specified(section: &str, offset: usize, name: &str) -> bool {
+    section.lines().any(|line| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        cells.next() == Some(offset.to_string().as_str())
+            && cells.nth(1).map(|cell| cell.trim_matches('`')) == Some(name)
+    })
+}
+
+#[test]
+fn the_specification_lists_the_golden_fields_where_they_are() {
+    let header_bytes = 64;
+    for (heading, fields, starts_with_header) in [
+        ("\n## Super block\n", SUPER, true),
+        ("\n## Quorum block\n", QUORUM, true),
+        ("\n## Doorbell\n", DOORBELL, true),
+        ("\n## Client table\n", CLIENTS, true),
+        ("\n## Frame\n", ANSWER, false),
+        ("\n### Greeting\n", GREETING, false),
+        ("\n### Welcome\n", WELCOME, false),
+    ] {
+        // Parts that stand in several places (addresses, ballots, entries, records) have tables of their own.
+        let repeated_from = match heading {
+            "\n## Quorum block\n" => 208,
+            "\n## Client table\n" => 100,
+            _ => usize::MAX,
+        };
+        for &(offset, name, _) in fields {
+            if name.contains('.') || name == "body" || offset >= repeated_from {
+                continue;
+            }
+            let place = if starts_with_header && offset < header_bytes {
+                section("\n## Header of a block\n")
+            } else {
+                section(heading)
+            };
+            assert!(is_specified(place, offset, name), "{heading} {offset} {name}");
+        }
+    }
+    let first_entry = QUORUM.iter().filter(|field| (208..316).contains(&field.0));
+    for &(offset, name, _) in first_entry.filter(|field| field.1.starts_with("log.")) {
+        let place = section("\n## Quorum block\n");
+        assert!(is_specified(place, offset - 208, name), "{name}");
+    }
+    let first_record = CLIENTS.iter().filter(|field| (100..208).contains(&field.0));
+    for &(offset, name, _) in first_record {
+        match name.starts_with("addr.") {
+            true => assert!(
+                is_specified(section("\n## Address\n"), offset - 140, name),
+                "{name}"
+            ),
+            false => assert!(
+                is_specified(section("\n## Client table\n"), offset - 100, name),
+                "{name}"
+            ),
+        }
+    }
 }
 
 const SUPER: &[(usize, &str, &str)] = &[
