@@ -1,5 +1,6 @@
 //! What can be done to a world: the verbs that scenarios use and that chaos draws from.
 
+use ostrakon_core::bounds::{BLOCK_BYTES, REGION_BLOCKS};
 use ostrakon_core::format::SUPER_COPIES;
 use ostrakon_core::ids::BlockNo;
 
@@ -421,6 +422,27 @@ impl World {
         if let Some(proc) = self.process_on(host) {
             let after = self.dice.scattered(1_000, 20_000_000);
             self.after(after, Happening::Resume(proc));
+        }
+    }
+}
+
+/// What only a scenario does: it goes beyond what the atlas allows while anybody is mounted.
+impl World {
+    /// Every block of the quorum region turns to zeros.
+    ///
+    /// # Panics
+    /// If anybody is mounted: no design survives that.
+    pub fn erase_region(&mut self) {
+        assert!(
+            self.hosts.iter().all(|host| host.process.is_none()),
+            "somebody is mounted"
+        );
+        note!(self, "disk", "the region is erased");
+        let first = self.device.geometry().region.0;
+        for index in 0..REGION_BLOCKS {
+            self.device
+                .write_sectors(first + index as u64, 0, &[0; BLOCK_BYTES]);
+            self.rotted(Area::Region(index));
         }
     }
 }

@@ -28,6 +28,9 @@ pub mod service;
 pub mod trace;
 pub mod world;
 
+#[cfg(test)]
+mod tests;
+
 pub use options::Options;
 pub use run::{Outcome, random_run};
 pub use scenario::{Scenario, voters};

@@ -106,7 +106,7 @@ impl World {
         self.check.region.iter().any(says)
     }
 
-    pub(super) fn elected(&mut self, proc: ProcId, ballot: Ballot) {
+    pub(crate) fn elected(&mut self, proc: ProcId, ballot: Ballot) {
         self.check.counts.elected += 1;
         if ballot.rid != self.procs[proc].rid {
             violate!(
@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    pub(super) fn sealed(&mut self, proc: ProcId, ballot: Ballot) {
+    pub(crate) fn sealed(&mut self, proc: ProcId, ballot: Ballot) {
         self.check.counts.sealed += 1;
         match self.check.leaders.get_mut(&ballot) {
             Some(leader) => leader.sealed = true,
@@ -144,7 +144,7 @@ impl World {
         self.check_carriers();
     }
 
-    pub(super) fn gave_up(&mut self, ballot: Ballot) {
+    pub(crate) fn gave_up(&mut self, ballot: Ballot) {
         let Some(leader) = self.check.leaders.get_mut(&ballot) else {
             return;
         };

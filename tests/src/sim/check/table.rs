@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    pub(super) fn client_connected(&mut self, id: ProcId, server: Ballot) {
+    pub(crate) fn client_connected(&mut self, id: ProcId, server: Ballot) {
         let proc = &mut self.procs[id];
         proc.connected = Some(server);
         proc.was_connected = true;

@@ -1,6 +1,8 @@
 //! What becomes of the requests of a process that dies or is fenced.
 
-use super::{Area, DiskStep, Flight, FlightId, Piece, SECTORS};
+use ostrakon_core::bounds::SECTOR_BYTES;
+
+use super::{Area, DiskStep, Flight, FlightId, SECTORS};
 use crate::sim::host::ProcId;
 use crate::sim::trace::note;
 use crate::sim::world::{Happening, World};
@@ -108,36 +110,33 @@ impl World {
     }
 
     fn land_all(&mut self, id: FlightId, cut: bool) {
-        let Some(flight) = self.forget_or_fail(id, cut) else {
-            return;
-        };
-        self.write_pieces(&flight, |_| usize::MAX);
-        self.landed(
-            flight.proc,
-            flight.target,
-            flight.count,
-            flight.torn || flight.target != flight.first,
-        );
+        let Some(flight) = self.forget_or_fail(id, cut) else { return };
+        self.write_pieces(&flight, 0, usize::MAX);
+        self.landed(flight.proc, flight.target, flight.count, flight.torn || flight.target != flight.first);
     }
 
     fn land_some(&mut self, id: FlightId) {
-        let Some(flight) = self.flights.take(id) else {
-            return;
-        };
-        // Whatever had landed stays; one sector at least does not follow.
+        let Some(flight) = self.flights.take(id) else { return };
+        // Whatever had landed stays; of the rest, the beginning or the end follows.
         let sectors = flight.count as usize * SECTORS;
-        let end = self.dice.between(1, sectors as u64 - 1) as usize;
-        self.write_pieces(&flight, |_| end);
+        let (from, to) = self.part_of(sectors);
+        self.write_pieces(&flight, from, to);
         self.landed(flight.proc, flight.target, flight.count, true);
     }
 
-    /// Writes what lies before sector `end` of each piece that has not landed.
-    fn write_pieces(&mut self, flight: &Flight, end: impl Fn(&Piece) -> usize) {
+    /// The first sectors of so many, or the last.
+    pub(super) fn part_of(&mut self, sectors: usize) -> (usize, usize) {
+        let cut = self.dice.between(1, sectors as u64 - 1) as usize;
+        if self.dice.one_in(2) { (0, cut) } else { (cut, sectors) }
+    }
+
+    /// Writes what has not landed of sectors `from` to `to`.
+    fn write_pieces(&mut self, flight: &Flight, from: usize, to: usize) {
         for piece in flight.pieces.iter().filter(|piece| !piece.done) {
-            let to = piece.to.min(end(piece));
-            if piece.from < to {
-                let bytes = &flight.data[piece.from * 512..to * 512];
-                self.device.write_sectors(flight.target, piece.from, bytes);
+            let (from, to) = (piece.from.max(from), piece.to.min(to));
+            if from < to {
+                let bytes = &flight.data[from * SECTOR_BYTES..to * SECTOR_BYTES];
+                self.device.write_sectors(flight.target, from, bytes);
             }
         }
     }

@@ -209,18 +209,13 @@ impl World {
         first
     }
 
-    /// A failing region write may leave only its first sectors behind, within the budget.
+    /// A failing region write may leave only some of its sectors behind, within the budget.
     fn perhaps_tear(&mut self, area: Area, outcome: Result<(), DiskError>, flight: &mut Flight) {
         let fails = outcome.is_err() && matches!(area, Area::Region(_));
         if fails && self.dice.chance(self.options.disk.torn_error_ppm) && self.spend_torn() {
-            let end = self.dice.between(1, SECTORS as u64 - 1) as usize;
-            note!(
-                self,
-                "disk",
-                "tears the failing write of block {} after {end} sectors",
-                flight.target
-            );
-            flight.pieces = vec![Piece::new(0, end)];
+            let (from, to) = self.part_of(SECTORS);
+            note!(self, "disk", "of the failing write of block {} sectors {from} to {to} land", flight.target);
+            flight.pieces = vec![Piece::new(from, to)];
             flight.torn = true;
         }
     }
