@@ -316,9 +316,8 @@ impl World {
             return false;
         };
         let number = self.dice.any();
-        let now = self.hosts[host].clock.local(self.now);
         let mut process = self.take_process(host);
-        let id = process.mount.submit(now, ADD_ONE, &number.to_le_bytes());
+        let id = process.mount.submit(ADD_ONE, &number.to_le_bytes());
         self.put_process(host, process);
         self.touch(host);
         if let Some(id) = id {

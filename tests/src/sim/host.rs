@@ -387,7 +387,7 @@ impl World {
         if process.mount.has_ended() {
             return self.end_process(host, *process);
         }
-        self.schedule(host, &process);
+        self.schedule(host, &mut process);
         let (id, paused) = (process.id, process.paused);
         self.put_process(host, process);
         if std::mem::take(&mut self.crash_now) {
@@ -496,7 +496,7 @@ impl World {
         self.crash_now
     }
 
-    fn schedule(&mut self, host: usize, process: &Process) {
+    fn schedule(&mut self, host: usize, process: &mut Process) {
         let Some(deadline) = process.mount.next_deadline() else {
             return;
         };

@@ -181,10 +181,10 @@ impl World {
         world
     }
 
-    /// Puts something into the queue.
+    /// Puts something into the queue; what should have happened already happens now.
     pub(crate) fn at(&mut self, at: Time, what: Happening) {
         self.order += 1;
-        let order = self.order;
+        let (order, at) = (self.order, at.max(self.now));
         self.queue.push(Reverse(Queued { at, order, what }));
     }
 

@@ -111,7 +111,11 @@ impl World {
 
     fn land_all(&mut self, id: FlightId, cut: bool) {
         let Some(flight) = self.forget_or_fail(id, cut) else { return };
-        self.write_pieces(&flight, 0, usize::MAX);
+        if flight.torn {
+            self.write_pieces(&flight, 0, usize::MAX);
+        } else {
+            self.device.write_sectors(flight.target, 0, &flight.data);
+        }
         self.landed(flight.proc, flight.target, flight.count, flight.torn || flight.target != flight.first);
     }
 

@@ -267,6 +267,10 @@ impl World {
             &flight.data[from * SECTOR_BYTES..to * SECTOR_BYTES],
         );
         if flight.pieces.iter().all(|piece| piece.done) {
+            if !flight.torn {
+                // A1: whatever else was written meanwhile, the last write to complete is what stands there.
+                self.device.write_sectors(flight.target, 0, &flight.data);
+            }
             let (proc, target, count) = (flight.proc, flight.target, flight.count);
             let (torn, misplaced) = (flight.torn, flight.target != flight.first);
             let answered = flight.answered;
