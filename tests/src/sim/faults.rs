@@ -302,6 +302,7 @@ impl World {
             return;
         };
         note!(self, &self.procs[proc].name, "is told to leave by force");
+        self.procs[proc].forced = true;
         self.disturb_all();
         let now = self.hosts[host].clock.local(self.now);
         let mut process = self.take_process(host);

@@ -110,6 +110,8 @@ pub struct Proc {
     pub dead: bool,
     /// It was asked to leave.
     pub unmounting: bool,
+    /// It was told to leave by force.
+    pub forced: bool,
     /// How it left.
     pub ended: Option<Unmounted>,
     /// The server that it is connected to, as it was told.
@@ -259,6 +261,7 @@ impl World {
             fenced: false,
             dead: false,
             unmounting: false,
+            forced: false,
             ended: None,
             connected: None,
             was_connected: false,

@@ -121,11 +121,12 @@ impl World {
     pub(crate) fn client_connected(&mut self, id: ProcId, server: Ballot) {
         let proc = &mut self.procs[id];
         proc.connected = Some(server);
-        proc.was_connected = true;
+        proc.was_connected |= !proc.unmounting;
         let rid = proc.rid;
-        let gone = proc.evicted || proc.unmounting;
+        let (leaving, gone) = (proc.unmounting, proc.evicted || proc.unmounting);
         let name = proc.name.clone();
-        if !self.check.recorded.contains(&rid) {
+        // One that is leaving may greet a server that has forgotten it, or never knew it.
+        if !self.check.recorded.contains(&rid) && !leaving {
             violate!(self, "{name} was told that it is mounted, but never had a record");
         } else if self.check.record(rid).is_none() && !gone && self.check.server == Some(server) {
             violate!(self, "{name} was told that it is mounted, but its record is gone");

@@ -43,6 +43,7 @@ fn puppet(world: &World, host: usize, rid: Rid) -> Proc {
         fenced: false,
         dead: false,
         unmounting: false,
+        forced: false,
         ended: None,
         connected: None,
         was_connected: false,
