@@ -298,7 +298,7 @@ impl World {
         let outstanding = self
             .flights
             .iter()
-            .any(|flight| flight.proc == id && (!flight.answered || flight.may_land()));
+            .any(|flight| flight.proc == id && flight.is_write && (!flight.answered || flight.may_land()));
         let wrong = match proc.ended {
             None => Some("ended without saying how"),
             Some(Unmounted::Farewell | Unmounted::Barrier) if !proc.unmounting => {
@@ -309,7 +309,7 @@ impl World {
             }
             Some(Unmounted::NeverMounted) if proc.was_connected => Some("forgot that it was mounted"),
             Some(_) if proc.forced => None,
-            Some(_) if outstanding => Some("ended with a disk request outstanding"),
+            Some(_) if outstanding => Some("ended with a write outstanding"),
             Some(_) => None,
         };
         if let Some(wrong) = wrong {

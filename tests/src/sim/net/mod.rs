@@ -208,17 +208,17 @@ impl World {
     }
 
     fn arrive(&mut self, key: ConnKey, from: usize) {
-        let Some(conn) = self.net.conns.get_mut(&key) else {
+        let Some(conn) = self.net.conns.get(&key) else {
             return;
         };
-        conn.pipes[from].scheduled = false;
         let to = 1 - from;
         let (source, target) = (conn.ends[from].host, conn.ends[to].host);
-        let reaches = !self.net.is_cut(source, target) && self.is_reachable(source, target);
+        let reaches = !self.net.is_cut(source, target) && self.is_reachable(conn, target);
         let Some(conn) = self.net.conns.get_mut(&key) else {
             return;
         };
         let pipe = &mut conn.pipes[from];
+        pipe.scheduled = false;
         if !reaches {
             pipe.parked = true;
             return;
@@ -235,12 +235,13 @@ impl World {
         self.sweep(key);
     }
 
-    /// Whether the machine has power, and whether there is a way to it at all.
-    fn is_reachable(&self, source: usize, target: usize) -> bool {
-        let exists = target < self.hosts.len();
+    /// Whether the machine has power, and whether anybody but itself gets through to where it listens.
+    fn is_reachable(&self, conn: &Conn, target: usize) -> bool {
         let outside = target == self.net.outside();
-        outside
-            || (exists && self.hosts[target].power && !(self.hosts[target].unreachable && source != target))
+        let listens_in_vain = |host: usize| self.hosts.get(host).is_some_and(|host| host.unreachable);
+        let (from, to) = (conn.ends[0].host, conn.ends[1].host);
+        let blocked = from != to && listens_in_vain(to);
+        outside || (!blocked && self.hosts.get(target).is_some_and(|host| host.power))
     }
 
     fn take_segment(&mut self, key: ConnKey, to: usize, segment: Segment) {
