@@ -76,6 +76,15 @@ impl Client {
         self.seek.hurry(now);
     }
 
+    /// A server that keeps no record of a mount which leaves answers its farewell, and takes anything else for a
+    /// violation: nobody is going to execute what was asked before.
+    pub(super) fn ask_only_for_farewell(&mut self) {
+        self.requests.abandon();
+        if let Some(leaving) = &mut self.leaving {
+            leaving.farewell = None;
+        }
+    }
+
     /// The server answered the farewell.
     pub(super) fn take_farewell(&mut self, id: RequestId) {
         if self.leaving.is_some_and(|leaving| leaving.farewell == Some(id)) {

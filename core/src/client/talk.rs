@@ -112,6 +112,9 @@ impl Client {
         self.welcome = Some(welcome);
         self.unresolved = false;
         self.phase = Phase::Connected { to };
+        if self.talk.greeted_leaving && !welcome.known {
+            self.ask_only_for_farewell();
+        }
         self.requests.send_again();
         self.tell(Event::Connected {
             server: welcome.server,
