@@ -76,6 +76,9 @@ impl World {
             FenceKind::CutDisk => {
                 note!(self, &self.procs[proc].name, "is cut from the disk");
                 self.procs[proc].cut = true;
+                // Some time later an operator, or a watchdog, finds that it is of no use any more.
+                let after = self.dice.scattered(10_000, 20_000_000);
+                self.after(after, Happening::Reap(proc));
             }
         }
         // A3 and R7: nothing of the victim is under way any more when the fence is confirmed.

@@ -62,9 +62,9 @@ pub enum Stashed {
     /// A connection came in.
     Accept(ConnKey),
     /// A connection stands.
-    Connected(ConnId),
+    Connected(ConnKey, ConnId),
     /// A connection is gone.
-    Closed(ConnId, CloseReason),
+    Closed(ConnKey, ConnId, CloseReason),
     /// Bytes came in at this end.
     Offer(ConnKey, usize),
     /// The listener stands, or could not be made.
@@ -349,13 +349,15 @@ impl World {
             Stashed::Disk(io, Ok(None)) => mount.handle_disk(now, io, DiskOutcome::Done),
             Stashed::Disk(io, Err(error)) => mount.handle_disk(now, io, DiskOutcome::Failed(error)),
             Stashed::Accept(key) => self.accept(process.id, key, process),
-            Stashed::Connected(id) => {
-                if process.conns.contains_key(&id) {
+            Stashed::Connected(key, id) => {
+                // The name may have been given to another connection meanwhile.
+                if process.conns.get(&id).is_some_and(|conn| conn.0 == key) {
                     mount.handle_connected(now, id);
                 }
             }
-            Stashed::Closed(id, reason) => {
-                if let Some((key, end)) = process.conns.remove(&id) {
+            Stashed::Closed(key, id, reason) => {
+                if let Some(&(_, end)) = process.conns.get(&id).filter(|conn| conn.0 == key) {
+                    process.conns.remove(&id);
                     self.forget_received(key, end);
                     mount.handle_closed(now, id, reason);
                 }

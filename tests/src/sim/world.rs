@@ -37,6 +37,8 @@ pub enum Happening {
     Start(usize),
     /// A paused process runs again.
     Resume(ProcId),
+    /// A process that was cut from the disk is killed.
+    Reap(ProcId),
     /// Nothing: a verb waits for this moment.
     Nothing,
 }
@@ -230,6 +232,7 @@ impl World {
             Happening::Chaos => self.strike(),
             Happening::Start(host) => self.start_if_free(host),
             Happening::Resume(proc) => self.resume_process(proc),
+            Happening::Reap(proc) => self.crash_process(proc),
             Happening::Nothing => {}
         }
         self.settle();

@@ -245,6 +245,9 @@ impl World {
     }
 
     fn take_segment(&mut self, key: ConnKey, to: usize, segment: Segment) {
+        if !matches!(segment, Segment::Data(_)) {
+            note!(self, "net", "{segment:?} of connection {key} arrives at {to}");
+        }
         match segment {
             Segment::Syn => self.take_syn(key),
             Segment::SynAck => self.take_syn_ack(key),
@@ -281,7 +284,7 @@ impl World {
         }
         conn.established = true;
         match end.who {
-            Who::Process(proc, id) => self.tell(proc, Stashed::Connected(id)),
+            Who::Process(proc, id) => self.tell(proc, Stashed::Connected(key, id)),
             Who::Stranger => self.stranger_connected(key),
             Who::Backlog(_) | Who::Nobody => {}
         }
@@ -304,7 +307,7 @@ impl World {
             return;
         }
         match end.who {
-            Who::Process(proc, id) => self.tell(proc, Stashed::Closed(id, reason)),
+            Who::Process(proc, id) => self.tell(proc, Stashed::Closed(key, id, reason)),
             // It was never accepted: the process finds nothing to accept.
             Who::Backlog(_) | Who::Stranger | Who::Nobody => {}
         }
