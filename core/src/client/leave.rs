@@ -76,13 +76,13 @@ impl Client {
         self.seek.hurry(now);
     }
 
-    /// A server that keeps no record of a mount which leaves answers its farewell, and takes anything else for a
-    /// violation: nobody is going to execute what was asked before.
-    pub(super) fn ask_only_for_farewell(&mut self) {
-        self.requests.abandon();
-        if let Some(leaving) = &mut self.leaving {
-            leaving.farewell = None;
-        }
+    /// The server has no record of this mount, which greeted it as one that leaves: it was released before, and the
+    /// answer was lost, or its first greeting never made a record. Either way there is nothing left to ask for.
+    pub(super) fn is_forgotten(&mut self) {
+        self.end_left(match self.welcome {
+            Some(_) => Unmounted::Farewell,
+            None => Unmounted::NeverMounted,
+        });
     }
 
     /// The server answered the farewell.

@@ -109,12 +109,13 @@ impl Client {
             return Err(Violation);
         }
         self.newest = Some(welcome.server);
-        self.welcome = Some(welcome);
         self.unresolved = false;
-        self.phase = Phase::Connected { to };
         if self.talk.greeted_leaving && !welcome.known {
-            self.ask_only_for_farewell();
+            self.is_forgotten();
+            return Ok(());
         }
+        self.welcome = Some(welcome);
+        self.phase = Phase::Connected { to };
         self.requests.send_again();
         self.tell(Event::Connected {
             server: welcome.server,

@@ -63,6 +63,8 @@ pub struct Mount<M, S> {
     reign: Option<Ballot>,
     /// Whether the reign is over, and the server was told.
     stopping: bool,
+    /// Whether the server was serving at the last poll.
+    serves: bool,
     /// The bell for which the voters were pinged.
     pinged: Option<Instant>,
     /// Readings of the super block by the election that the client was shown.
@@ -70,6 +72,10 @@ pub struct Mount<M, S> {
     /// Times in a row that the server could not start, and until when the election is left to others.
     start_failures: u32,
     no_election_before: Instant,
+    unmounting_due: bool,
+    /// Votes in sight and needed, as last told while this mount waits for a quorum to leave.
+    quorum_told: Option<(u16, u16)>,
+    quorum_due: bool,
     ended_told: bool,
 }
 
@@ -85,10 +91,14 @@ impl<M: Memory, S: Service> Mount<M, S> {
             life: Life::Mounted,
             reign: None,
             stopping: false,
+            serves: false,
             pinged: None,
             views_shown: 0,
             start_failures: 0,
             no_election_before: now,
+            unmounting_due: false,
+            quorum_told: None,
+            quorum_due: false,
             ended_told: false,
             config,
         }
@@ -174,6 +184,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
     pub fn poll(&mut self, now: Instant) {
         if self.life != Life::Ended {
             self.wire(now);
+            self.watch_quorum();
             self.wind_up(now);
         }
     }
@@ -261,6 +272,12 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// The next thing to tell. [`Event::Unmounted`] is the last.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if core::mem::take(&mut self.unmounting_due) {
+            return Some(Event::Unmounting);
+        }
+        if let (true, Some((votes, needed))) = (core::mem::take(&mut self.quorum_due), self.quorum_told) {
+            return Some(Event::WaitingForQuorum { votes, needed });
+        }
         let election = self.election.as_mut().and_then(|election| election.poll_event());
         let event = election
             .or_else(|| self.server.poll_event())
