@@ -108,6 +108,8 @@ impl<S: Service> Parts<'_, S> {
     /// A client that has a record, or will have one, is here again.
     fn welcome_back(&mut self, now: Instant, slot: u32, client: u32) {
         self.meet(now, slot, client);
+        // Also if its record is still under way: one that leaves must not take it for never made.
+        self.slots[slot as usize].known = true;
         let client = &mut self.clients[client as usize];
         if core::mem::take(&mut client.expected) {
             self.reign.expected -= 1;
