@@ -257,3 +257,20 @@ fn a_super_block_that_cannot_be_read_is_told_once() {
         .filter(|event| matches!(event, Event::Fault(Fault::Super(_))));
     assert_eq!(faults.count(), 1);
 }
+
+#[test]
+fn the_farewell_is_not_said_before_everything_else_is_answered() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    for _ in 0..2 {
+        world.submit(plain, crate::session::world::ADD, &[1]);
+    }
+    world.unmount(plain);
+    let now = world.now;
+    let client = &mut world.nodes[plain].client;
+    client.poll(now);
+    let mut buffer = [0; crate::bounds::MESSAGE_BYTES_MAX];
+    let sent = core::iter::from_fn(|| client.poll_transmit(now, &mut buffer)).count();
+    assert_eq!(sent, 2);
+}

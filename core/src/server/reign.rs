@@ -110,7 +110,8 @@ pub(super) struct Reign {
     /// Clients known from before that were not heard of yet.
     pub(super) expected: u32,
     pub(super) recovered: bool,
-    pub(super) serving_since: Instant,
+    /// The moment from which clients could have returned: absence before it does not count.
+    pub(super) absence_counts_from: Instant,
     pub(super) next_sweep: Instant,
     /// Something changed that farewells depend on.
     pub(super) judge: bool,
@@ -150,7 +151,7 @@ impl Reign {
             listen_retry: None,
             expected: 0,
             recovered: false,
-            serving_since: now,
+            absence_counts_from: now,
             next_sweep: now,
             judge: false,
             held: false,
@@ -280,7 +281,7 @@ impl<S: Service> Parts<'_, S> {
 
     /// The address is published: from now on absence counts.
     pub(super) fn begin_to_serve(&mut self, now: Instant) {
-        self.reign.serving_since = now;
+        self.reign.absence_counts_from = now;
         self.plan_sweep(now);
         self.reign.judge = true;
         for client in &*self.clients {

@@ -412,6 +412,10 @@ impl World {
                     let wanted = if local { host == node } else { addr(host) == to };
                     wanted && self.nodes[host].server.is_some() && (local || self.nodes[host].listening)
                 });
+                if host.is_some_and(|host| self.nodes[host].asleep) {
+                    // Nobody answers.
+                    return;
+                }
                 let now = self.now;
                 let accepted = host.and_then(|host| {
                     let server = self.server(host);
