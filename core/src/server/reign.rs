@@ -7,7 +7,7 @@ use super::commit::{Committer, Committing};
 use super::load::{Loader, Loading};
 use super::memory::{ClientSlot, Role, Standing};
 use super::table::Layout;
-use crate::bounds::{BLOCK_BYTES, GREETING_TIMEOUT, LISTEN_RETRY_WAIT, LISTEN_TRIES_MAX, VOTERS_MAX};
+use crate::bounds::{BLOCK_BYTES, LISTEN_RETRY_WAIT, LISTEN_TRIES_MAX, VOTERS_MAX};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Fault;
@@ -199,6 +199,22 @@ impl Reign {
         (self.listen_tries == LISTEN_TRIES_MAX).then_some(self.addr)
     }
 
+    /// When the next thing is due in this state.
+    pub(super) fn next_deadline(&self, state: State) -> Option<Instant> {
+        match state {
+            State::Off | State::Failed => None,
+            State::Starting => match &self.table {
+                Table::Loading(loader) => loader.deadline(),
+                Table::Ready(_) => self.listen_retry,
+            },
+            State::Serving => Some(
+                self.drain_by
+                    .map_or(self.next_sweep, |by| by.min(self.next_sweep)),
+            ),
+            State::Stopping => Some(self.stop_by),
+        }
+    }
+
     /// Whether a disk request is under way.
     pub(super) fn is_outstanding(&self) -> bool {
         let table = match &self.table {
@@ -318,23 +334,6 @@ impl<S: Service> Parts<'_, S> {
         };
         let blocks = (buffer.len() / BLOCK_BYTES).min(self.config.transfer_blocks as usize);
         committer.poll_disk(id, limit, self.clients, &mut buffer[..blocks * BLOCK_BYTES])
-    }
-
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let reign = &*self.reign;
-        let strangers = self.conns.oldest_stranger(self.slots);
-        let strangers = strangers.map(|(since, _)| since + GREETING_TIMEOUT);
-        let own = match self.state {
-            State::Off | State::Failed => return None,
-            State::Starting => match &reign.table {
-                Table::Loading(loader) => loader.deadline(),
-                Table::Ready(_) => reign.listen_retry,
-            },
-            State::Serving => Some(reign.next_sweep),
-            State::Stopping => Some(reign.stop_by),
-        };
-        let drained = reign.drain_by.filter(|_| self.state == State::Serving);
-        [own, strangers, drained].into_iter().flatten().min()
     }
 
     pub(super) fn end_drain_time(&mut self, now: Instant) {
