@@ -385,9 +385,11 @@ impl World {
             this.fences
                 .extend(core::iter::from_fn(|| server.poll_fence(now, this.may_act)));
         }
+        let told = this.events.len();
         this.events
             .extend(core::iter::from_fn(|| this.client.poll_event()));
-        let mut busy = this.server.as_ref().and_then(|server| server.serving()) != ballot;
+        let news = this.events.len() > told;
+        let mut busy = news || this.server.as_ref().and_then(|server| server.serving()) != ballot;
         while let Some(request) = self.nodes[node].client.poll_net(now) {
             busy = true;
             self.client_net(node, request);
@@ -412,6 +414,10 @@ impl World {
                     let wanted = if local { host == node } else { addr(host) == to };
                     wanted && self.nodes[host].server.is_some() && (local || self.nodes[host].listening)
                 });
+                if host.is_some_and(|host| self.nodes[host].asleep) {
+                    // Nobody answers.
+                    return;
+                }
                 let now = self.now;
                 let accepted = host.and_then(|host| {
                     let server = self.server(host);
