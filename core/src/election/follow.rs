@@ -63,7 +63,7 @@ impl Election {
     }
 
     /// Since when a write counts as recent.
-    fn recently(&self, now: Instant) -> Instant {
+    pub(super) fn recently(&self, now: Instant) -> Instant {
         Instant(
             now.0
                 .saturating_sub(ASKING_TIME.max(self.pace.cycle().times(8)).0),

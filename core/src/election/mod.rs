@@ -27,7 +27,7 @@ use crate::config::{Config, VoterConfig};
 use crate::decide::log::Log;
 use crate::decide::pace::Pace;
 use crate::decide::peers::Peers;
-use crate::decide::witness::Witness;
+use crate::decide::witness::{Blocks, Witness};
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
@@ -119,6 +119,8 @@ pub struct Election {
     io_began: Instant,
     io_failing: bool,
     log_full: bool,
+    /// Damaged blocks that were told of, so that each is told once.
+    damage_told: Blocks,
 
     view: Option<SuperView>,
     views: u32,
@@ -166,6 +168,7 @@ impl Election {
             io_began: Instant(0),
             io_failing: false,
             log_full: false,
+            damage_told: Blocks::NONE,
             view: None,
             views: 0,
             log: Log::new(),
