@@ -243,6 +243,11 @@ impl Election {
         &self.fenced
     }
 
+    /// Whether this rid was seen to write in the region at `since` or later.
+    pub fn wrote_since(&self, rid: Rid, since: Instant) -> bool {
+        self.peers.find(rid).is_some_and(|peer| peer.is_active(since))
+    }
+
     /// Stop leading, cleanly: this mount leaves, or its server cannot start. Does nothing without a ballot that leads.
     pub fn resign(&mut self, now: Instant) {
         if let Stage::Lead(lead) = &self.stage {
