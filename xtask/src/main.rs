@@ -1,2 +1,3 @@
-//! xtask
+//! `cargo xtask`: everything one does with this repository beyond plain cargo.
+#![forbid(unsafe_code)]
 fn main() {}
