@@ -88,3 +88,51 @@ impl Drop for Shell {
         let _ = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("600").spawn().expect("sleep starts")
+    }
+
+    fn folder(name: &str) -> std::path::PathBuf {
+        let folder = std::env::temp_dir().join(format!("ostrakon-reaper-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        folder
+    }
+
+    #[test]
+    fn what_is_watched_ends_with_the_owner() {
+        let folder = folder("ends");
+        let reaper = Reaper::start(&folder).expect("sh starts");
+        let (mut watched, mut forgotten) = (sleeper(), sleeper());
+        for child in [&watched, &forgotten] {
+            reaper.watch(child.id()).expect("noted");
+        }
+        reaper.forget(forgotten.id());
+        drop(reaper);
+        let status = watched.wait().expect("collected");
+        assert_eq!(status.signal(), Some(9), "the watched one");
+        assert!(
+            forgotten.try_wait().expect("looked at").is_none(),
+            "the forgotten one lives"
+        );
+        assert!(!folder.exists(), "the folder is gone");
+        forgotten.kill().expect("killed");
+        forgotten.wait().expect("collected");
+    }
+
+    #[test]
+    fn a_folder_may_be_kept() {
+        let folder = folder("kept");
+        let reaper = Reaper::start(&folder).expect("sh starts");
+        reaper.keep_folder();
+        drop(reaper);
+        assert!(folder.exists());
+        std::fs::remove_dir(&folder).expect("removed");
+    }
+}
