@@ -26,8 +26,8 @@ pub const LEFT_OUT_MAX: usize = 2;
 /// N: blocks that must carry a ballot at once before it is sealed (rule R4).
 pub const SEAL_BLOCKS: usize = VOTERS_MAX + TORN_MAX + LATE_MAX + LEFT_OUT_MAX;
 
-/// Entries that the election log of one block can hold.
-pub const LOG_ENTRIES_MAX: usize = 40;
+/// Entries that the election log of one block can hold: as many as fit, with 108 bytes each.
+pub const LOG_ENTRIES_MAX: usize = 36;
 
 /// Writers remembered from the region: every block may have another one.
 pub const PEERS_MAX: usize = REGION_BLOCKS;
@@ -43,6 +43,9 @@ pub const CLIENTS_DEFAULT: u32 = 4096;
 
 /// Clients that a volume can be formatted for.
 pub const CLIENTS_LIMIT: u32 = 1 << 20;
+
+/// Blocks of the largest device: byte offsets fit in the signed 64 bits that operating systems use for them.
+pub const DEVICE_BLOCKS_LIMIT: u64 = (1 << 63) / BLOCK_BYTES as u64;
 
 /// Longest message on the wire, frame header and authentication included.
 pub const MESSAGE_BYTES_MAX: usize = 1024;

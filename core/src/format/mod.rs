@@ -6,6 +6,7 @@
 mod clients;
 mod doorbell;
 mod error;
+mod field;
 mod geometry;
 mod header;
 mod quorum;

@@ -1,9 +1,15 @@
 //! Quorum blocks: a vote, and the election log.
 
+use core::mem::offset_of;
 use core::net::SocketAddr;
 
-use super::BlockError;
-use crate::bounds::FENCE_PARAM_BYTES;
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_mut, transmute_ref};
+
+use super::field::{self, AddrBytes, BadField, check, zero};
+use super::header::{self, Header};
+use super::{BlockError, Kind};
+use crate::bounds::{BLOCK_BYTES, FENCE_PARAM_BYTES, LOG_ENTRIES_MAX};
 use crate::checksum::Checksum;
 use crate::ids::{Ballot, BlockNo, BootId, HostId, Rid, Term, VolumeId, WriteNr};
 use crate::time::Duration;
@@ -75,7 +81,7 @@ pub struct QuorumHead {
     pub kind: VoteKind,
     /// Whom it votes for, or would.
     pub vote_for: Option<Rid>,
-    /// Its ballot that is neither void nor stopped cleanly.
+    /// Its ballot that is neither void nor stopped cleanly; the rid is the writer's.
     pub own: Option<Ballot>,
     /// Its ballots up to this term are void.
     pub void_term: Term,
@@ -103,39 +109,292 @@ pub enum RegionBlock<'a> {
 }
 
 /// The log of a verified quorum block: every entry was checked when the block was decoded.
+/// Yields the entries sorted by rid, without those whose term is absurd.
 #[derive(Clone, Copy, Debug)]
 pub struct RegionEntries<'a> {
-    bytes: &'a [u8],
+    rest: &'a [EntryBytes],
+    absurd: usize,
 }
+
+const FLAG_WON: u8 = 1;
+const FLAG_SEALED: u8 = 2;
+const FLAG_BARREN: u8 = 4;
+const FLAG_ANSWER: u8 = 8;
+const FLAGS_KNOWN: u8 = FLAG_WON | FLAG_SEALED | FLAG_BARREN | FLAG_ANSWER;
+
+/// A log entry on the device; all zero behind the last.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Debug)]
+#[repr(C)]
+struct EntryBytes {
+    term: U64,
+    rid: U64,
+    host: U64,
+    boot: [u8; 16],
+    addr: AddrBytes,
+    quiet_ms: U32,
+    fence_param: [u8; FENCE_PARAM_BYTES],
+}
+
+const _: () = assert!(size_of::<EntryBytes>() == 108);
+const _: () = assert!(offset_of!(EntryBytes, rid) == 8);
+const _: () = assert!(offset_of!(EntryBytes, host) == 16);
+const _: () = assert!(offset_of!(EntryBytes, boot) == 24);
+const _: () = assert!(offset_of!(EntryBytes, addr) == 40);
+const _: () = assert!(offset_of!(EntryBytes, quiet_ms) == 64);
+const _: () = assert!(offset_of!(EntryBytes, fence_param) == 68);
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct HeadBytes {
+    writer: U64,
+    host: U64,
+    boot: [u8; 16],
+    write_nr: U64,
+    term: U64,
+    vote_for: U64,
+    own_term: U64,
+    void_term: U64,
+    cycle_us: U64,
+    answer_interval_us: U64,
+    round: U32,
+    answer_voters: U16,
+    kind: u8,
+    flags: u8,
+    log_count: U16,
+    reserved_162: [u8; 46],
+}
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct QuorumBytes {
+    header: Header,
+    head: HeadBytes,
+    log: [EntryBytes; LOG_ENTRIES_MAX],
+}
+
+const _: () = assert!(size_of::<QuorumBytes>() == BLOCK_BYTES);
+const _: () = assert!(offset_of!(QuorumBytes, head) == 64);
+const _: () = assert!(offset_of!(HeadBytes, host) == 72 - 64);
+const _: () = assert!(offset_of!(HeadBytes, boot) == 80 - 64);
+const _: () = assert!(offset_of!(HeadBytes, write_nr) == 96 - 64);
+const _: () = assert!(offset_of!(HeadBytes, term) == 104 - 64);
+const _: () = assert!(offset_of!(HeadBytes, vote_for) == 112 - 64);
+const _: () = assert!(offset_of!(HeadBytes, own_term) == 120 - 64);
+const _: () = assert!(offset_of!(HeadBytes, void_term) == 128 - 64);
+const _: () = assert!(offset_of!(HeadBytes, cycle_us) == 136 - 64);
+const _: () = assert!(offset_of!(HeadBytes, answer_interval_us) == 144 - 64);
+const _: () = assert!(offset_of!(HeadBytes, round) == 152 - 64);
+const _: () = assert!(offset_of!(HeadBytes, answer_voters) == 156 - 64);
+const _: () = assert!(offset_of!(HeadBytes, kind) == 158 - 64);
+const _: () = assert!(offset_of!(HeadBytes, flags) == 159 - 64);
+const _: () = assert!(offset_of!(HeadBytes, log_count) == 160 - 64);
+const _: () = assert!(offset_of!(HeadBytes, reserved_162) == 162 - 64);
+const _: () = assert!(offset_of!(QuorumBytes, log) == 208);
 
 impl<'a> RegionBlock<'a> {
     /// Believes a block read at `at`.
+    ///
+    /// # Errors
+    /// The first thing that shows the bytes to be no quorum block of this volume; every log entry is judged.
     pub fn decode(
         bytes: &'a [u8],
         at: BlockNo,
         volume: VolumeId,
         checksum: Checksum,
     ) -> Result<Self, BlockError> {
-        let _ = (bytes, at, volume, checksum);
-        todo!()
+        let block = header::verify(bytes, at, Kind::Quorum, Some(volume), checksum)?;
+        let bytes: &QuorumBytes = transmute_ref!(block);
+        let Some(writer) = Rid::new(bytes.head.writer.get()) else {
+            zero("head", bytes.head.as_bytes())?;
+            zero("log", bytes.log.as_bytes())?;
+            return Ok(Self::Empty);
+        };
+        let head = bytes.head.read(writer)?;
+        let entries = read_log(&bytes.log, bytes.head.log_count.get())?;
+        Ok(Self::Written(head, entries))
+    }
+}
+
+impl HeadBytes {
+    fn read(&self, writer: Rid) -> Result<QuorumHead, BadField> {
+        zero("reserved_162", &self.reserved_162)?;
+        field::flags("flags", u64::from(self.flags), u64::from(FLAGS_KNOWN))?;
+        let own_term = field::term("own_term", self.own_term)?;
+        Ok(QuorumHead {
+            writer,
+            host: HostId(self.host.get()),
+            boot: BootId(self.boot),
+            write_nr: WriteNr(self.write_nr.get()),
+            term: field::term("term", self.term)?,
+            kind: self.vote_kind()?,
+            vote_for: Rid::new(self.vote_for.get()),
+            own: (own_term > Term(0)).then_some(Ballot {
+                term: own_term,
+                rid: writer,
+            }),
+            void_term: field::term("void_term", self.void_term)?,
+            won: self.flags & FLAG_WON != 0,
+            sealed: self.flags & FLAG_SEALED != 0,
+            barren: self.flags & FLAG_BARREN != 0,
+            round: self.round.get(),
+            answer: self.answer()?,
+            cycle: Duration(self.cycle_us.get()),
+        })
+    }
+
+    fn vote_kind(&self) -> Result<VoteKind, BadField> {
+        const KINDS: [VoteKind; 4] = [VoteKind::Vote, VoteKind::Ask, VoteKind::Yes, VoteKind::Leader];
+        KINDS
+            .into_iter()
+            .find(|&kind| kind as u8 == self.kind)
+            .ok_or(BadField {
+                name: "kind",
+                found: u64::from(self.kind),
+            })
+    }
+
+    fn answer(&self) -> Result<Option<Answer>, BadField> {
+        if self.flags & FLAG_ANSWER == 0 {
+            zero("answer_voters", self.answer_voters.as_bytes())?;
+            zero("answer_interval_us", self.answer_interval_us.as_bytes())?;
+            return Ok(None);
+        }
+        // The leader counts itself.
+        check(self.answer_voters.get() > 0, "answer_voters", 0)?;
+        Ok(Some(Answer {
+            voters: self.answer_voters.get(),
+            interval: Duration(self.answer_interval_us.get()),
+        }))
+    }
+}
+
+impl From<&QuorumHead> for HeadBytes {
+    fn from(head: &QuorumHead) -> Self {
+        let mut flags = 0;
+        for (set, flag) in [
+            (head.won, FLAG_WON),
+            (head.sealed, FLAG_SEALED),
+            (head.barren, FLAG_BARREN),
+            (head.answer.is_some(), FLAG_ANSWER),
+        ] {
+            if set {
+                flags |= flag;
+            }
+        }
+        Self {
+            writer: head.writer.value().into(),
+            host: head.host.0.into(),
+            boot: head.boot.0,
+            write_nr: head.write_nr.0.into(),
+            term: head.term.0.into(),
+            vote_for: head.vote_for.map_or(0, Rid::value).into(),
+            own_term: head.own.map_or(0, |own| own.term.0).into(),
+            void_term: head.void_term.0.into(),
+            cycle_us: head.cycle.0.into(),
+            answer_interval_us: head.answer.map_or(0, |answer| answer.interval.0).into(),
+            round: head.round.into(),
+            answer_voters: head.answer.map_or(0, |answer| answer.voters).into(),
+            kind: head.kind as u8,
+            flags,
+            log_count: 0.into(),
+            reserved_162: [0; 46],
+        }
+    }
+}
+
+/// Judges a whole log: the entries counted, their order, and that nothing stands behind them.
+fn read_log(log: &[EntryBytes; LOG_ENTRIES_MAX], count: u16) -> Result<RegionEntries<'_>, BadField> {
+    let Some((entries, unused)) = log.split_at_checked(usize::from(count)) else {
+        return Err(BadField {
+            name: "log_count",
+            found: u64::from(count),
+        });
+    };
+    zero("log", unused.as_bytes())?;
+    let mut absurd = 0;
+    let mut last_rid = 0;
+    for bytes in entries {
+        let entry = bytes.read()?;
+        let rid = entry.ballot.rid.value();
+        check(rid > last_rid, "log.rid", rid)?;
+        last_rid = rid;
+        absurd += usize::from(field::is_absurd(bytes.term));
+    }
+    Ok(RegionEntries {
+        rest: entries,
+        absurd,
+    })
+}
+
+impl EntryBytes {
+    /// The entry, its term possibly absurd.
+    fn read(&self) -> Result<LogEntry, BadField> {
+        check(self.term.get() > 0, "log.term", 0)?;
+        Ok(LogEntry {
+            ballot: Ballot {
+                term: Term(self.term.get()),
+                rid: field::rid("log.rid", self.rid)?,
+            },
+            host: HostId(self.host.get()),
+            boot: BootId(self.boot),
+            addr: self.addr.read_some()?,
+            quiet_ms: self.quiet_ms.get(),
+            fence_param: FenceParam(self.fence_param),
+        })
+    }
+}
+
+impl From<&LogEntry> for EntryBytes {
+    fn from(entry: &LogEntry) -> Self {
+        Self {
+            term: entry.ballot.term.0.into(),
+            rid: entry.ballot.rid.value().into(),
+            host: entry.host.0.into(),
+            boot: entry.boot.0,
+            addr: entry.addr.into(),
+            quiet_ms: entry.quiet_ms.into(),
+            fence_param: entry.fence_param.0,
+        }
+    }
+}
+
+impl RegionEntries<'_> {
+    /// Entries of the whole block that are ignored because their term is above [`crate::bounds::TERM_MAX`]:
+    /// to be reported, never to be adopted.
+    pub const fn absurd(&self) -> usize {
+        self.absurd
     }
 }
 
 impl Iterator for RegionEntries<'_> {
     type Item = LogEntry;
+
     fn next(&mut self) -> Option<LogEntry> {
-        let _ = self.bytes;
-        todo!()
+        while let Some((first, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            if field::is_absurd(first.term) {
+                continue;
+            }
+            // `decode` has read every entry once without an error, so nothing is hidden here.
+            return first.read().ok();
+        }
+        None
     }
 }
 
 /// Writes an empty quorum block for block `at` into `block`.
+///
+/// # Panics
+/// If `block` is not one whole block long.
 pub fn encode_empty(at: BlockNo, volume: VolumeId, checksum: Checksum, block: &mut [u8]) {
-    let _ = (at, volume, checksum, block);
-    todo!()
+    header::finish(header::begin(block), Kind::Quorum, at, volume, checksum);
 }
 
 /// Writes a vote and a log of at most [`crate::bounds::LOG_ENTRIES_MAX`] entries, sorted by rid, for block `at`.
+///
+/// # Panics
+/// If `block` is not one whole block long, if the log is too long, not sorted, or has two entries of one rid, or
+/// if the writer's own ballot has another's rid. All of these are the writer's mistakes, never the device's.
 pub fn encode_quorum(
     head: &QuorumHead,
     log: &[LogEntry],
@@ -144,6 +403,21 @@ pub fn encode_quorum(
     checksum: Checksum,
     block: &mut [u8],
 ) {
-    let _ = (head, log, at, volume, checksum, block);
-    todo!()
+    assert!(log.len() <= LOG_ENTRIES_MAX, "a log longer than a block can hold");
+    assert!(
+        log.is_sorted_by(|a, b| a.ballot.rid < b.ballot.rid),
+        "a log sorted by rid, one entry for each"
+    );
+    assert!(
+        head.own.is_none_or(|own| own.rid == head.writer),
+        "an own ballot of another rid"
+    );
+    let block = header::begin(block);
+    let bytes: &mut QuorumBytes = transmute_mut!(&mut *block);
+    bytes.head = head.into();
+    bytes.head.log_count = (log.len() as u16).into();
+    for (bytes, entry) in bytes.log.iter_mut().zip(log) {
+        *bytes = entry.into();
+    }
+    header::finish(block, Kind::Quorum, at, volume, checksum);
 }

@@ -1,8 +1,16 @@
 //! The super block: the one place where clients look.
 
+use core::mem::offset_of;
 use core::net::SocketAddr;
 
-use super::{BlockError, Geometry};
+use zerocopy::little_endian::{U16, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_mut, transmute_ref};
+
+use super::field::{self, AddrBytes, BallotBytes, check, zero};
+use super::geometry::GeometryBytes;
+use super::header::{self, Header};
+use super::{BlockError, Geometry, Kind};
+use crate::bounds::BLOCK_BYTES;
 use crate::checksum::Checksum;
 use crate::ids::{Ballot, BlockNo, Mark, VolumeId, VolumeKey};
 
@@ -29,21 +37,93 @@ pub struct SuperBlock {
     pub key: VolumeKey,
 }
 
+const RESERVED_FROM: usize = 224;
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct SuperBytes {
+    header: Header,
+    seq: U64,
+    fenced_term: U64,
+    fenced_rid: U64,
+    server: BallotBytes,
+    unmount_barrier: U64,
+    server_addr: AddrBytes,
+    quorum_count: U16,
+    reserved_138: [u8; 6],
+    geometry: GeometryBytes,
+    key: [u8; 32],
+    reserved_224: [u8; BLOCK_BYTES - RESERVED_FROM],
+}
+
+const _: () = assert!(size_of::<SuperBytes>() == BLOCK_BYTES);
+const _: () = assert!(offset_of!(SuperBytes, seq) == 64);
+const _: () = assert!(offset_of!(SuperBytes, fenced_term) == 72);
+const _: () = assert!(offset_of!(SuperBytes, fenced_rid) == 80);
+const _: () = assert!(offset_of!(SuperBytes, server) == 88);
+const _: () = assert!(offset_of!(SuperBytes, unmount_barrier) == 104);
+const _: () = assert!(offset_of!(SuperBytes, server_addr) == 112);
+const _: () = assert!(offset_of!(SuperBytes, quorum_count) == 136);
+const _: () = assert!(offset_of!(SuperBytes, geometry) == 144);
+const _: () = assert!(offset_of!(SuperBytes, key) == 192);
+const _: () = assert!(offset_of!(SuperBytes, reserved_224) == RESERVED_FROM);
+
 impl SuperBlock {
     /// Writes the copy that belongs at block `at` into `block` (one whole block).
+    ///
+    /// # Panics
+    /// If `block` is not one whole block long.
     pub fn encode(&self, at: BlockNo, checksum: Checksum, block: &mut [u8]) {
-        let _ = (at, checksum, block);
-        todo!()
+        let block = header::begin(block);
+        let bytes: &mut SuperBytes = transmute_mut!(&mut *block);
+        bytes.seq = self.seq.into();
+        bytes.fenced_term = self.fenced.term.0.into();
+        bytes.fenced_rid = self.fenced.rid.into();
+        bytes.server = self.server.into();
+        bytes.unmount_barrier = self.unmount_barrier.into();
+        bytes.server_addr = self.server_addr.into();
+        bytes.quorum_count = self.quorum_count.into();
+        bytes.geometry = (&self.geometry).into();
+        bytes.key = self.key.0;
+        header::finish(block, Kind::Super, at, self.volume, checksum);
     }
 
     /// Believes a copy read at `at`, of the volume given if it is known already.
+    ///
+    /// # Errors
+    /// The first thing that shows the bytes to be no such copy.
     pub fn decode(
         bytes: &[u8],
         at: BlockNo,
         volume: Option<VolumeId>,
         checksum: Checksum,
     ) -> Result<Self, BlockError> {
-        let _ = (bytes, at, volume, checksum);
-        todo!()
+        let block = header::verify(bytes, at, Kind::Super, volume, checksum)?;
+        let bytes: &SuperBytes = transmute_ref!(block);
+        zero("reserved_138", &bytes.reserved_138)?;
+        zero("reserved_224", &bytes.reserved_224)?;
+
+        let fenced = Mark {
+            term: field::term("fenced_term", bytes.fenced_term)?,
+            rid: bytes.fenced_rid.get(),
+        };
+        check(fenced.term.0 > 0 || fenced.rid == 0, "fenced_rid", fenced.rid)?;
+        let server = field::ballot("server", &bytes.server)?;
+        let server_addr = bytes.server_addr.read()?;
+        check(server.is_some() || server_addr.is_none(), "server_addr", 0)?;
+        let quorum_count = bytes.quorum_count.get();
+        check(quorum_count > 0, "quorum_count", 0)?;
+
+        Ok(Self {
+            volume: header::volume_of(block),
+            seq: bytes.seq.get(),
+            quorum_count,
+            fenced,
+            server,
+            server_addr,
+            unmount_barrier: bytes.unmount_barrier.get(),
+            geometry: bytes.geometry.read()?,
+            key: VolumeKey(bytes.key),
+        })
     }
 }

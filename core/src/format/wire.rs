@@ -2,13 +2,33 @@
 //!
 //! A message is a frame header, then a body. A frame says its own length, so core consumes whole frames only.
 
+use core::fmt;
+use core::mem::offset_of;
 use core::net::SocketAddr;
 
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute, transmute_ref};
+
 use super::FenceParam;
+use super::field::{self, AddrBytes, BadField, BallotBytes, check, zero};
+use crate::bounds::{FENCE_PARAM_BYTES, MESSAGE_BYTES_MAX};
+use crate::checksum;
 use crate::ids::{Ballot, BootId, HostId, Rid, VolumeId};
 
+/// Wire version that this build speaks.
+pub const WIRE_VERSION: u16 = 1;
+
 /// Bytes of the frame header.
-pub const FRAME_BYTES: usize = 32;
+pub const FRAME_BYTES: usize = 40;
+
+/// `oS` in a hex dump.
+const MAGIC: u16 = u16::from_le_bytes(*b"oS");
+
+/// The checksum covers everything behind itself, to the end of the frame.
+const CHECKSUM_BYTES: usize = 4;
+
+const _: () = assert!(FRAME_BYTES.is_multiple_of(8), "bodies begin aligned");
+const _: () = assert!(FRAME_BYTES + Greeting::BYTES <= MESSAGE_BYTES_MAX);
 
 /// Number of a request within its session: 1 for the first, one more for each. 0 in messages that are no request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
@@ -77,7 +97,8 @@ pub enum WireError {
     Magic(u16),
     /// A version of the wire protocol that this build does not speak.
     Version(u16),
-    /// Longer than [`crate::bounds::MESSAGE_BYTES_MAX`] or shorter than its header.
+    /// A frame longer than [`crate::bounds::MESSAGE_BYTES_MAX`] or shorter than its header, or a body of a length
+    /// that its command does not have.
     Length(u32),
     /// A field with an impossible value.
     Field(&'static str),
@@ -85,17 +106,169 @@ pub enum WireError {
     Checksum,
 }
 
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Magic(found) => write!(
+                f,
+                "not an ostrakon message (magic {found:04x}, expected {MAGIC:04x})"
+            ),
+            Self::Version(found) => write!(f, "wire version {found}, this build speaks {WIRE_VERSION}"),
+            Self::Length(found) => {
+                write!(
+                    f,
+                    "impossible length {found} (a frame has {FRAME_BYTES} to {MESSAGE_BYTES_MAX} bytes)"
+                )
+            }
+            Self::Field(name) => write!(f, "field {name} has an impossible value"),
+            Self::Checksum => f.write_str("the checksum of the message does not match its bytes"),
+        }
+    }
+}
+
+impl core::error::Error for WireError {}
+
+const FLAG_ANSWER: u16 = 1;
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct FrameBytes {
+    crc: U32,
+    magic: U16,
+    version: U16,
+    length: U32,
+    command: U16,
+    status: U16,
+    id: U64,
+    released: U64,
+    flags: U16,
+    reserved_34: [u8; 6],
+}
+
+const _: () = assert!(size_of::<FrameBytes>() == FRAME_BYTES);
+const _: () = assert!(offset_of!(FrameBytes, magic) == CHECKSUM_BYTES);
+const _: () = assert!(offset_of!(FrameBytes, version) == 6);
+const _: () = assert!(offset_of!(FrameBytes, length) == 8);
+const _: () = assert!(offset_of!(FrameBytes, command) == 12);
+const _: () = assert!(offset_of!(FrameBytes, status) == 14);
+const _: () = assert!(offset_of!(FrameBytes, id) == 16);
+const _: () = assert!(offset_of!(FrameBytes, released) == 24);
+const _: () = assert!(offset_of!(FrameBytes, flags) == 32);
+const _: () = assert!(offset_of!(FrameBytes, reserved_34) == 34);
+
+impl Status {
+    const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::WrongVolume,
+        Self::WrongVersion,
+        Self::Full,
+        Self::Evicted,
+        Self::Malformed,
+        Self::UnknownCommand,
+        Self::ServiceError,
+    ];
+
+    fn read(stored: U16) -> Result<Self, BadField> {
+        Self::ALL
+            .into_iter()
+            .find(|&status| status as u16 == stored.get())
+            .ok_or(BadField {
+                name: "status",
+                found: u64::from(stored.get()),
+            })
+    }
+}
+
+/// The length that a frame's first bytes state, as soon as they are there. Each field is judged when it has
+/// come in, so that nobody waits for the rest of what cannot be a message.
+fn frame_length(bytes: &[u8]) -> Result<Option<usize>, WireError> {
+    let Some(magic) = U16::read_from_bytes(bytes.get(4..6).unwrap_or(&[])).ok() else {
+        return Ok(None);
+    };
+    if magic.get() != MAGIC {
+        return Err(WireError::Magic(magic.get()));
+    }
+    let Some(version) = U16::read_from_bytes(bytes.get(6..8).unwrap_or(&[])).ok() else {
+        return Ok(None);
+    };
+    if version.get() != WIRE_VERSION {
+        return Err(WireError::Version(version.get()));
+    }
+    let Some(length) = U32::read_from_bytes(bytes.get(8..12).unwrap_or(&[])).ok() else {
+        return Ok(None);
+    };
+    match usize::try_from(length.get()) {
+        Ok(bytes) if (FRAME_BYTES..=MESSAGE_BYTES_MAX).contains(&bytes) => Ok(Some(bytes)),
+        _ => Err(WireError::Length(length.get())),
+    }
+}
+
 impl<'a> Message<'a> {
     /// The first whole message in `bytes` and its length in bytes; `Ok(None)` while it is not complete.
+    ///
+    /// # Errors
+    /// The first thing that shows the bytes to be no message; magic, version and length as soon as they came in.
     pub fn decode(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, WireError> {
-        let _ = bytes;
-        todo!()
+        let Some(length) = frame_length(bytes)? else {
+            return Ok(None);
+        };
+        let Some(whole) = bytes.get(..length) else {
+            return Ok(None);
+        };
+        let Ok((frame, body)) = FrameBytes::ref_from_prefix(whole) else {
+            return Ok(None);
+        };
+        if frame.crc.get() != checksum::portable(&whole[CHECKSUM_BYTES..]) {
+            return Err(WireError::Checksum);
+        }
+        zero("reserved_34", &frame.reserved_34)?;
+        field::flags("flags", u64::from(frame.flags.get()), u64::from(FLAG_ANSWER))?;
+        let answer = frame.flags.get() & FLAG_ANSWER != 0;
+        let status = Status::read(frame.status)?;
+        check(answer || status == Status::Ok, "status", status as u64)?;
+        let message = Self {
+            command: Command(frame.command.get()),
+            answer,
+            status,
+            id: RequestId(frame.id.get()),
+            released: RequestId(frame.released.get()),
+            body,
+        };
+        Ok(Some((message, length)))
     }
 
     /// Writes the message into `out` and returns its length; `None` if `out` is too short or the body too long.
+    ///
+    /// # Panics
+    /// If a message that is no answer has a status other than `Ok`.
     pub fn encode(&self, out: &mut [u8]) -> Option<usize> {
-        let _ = out;
-        todo!()
+        assert!(
+            self.answer || self.status == Status::Ok,
+            "only answers have a status"
+        );
+        let length = FRAME_BYTES.checked_add(self.body.len())?;
+        if length > MESSAGE_BYTES_MAX {
+            return None;
+        }
+        let whole = out.get_mut(..length)?;
+        let frame = FrameBytes {
+            crc: 0.into(),
+            magic: MAGIC.into(),
+            version: WIRE_VERSION.into(),
+            length: (length as u32).into(),
+            command: self.command.0.into(),
+            status: (self.status as u16).into(),
+            id: self.id.0.into(),
+            released: self.released.0.into(),
+            flags: if self.answer { FLAG_ANSWER } else { 0 }.into(),
+            reserved_34: [0; 6],
+        };
+        let (header, body) = whole.split_at_mut(FRAME_BYTES);
+        header.copy_from_slice(frame.as_bytes());
+        body.copy_from_slice(self.body);
+        let crc = checksum::portable(&whole[CHECKSUM_BYTES..]);
+        whole[..CHECKSUM_BYTES].copy_from_slice(&crc.to_le_bytes());
+        Some(length)
     }
 }
 
@@ -137,20 +310,107 @@ pub struct Welcome {
     pub known: bool,
 }
 
+const GREETING_VOTER: u16 = 1;
+const GREETING_FAREWELL: u16 = 2;
+const GREETING_KNOWN: u16 = GREETING_VOTER | GREETING_FAREWELL;
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct GreetingBytes {
+    volume: [u8; 16],
+    format: U16,
+    flags: U16,
+    reserved_20: [u8; 4],
+    rid: U64,
+    server: BallotBytes,
+    host: U64,
+    boot: [u8; 16],
+    addr: AddrBytes,
+    fence_param: [u8; FENCE_PARAM_BYTES],
+}
+
+const _: () = assert!(size_of::<GreetingBytes>() == Greeting::BYTES);
+const _: () = assert!(offset_of!(GreetingBytes, format) == 16);
+const _: () = assert!(offset_of!(GreetingBytes, flags) == 18);
+const _: () = assert!(offset_of!(GreetingBytes, rid) == 24);
+const _: () = assert!(offset_of!(GreetingBytes, server) == 32);
+const _: () = assert!(offset_of!(GreetingBytes, host) == 48);
+const _: () = assert!(offset_of!(GreetingBytes, boot) == 56);
+const _: () = assert!(offset_of!(GreetingBytes, addr) == 72);
+const _: () = assert!(offset_of!(GreetingBytes, fence_param) == 96);
+
+const WELCOME_VOTER: u16 = 1;
+const WELCOME_REMEMBERED: u16 = 2;
+const WELCOME_KNOWN: u16 = WELCOME_VOTER | WELCOME_REMEMBERED;
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct WelcomeBytes {
+    server: BallotBytes,
+    barrier: U64,
+    flags: U16,
+    reserved_26: [u8; 6],
+}
+
+const _: () = assert!(size_of::<WelcomeBytes>() == Welcome::BYTES);
+const _: () = assert!(offset_of!(WelcomeBytes, barrier) == 16);
+const _: () = assert!(offset_of!(WelcomeBytes, flags) == 24);
+
+/// A body of the one length that its command has.
+fn whole_body<const BYTES: usize>(body: &[u8]) -> Result<&[u8; BYTES], WireError> {
+    // No body is longer than a message, but whoever calls this may hold any slice.
+    <&[u8; BYTES]>::try_from(body)
+        .map_err(|_| WireError::Length(u32::try_from(body.len()).unwrap_or(u32::MAX)))
+}
+
 impl Greeting {
     /// Bytes of the body.
     pub const BYTES: usize = 136;
 
     /// Writes the body.
     pub fn encode(&self, out: &mut [u8; Self::BYTES]) {
-        let _ = out;
-        todo!()
+        let mut flags = 0;
+        if self.voter {
+            flags |= GREETING_VOTER;
+        }
+        if self.farewell {
+            flags |= GREETING_FAREWELL;
+        }
+        *out = transmute!(GreetingBytes {
+            volume: self.volume.0,
+            format: self.format.into(),
+            flags: flags.into(),
+            reserved_20: [0; 4],
+            rid: self.rid.value().into(),
+            server: self.server.into(),
+            host: self.host.0.into(),
+            boot: self.boot.0,
+            addr: self.addr.into(),
+            fence_param: self.fence_param.0,
+        });
     }
 
-    /// Reads the body.
+    /// Reads the body. The volume and the format version are for the server to judge, which answers with a status.
+    ///
+    /// # Errors
+    /// A body of another length, or a field with an impossible value.
     pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let _ = body;
-        todo!()
+        let bytes: &GreetingBytes = transmute_ref!(whole_body::<{ Self::BYTES }>(body)?);
+        zero("reserved_20", &bytes.reserved_20)?;
+        let flags = bytes.flags.get();
+        field::flags("flags", u64::from(flags), u64::from(GREETING_KNOWN))?;
+        Ok(Self {
+            volume: VolumeId(bytes.volume),
+            format: bytes.format.get(),
+            rid: field::rid("rid", bytes.rid)?,
+            voter: flags & GREETING_VOTER != 0,
+            farewell: flags & GREETING_FAREWELL != 0,
+            server: field::ballot("server", &bytes.server)?,
+            host: HostId(bytes.host.get()),
+            boot: BootId(bytes.boot),
+            addr: bytes.addr.read()?,
+            fence_param: FenceParam(bytes.fence_param),
+        })
     }
 }
 
@@ -160,13 +420,35 @@ impl Welcome {
 
     /// Writes the body.
     pub fn encode(&self, out: &mut [u8; Self::BYTES]) {
-        let _ = out;
-        todo!()
+        let mut flags = 0;
+        if self.voter {
+            flags |= WELCOME_VOTER;
+        }
+        if self.known {
+            flags |= WELCOME_REMEMBERED;
+        }
+        *out = transmute!(WelcomeBytes {
+            server: Some(self.server).into(),
+            barrier: self.barrier.into(),
+            flags: flags.into(),
+            reserved_26: [0; 6],
+        });
     }
 
     /// Reads the body.
+    ///
+    /// # Errors
+    /// A body of another length, or a field with an impossible value.
     pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let _ = body;
-        todo!()
+        let bytes: &WelcomeBytes = transmute_ref!(whole_body::<{ Self::BYTES }>(body)?);
+        zero("reserved_26", &bytes.reserved_26)?;
+        let flags = bytes.flags.get();
+        field::flags("flags", u64::from(flags), u64::from(WELCOME_KNOWN))?;
+        Ok(Self {
+            server: field::ballot("server", &bytes.server)?.ok_or(WireError::Field("server"))?,
+            barrier: bytes.barrier.get(),
+            voter: flags & WELCOME_VOTER != 0,
+            known: flags & WELCOME_REMEMBERED != 0,
+        })
     }
 }
