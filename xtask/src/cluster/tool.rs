@@ -14,6 +14,7 @@ use crate::failure::{During, Failure, Result};
 const RUNTIME_VARIABLE: &str = "OSTRAKON_RUNTIME_DIR";
 
 /// The binary, and the image that it works on.
+#[derive(Clone, Debug)]
 pub struct Tool {
     binary: PathBuf,
     image: PathBuf,
