@@ -92,7 +92,8 @@ impl Tool {
 
     fn fence_argument(&self, fence: &Fence) -> String {
         match fence {
-            Fence::Kill => format!("agent:{} fence-kill", self.binary.display()),
+            // Its program `ostrakon` is the very binary that mounts.
+            Fence::Kill => "agent:ostrakon fence-kill".to_owned(),
             Fence::Lease => "lease".to_owned(),
             Fence::Other(value) => value.clone(),
         }
