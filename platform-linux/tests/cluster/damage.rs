@@ -59,6 +59,7 @@ fn status_and_dump_answer(cluster: &Cluster, what: &str) -> Result<()> {
 fn region(cluster: &Cluster) -> Result<Vec<u64>> {
     let dump = cluster.dump()?;
     let mut blocks: Vec<u64> = dump.quorum.iter().map(|block| block.block).collect();
+    blocks.extend(&dump.empty);
     blocks.extend(dump.invalid.iter().map(|(block, _)| *block));
     blocks.sort_unstable();
     ensure(blocks.len() == REGION_BLOCKS, || {
@@ -156,7 +157,7 @@ fn damage_within_the_budget_hides_no_leader() -> Result<()> {
     cluster.get_mut(old).freeze()?;
     cluster.wait_connected(&without(&ids, old), from)?;
     let fenced = cluster.log().find(from, |record| {
-        (record.event.kind == Kind::Fenced && record.event.text("victim") == Some(&rid)).then_some(())
+        (record.event.kind == Kind::Fenced && record.event.text("victim_rid") == Some(&rid)).then_some(())
     });
     ensure(fenced.is_some(), || {
         cluster

@@ -48,12 +48,12 @@ impl Status {
     pub(super) fn from_json(json: &Value) -> Result<Self> {
         Ok(Self {
             quorum_count: number(json, "quorum_count")?,
-            seq: number(json, "seq")?,
+            seq: number(json, "super_seq")?,
             fenced: ballot(&json["fenced"])?,
-            server: optional(&json["server"], ballot)?,
+            server: optional(live(&json["server"]), ballot)?,
             server_addr: optional(&json["server_addr"], address)?,
             unmount_barrier: number(json, "unmount_barrier")?,
-            clients: list(json, "clients")?.iter().map(client).collect::<Result<_>>()?,
+            clients: mounted(list(json, "clients")?)?,
         })
     }
 
@@ -86,7 +86,9 @@ pub struct QuorumBlock {
 pub struct Dump {
     /// Valid blocks of the quorum region.
     pub quorum: Vec<QuorumBlock>,
-    /// Blocks that are invalid, with the reason for each.
+    /// Blocks of the region that nobody has written yet.
+    pub empty: Vec<u64>,
+    /// Blocks of the region that are invalid, with the reason for each.
     pub invalid: Vec<(u64, String)>,
 }
 
@@ -94,12 +96,14 @@ impl Dump {
     pub(super) fn from_json(json: &Value) -> Result<Self> {
         let mut dump = Self {
             quorum: Vec::new(),
+            empty: Vec::new(),
             invalid: Vec::new(),
         };
         for value in list(json, "quorum")? {
             let block = number(value, "block")?;
             match value["invalid"].as_str() {
                 Some(reason) => dump.invalid.push((block, reason.to_owned())),
+                None if value["empty"] == true => dump.empty.push(block),
                 None => dump.quorum.push(QuorumBlock {
                     block,
                     rid: text(value, "rid")?,
@@ -115,6 +119,21 @@ impl Dump {
     pub fn written_by(&self, rid: &str) -> Vec<&QuorumBlock> {
         self.quorum.iter().filter(|block| block.rid == rid).collect()
     }
+}
+
+/// The server, unless it stopped or was fenced: the super block goes on naming it.
+fn live(server: &Value) -> &Value {
+    if server["live"] == false {
+        &Value::Null
+    } else {
+        server
+    }
+}
+
+/// Records of those who are mounted: an evicted client's stays for it to read.
+fn mounted(records: &[Value]) -> Result<Vec<Client>> {
+    let mounted = records.iter().filter(|record| record["evicted"] != true);
+    mounted.map(client).collect()
 }
 
 fn ballot(value: &Value) -> Result<Ballot> {

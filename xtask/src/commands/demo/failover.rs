@@ -109,7 +109,7 @@ fn succeeded(stage: &mut Stage, what: &str, from: Mark, moment: Instant) -> Resu
 fn verify_fence(stage: &Stage, victim: &Ballot, from: Mark, serving: &Record) -> Result<()> {
     let fenced = stage.cluster.log().find(from, |record| {
         let of_successor = record.mount == serving.mount && record.event.kind == Kind::Fenced;
-        (of_successor && record.event.text("victim") == Some(&victim.rid)).then_some(record.seen)
+        (of_successor && record.event.text("victim_rid") == Some(&victim.rid)).then_some(record.seen)
     });
     ensure(fenced.is_some_and(|fenced| fenced <= serving.seen), || {
         format!("the successor served without a confirmed fence of {}", victim.rid)
