@@ -11,7 +11,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod fence;
+pub mod host;
 pub mod machine;
+pub mod net;
+pub mod offline;
+pub mod runtime;
