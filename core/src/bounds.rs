@@ -57,6 +57,10 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
 /// A longer answer must belong to a request that may simply be executed again.
 pub const ANSWER_KEPT_BYTES: usize = 32;
 
+/// Bytes of a request's body: both sides keep it until it is answered, the client to send it again, the server
+/// to execute it when its answer may go out.
+pub const REQUEST_KEPT_BYTES: usize = 56;
+
 /// Connections that have not greeted yet; the oldest makes room for the next.
 pub const STRANGERS_MAX: usize = 16;
 
@@ -65,6 +69,36 @@ pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connect that takes longer has failed.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Shortest and longest wait between two tries of a client to reach a server.
+pub const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(100);
+/// See [`RECONNECT_WAIT_MIN`].
+pub const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Time that an evicted client takes at most to give its voter's place back before it ends.
+pub const EVICTED_FAREWELL_TIME: Duration = Duration::from_secs(5);
+
+/// Time that a server which stops on purpose gives its clients to hear of it and to close their connections.
+pub const RESIGNING_TIME: Duration = Duration::from_millis(250);
+
+/// Time that clients released by the unmount barrier get to fetch their answer; later ones read the super block.
+pub const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// Tries to listen before a server gives up, and the wait between them.
+pub const LISTEN_TRIES_MAX: u32 = 5;
+/// See [`LISTEN_TRIES_MAX`].
+pub const LISTEN_RETRY_WAIT: Duration = Duration::from_millis(200);
+
+/// Tries to read one part of the client table before a server gives up, and the wait between them.
+pub const LOAD_TRIES_MAX: u32 = 5;
+/// See [`LOAD_TRIES_MAX`].
+pub const LOAD_RETRY_WAIT: Duration = Duration::from_millis(100);
+
+/// Wait before another ghost is fenced for its voter's place after a fence failed.
+pub const GHOST_FENCE_WAIT: Duration = Duration::from_secs(30);
+
+/// Events that a machine holds until they are fetched.
+pub const EVENTS_MAX: usize = 8;
 
 /// Blocks that one disk request may span.
 pub const TRANSFER_BLOCKS_MAX: u32 = REGION_BLOCKS as u32;
@@ -149,6 +183,14 @@ const _: () = assert!(SEAL_BLOCKS > VOTERS_MAX, "R4: N covers all blind writes a
 const _: () = assert!(
     LOG_ENTRIES_MAX >= 2 * VOTERS_MAX,
     "a new candidate leaves room for P entries"
+);
+const _: () = assert!(
+    ANSWER_KEPT_BYTES <= REQUEST_KEPT_BYTES,
+    "an answer is kept where its request was"
+);
+const _: () = assert!(
+    REQUEST_KEPT_BYTES <= u8::MAX as usize,
+    "lengths are kept in a byte"
 );
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(SECTOR_BYTES));
 const _: () = assert!(REGION_BLOCKS <= 64, "sets of region blocks are kept in 64 bits");

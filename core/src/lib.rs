@@ -12,6 +12,9 @@
 //! - [`config`], [`event`], [`service`]: what a platform decides, what it is told, what a server does.
 //! - [`decide`]: decisions without I/O.
 //! - [`election`]: the election of one voter as a state machine.
+//! - [`session`]: requests and answers across connections and servers, shared by the next two.
+//! - [`client`]: finds a server, greets, keeps in touch, sends again, leaves.
+//! - [`server`]: greets, records, recovers, says farewell.
 //! - [`mount`]: the composition that a platform polls.
 
 #![no_std]
@@ -19,6 +22,7 @@
 
 pub mod bounds;
 pub mod checksum;
+pub mod client;
 pub mod config;
 pub mod decide;
 pub mod disk;
@@ -32,5 +36,6 @@ pub mod mount;
 pub mod net;
 pub mod server;
 pub mod service;
+pub mod session;
 pub mod superio;
 pub mod time;

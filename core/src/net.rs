@@ -9,6 +9,16 @@ use core::net::SocketAddr;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ConnId(pub u32);
 
+/// Who hands out which names: the server of a mount counts its connections from 0, the client of the same mount
+/// has one of two names at a time. So the two never collide, and the mount knows whose a connection is.
+impl ConnId {
+    /// The connection between the client and the server of one mount. Its bytes are moved by the mount; no
+    /// platform ever sees it.
+    pub const LOCAL: Self = Self(u32::MAX);
+    /// The client's connection to a server elsewhere.
+    pub const CLIENT: Self = Self(u32::MAX - 1);
+}
+
 /// What the platform is to do with the network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum NetRequest {

@@ -8,10 +8,6 @@ use crate::time::{Duration, Instant};
 
 /// Where a voter stands.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "without allocation the victims have to live somewhere"
-)]
 pub(super) enum Stage {
     /// Takes no part and does no I/O.
     Off,

@@ -28,8 +28,8 @@ impl<M: Memory, S: Service> Mount<M, S> {
             self.life = Life::WindingUp(how);
         }
         let Life::WindingUp(how) = self.life else { return };
-        let released_all = matches!(how, Unmounted::Farewell | Unmounted::Barrier) && self.server.released_all();
-        if self.reign.is_some() && released_all && !self.server.is_drained(now) {
+        let drains = self.reign.is_some() && self.server.has_released_all() && !self.server.is_drained();
+        if drains && matches!(how, Unmounted::Farewell | Unmounted::Barrier) {
             return;
         }
         if let Some(election) = &mut self.election {

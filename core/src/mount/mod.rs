@@ -184,7 +184,11 @@ impl<M: Memory, S: Service> Mount<M, S> {
         if self.life == Life::Ended {
             return None;
         }
-        if let Some(request) = self.election.as_mut().and_then(|election| election.poll_disk(now, buffer)) {
+        if let Some(request) = self
+            .election
+            .as_mut()
+            .and_then(|election| election.poll_disk(now, buffer))
+        {
             return Some(request);
         }
         let may_act = self.may_act(now);
@@ -210,7 +214,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
                 NetRequest::Close(ConnId::LOCAL) => self.server.handle_closed(now, ConnId::LOCAL),
                 NetRequest::Connect(ConnId::LOCAL, _) => match self.server.handle_accept_local(now) {
                     Some(conn) => self.client.handle_connected(now, conn),
-                    None => self.client.handle_closed(now, ConnId::LOCAL, CloseReason::Refused),
+                    None => self
+                        .client
+                        .handle_closed(now, ConnId::LOCAL, CloseReason::Refused),
                 },
                 request => return Some(request),
             }
@@ -244,20 +250,28 @@ impl<M: Memory, S: Service> Mount<M, S> {
         if self.life == Life::Ended {
             return None;
         }
-        let request = self.election.as_mut().and_then(|election| election.poll_fence(now));
+        let request = self
+            .election
+            .as_mut()
+            .and_then(|election| election.poll_fence(now));
         let can_fence = self.config.voter.is_some_and(|voter| voter.can_fence);
-        request.or_else(|| if can_fence && self.may_act(now) { self.server.poll_fence(now) } else { None })
+        let may_act = can_fence && self.may_act(now);
+        request.or_else(|| self.server.poll_fence(now, may_act))
     }
 
     /// The next thing to tell. [`Event::Unmounted`] is the last.
     pub fn poll_event(&mut self) -> Option<Event> {
         let election = self.election.as_mut().and_then(|election| election.poll_event());
-        let event = election.or_else(|| self.server.poll_event()).or_else(|| self.client_event());
+        let event = election
+            .or_else(|| self.server.poll_event())
+            .or_else(|| self.client_event());
         if event.is_some() {
             return event;
         }
         match self.life {
-            Life::Ended if !core::mem::replace(&mut self.ended_told, true) => self.client.ended().map(Event::Unmounted),
+            Life::Ended if !core::mem::replace(&mut self.ended_told, true) => {
+                self.client.ended().map(Event::Unmounted)
+            }
             _ => None,
         }
     }
@@ -277,9 +291,20 @@ impl<M: Memory, S: Service> Mount<M, S> {
         if self.life == Life::Ended {
             return None;
         }
-        let election = self.election.as_ref().and_then(|election| election.next_deadline());
+        let election = self
+            .election
+            .as_ref()
+            .and_then(|election| election.next_deadline());
         let backoff = (self.start_failures > 0).then_some(self.no_election_before);
-        [election, self.server.next_deadline(), self.client.next_deadline(), backoff].into_iter().flatten().min()
+        [
+            election,
+            self.server.next_deadline(),
+            self.client.next_deadline(),
+            backoff,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whether the mount has ended: nothing is outstanding and nothing more will be asked.
@@ -309,7 +334,11 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// Clients mounted at this mount's server, while it serves.
     pub fn clients_mounted(&mut self) -> u32 {
-        if self.reign.is_some() { self.server.mounted() } else { 0 }
+        if self.reign.is_some() {
+            self.server.mounted()
+        } else {
+            0
+        }
     }
 
     /// This mount's identity.

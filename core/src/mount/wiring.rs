@@ -38,7 +38,11 @@ impl<M: Memory, S: Service> Mount<M, S> {
     fn join_or_leave_election(&mut self, now: Instant) {
         let wanted = self.wants_election(now);
         let lost = match self.client.link() {
-            Link::Seeking { lost: Some(server), refused, .. } => Some(Lost { server, refused }),
+            Link::Seeking {
+                lost: Some(server),
+                refused,
+                ..
+            } => Some(Lost { server, refused }),
             _ => None,
         };
         let admitted = self.client.welcome().is_some_and(|welcome| welcome.voter);
@@ -62,19 +66,29 @@ impl<M: Memory, S: Service> Mount<M, S> {
         if self.client.welcome().is_some_and(|welcome| !welcome.voter) {
             return false;
         }
-        let Some(view) = self.client.super_view() else { return false };
+        let Some(view) = self.client.super_view() else {
+            return false;
+        };
         match self.client.link() {
             Link::Connected { .. } | Link::Ended => false,
-            Link::Seeking { since, lost, failures, refused } => {
+            Link::Seeking {
+                since,
+                lost,
+                failures,
+                refused,
+            } => {
                 let unpublished = view.state.server_addr.is_none() && now.since(since) >= UNPUBLISHED_TIME;
-                let unreachable = failures >= FAILURES_BEFORE_ASKING || (failures > 0 && (lost.is_some() || refused));
+                let unreachable =
+                    failures >= FAILURES_BEFORE_ASKING || (failures > 0 && (lost.is_some() || refused));
                 view.live_server().is_none() || unpublished || unreachable
             }
         }
     }
 
     fn start_or_stop_server(&mut self, now: Instant) {
-        let Some(election) = &mut self.election else { return };
+        let Some(election) = &mut self.election else {
+            return;
+        };
         let wish = election.wish().map(|(ballot, view)| (ballot, *view));
         match (self.reign, wish) {
             (None, Some((ballot, view))) => {
@@ -105,11 +119,17 @@ impl<M: Memory, S: Service> Mount<M, S> {
     }
 
     fn end_reign(&mut self, now: Instant, reign: Ballot) {
-        let Some(election) = &mut self.election else { return };
+        let Some(election) = &mut self.election else {
+            return;
+        };
         if !self.stopping {
             self.stopping = true;
             let clean = election.right(now) == Some(reign) && !election.is_disk_failing();
-            if clean { self.server.stop(now, true) } else { self.server.abort(now) }
+            if clean {
+                self.server.stop(now, true)
+            } else {
+                self.server.abort(now)
+            }
         }
         if self.server.is_off() {
             self.reign = None;
@@ -122,7 +142,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
         if serving {
             self.start_failures = 0;
         }
-        let Some(election) = &mut self.election else { return };
+        let Some(election) = &mut self.election else {
+            return;
+        };
         let bell = election.bell_since();
         if bell != self.pinged {
             self.pinged = bell;
@@ -140,7 +162,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
     fn tell_client(&mut self, now: Instant) {
         let local = self.reign.filter(|_| self.server.state() == State::Serving);
         self.client.set_local_server(now, local);
-        let Some((view, views)) = self.election.as_ref().and_then(|election| election.view()) else { return };
+        let Some((view, views)) = self.election.as_ref().and_then(|election| election.view()) else {
+            return;
+        };
         if views != self.views_shown {
             self.views_shown = views;
             self.client.see_super(now, view);

@@ -1,20 +1,170 @@
 //! Memory of a server, supplied by the platform: firmware picks eight clients, Linux tens of thousands.
 
-/// What the server keeps for one client.
+use crate::format::ClientRecord;
+use crate::format::wire::{RequestId, Status};
+use crate::session::Window;
+use crate::time::Instant;
+
+/// No slot.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Where a client stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) enum Standing {
+    /// The slot is free.
+    #[default]
+    Free,
+    /// Greeted; its record is not durable yet.
+    Arriving,
+    /// Its record is durable. It may be connected or away.
+    Mounted,
+    /// Evicted, but its voter's place stays taken.
+    Ghost,
+    /// Gone; that its record is gone is not durable yet.
+    Leaving,
+}
+
+/// What the server keeps for one client. Slot `i` is place `i` of the client table.
 #[derive(Clone, Debug, Default)]
-pub struct ClientSlot {}
+pub struct ClientSlot {
+    pub(super) record: Option<ClientRecord>,
+    pub(super) window: Window,
+    /// The number of its farewell; 0 while it has not said it.
+    pub(super) farewell: RequestId,
+    /// Since when it has no connection.
+    pub(super) away_since: Instant,
+    /// Its connection's slot, or [`NONE`].
+    pub(super) conn: u32,
+    pub(super) standing: Standing,
+    /// Known from before this server began, and not heard of yet.
+    pub(super) expected: bool,
+    /// Its change is in the group that is being written.
+    pub(super) in_this_group: bool,
+    /// Its change waits for the next group.
+    pub(super) in_next_group: bool,
+    /// What is known of the table block that begins with this slot; unused in the others.
+    pub(super) block: BlockMarks,
+}
+
+/// What is known of a block of the client table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BlockMarks {
+    /// It is in the group that is being written.
+    pub(super) in_this_group: bool,
+    /// It waits for the next group.
+    pub(super) in_next_group: bool,
+    /// The copy to write first is the second one: the first one is the newer.
+    pub(super) second_first: bool,
+}
+
+impl ClientSlot {
+    /// Whether it counts as mounted, for everyone who unmounts.
+    pub(super) const fn is_mounted(&self) -> bool {
+        matches!(self.standing, Standing::Arriving | Standing::Mounted)
+    }
+
+    /// What belongs on the device for it.
+    pub(super) fn durable(&self) -> Option<ClientRecord> {
+        match self.standing {
+            Standing::Free | Standing::Leaving => None,
+            Standing::Arriving | Standing::Mounted | Standing::Ghost => self.record,
+        }
+    }
+
+    /// Takes up a record; a block that begins here keeps its marks.
+    pub(super) fn fill(&mut self, record: Option<ClientRecord>, standing: Standing) {
+        *self = Self {
+            record,
+            standing,
+            conn: NONE,
+            block: self.block,
+            ..Self::default()
+        };
+    }
+
+    /// Forgets the client.
+    pub(super) fn clear(&mut self) {
+        self.fill(None, Standing::Free);
+    }
+
+    /// Whether it is a voter, or was one that may still vote.
+    pub(super) fn has_voters_place(&self) -> bool {
+        self.record.is_some_and(|record| record.voter)
+    }
+}
+
+/// What a connection is to the server.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) enum Role {
+    /// None.
+    #[default]
+    Free,
+    /// Has not greeted, or was refused.
+    Stranger,
+    /// Belongs to a client.
+    Client,
+    /// Belonged to a client that is gone; it may fetch its answer.
+    Leaver,
+    /// To be closed.
+    Closing,
+}
+
+/// The queues that a connection can stand in, one at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) enum Queue {
+    #[default]
+    None,
+    Free,
+    Ready,
+    Closing,
+}
+
+/// Messages that are due on a connection. Each kind at most once, so that nobody can make the server keep more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Due {
+    pub(super) refusal: bool,
+    pub(super) welcome: bool,
+    pub(super) farewell: bool,
+    pub(super) answers: bool,
+    pub(super) ping: bool,
+    pub(super) pong: bool,
+    pub(super) resigning: bool,
+}
 
 /// What the server keeps for one connection.
 #[derive(Clone, Debug, Default)]
-pub struct ConnSlot {}
+pub struct ConnSlot {
+    /// Since when it is open; of a client's connection, when it was last heard.
+    pub(super) heard: Instant,
+    /// The number of the farewell that is answered on it.
+    pub(super) farewell: RequestId,
+    /// Its client's slot, or [`NONE`].
+    pub(super) client: u32,
+    pub(super) previous: u32,
+    pub(super) next: u32,
+    pub(super) role: Role,
+    pub(super) queue: Queue,
+    pub(super) due: Due,
+    /// What a refusal says.
+    pub(super) refusal: Option<Status>,
+    /// Whether its welcome says that the client was known.
+    pub(super) known: bool,
+}
+
+const _: () = assert!(
+    size_of::<ClientSlot>() + size_of::<ConnSlot>() <= 512,
+    "the memory of one client stays within half a kilobyte"
+);
 
 /// Memory of a server. A volume formatted for more clients than there are slots is refused when it starts.
 pub trait Memory {
-    /// The slots for clients and for connections. The lengths never change.
+    /// The slots for clients and for connections. Neither their lengths nor their contents ever change but
+    /// through the server. The last slot for a connection is kept for the server's own mount.
     fn slots(&mut self) -> (&mut [ClientSlot], &mut [ConnSlot]);
 }
 
-/// Memory of a size known at compile time. `CONNS` should be `CLIENTS` and [`crate::bounds::STRANGERS_MAX`] more.
+/// Memory of a size known at compile time. `CONNS` should be `CLIENTS` and [`crate::bounds::STRANGERS_MAX`] more;
+/// the last one is kept for the server's own mount.
 #[derive(Clone, Debug)]
 pub struct FixedMemory<const CLIENTS: usize, const CONNS: usize> {
     clients: [ClientSlot; CLIENTS],

@@ -39,7 +39,6 @@ struct Voter {
 struct World {
     now: Instant,
     blocks: Vec<u8>,
-    geometry: Geometry,
     voters: Vec<Voter>,
     io: Duration,
     fence: FenceOutcome,
@@ -82,7 +81,6 @@ impl World {
         Self {
             now: Instant(1_000_000),
             blocks,
-            geometry,
             voters: Vec::new(),
             io: Duration(300),
             fence: FenceOutcome::Done,

@@ -95,7 +95,6 @@ fn sever_the_link(refused: bool) {
         serving: true,
         remote_seen: true,
     };
-    let mut last = std::string::String::new();
     let stays = !world.run_until(SECOND.times(60), |world| world.leaders() != [leader]);
     assert!(
         stays,

@@ -1,0 +1,128 @@
+//! Where to look for a server, and when.
+
+use super::{Link, Target, longer};
+use crate::bounds::{RECONNECT_WAIT_MAX, RECONNECT_WAIT_MIN};
+use crate::event::Fault;
+use crate::format::wire::Status;
+use crate::ids::Ballot;
+use crate::superio::SuperError;
+use crate::time::{Duration, Instant};
+
+/// The pace of the tries to reach a server, and what they found.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Seek {
+    since: Instant,
+    lost: Option<Ballot>,
+    refused: bool,
+    failures: u32,
+    /// When the next try is due, and how long to wait after that.
+    next: Instant,
+    wait: Duration,
+    /// The first try after a loss goes where the last connection went, without reading.
+    at_once: bool,
+    /// What the newest try was for.
+    pub(super) tried: Option<Target>,
+    /// What was told already, so that it is told once.
+    told_error: Option<SuperError>,
+    told_refusal: Option<Status>,
+}
+
+impl Seek {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            lost: None,
+            refused: false,
+            failures: 0,
+            next: now,
+            wait: RECONNECT_WAIT_MIN,
+            at_once: false,
+            tried: None,
+            told_error: None,
+            told_refusal: None,
+        }
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        now >= self.next
+    }
+
+    pub(super) const fn deadline(&self) -> Instant {
+        self.next
+    }
+
+    pub(super) const fn trusts_old_view(&self) -> bool {
+        self.at_once
+    }
+
+    /// There is news: the next try is due now, and the pace begins anew.
+    pub(super) const fn hurry(&mut self, now: Instant) {
+        self.next = now;
+        self.wait = RECONNECT_WAIT_MIN;
+    }
+
+    /// A reading of its own ended: what it says is used now.
+    pub(super) const fn read(&mut self, now: Instant) {
+        self.next = now;
+    }
+
+    /// The super block was read: an error that comes later is news.
+    pub(super) const fn settled(&mut self) {
+        self.told_error = None;
+    }
+
+    fn later(&mut self, now: Instant) {
+        self.at_once = false;
+        self.next = now + self.wait;
+        self.wait = longer(self.wait, RECONNECT_WAIT_MAX);
+    }
+
+    /// Nobody serves, as far as is known.
+    pub(super) fn found_nobody(&mut self, now: Instant) {
+        self.later(now);
+    }
+
+    /// The super block could not be read. `Some` if that is news.
+    pub(super) fn could_not_read(&mut self, now: Instant, error: SuperError) -> Option<Fault> {
+        self.later(now);
+        let news = self.told_error != Some(error);
+        self.told_error = Some(error);
+        news.then_some(Fault::Super(error))
+    }
+
+    /// A try to reach a server failed.
+    pub(super) fn failed(&mut self, now: Instant, to: Target, refused: bool) {
+        self.failures = self.failures.saturating_add(1);
+        if self.lost == Some(to.server) {
+            self.refused = refused;
+        }
+        self.later(now);
+    }
+
+    /// A server refused the greeting. `Some` if that is news.
+    pub(super) fn refused(&mut self, status: Status) -> Option<Fault> {
+        self.wait = RECONNECT_WAIT_MAX;
+        let news = self.told_refusal != Some(status);
+        self.told_refusal = Some(status);
+        news.then_some(Fault::Refused(status))
+    }
+
+    /// The connection to a server broke: tries at once to reach it again, unless it said that it goes.
+    pub(super) fn lost(&mut self, now: Instant, server: Option<Ballot>, resigned: bool) {
+        *self = Self {
+            lost: server,
+            refused: resigned,
+            at_once: !resigned,
+            ..Self::new(now)
+        };
+    }
+
+    pub(super) const fn link(&self) -> Link {
+        Link::Seeking {
+            since: self.since,
+            lost: self.lost,
+            refused: self.refused,
+            failures: self.failures,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Messages between the client and a server.
+
+use super::{Client, Phase};
+use crate::bounds::MESSAGE_BYTES_MAX;
+use crate::event::Event;
+use crate::format::VERSION;
+use crate::format::wire::{Command, FRAME_BYTES, Greeting, Message, RequestId, Status, Welcome};
+use crate::time::{Duration, Instant};
+
+/// A server that does what none of ours does: the connection is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Violation;
+
+/// What is due on the connection, apart from requests.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Talk {
+    heard: Instant,
+    pinged: Instant,
+    greeting_due: bool,
+    ping_due: bool,
+    pong_due: bool,
+    /// The greeting that was sent says that the mount leaves.
+    pub(super) greeted_leaving: bool,
+}
+
+impl Talk {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            heard: now,
+            pinged: now,
+            greeting_due: false,
+            ping_due: false,
+            pong_due: false,
+            greeted_leaving: false,
+        }
+    }
+
+    /// A connection stands: the greeting is due.
+    pub(super) const fn begin(&mut self, now: Instant) {
+        *self = Self {
+            greeting_due: true,
+            ..Self::new(now)
+        };
+    }
+
+    /// Asks now and then whether the server is there. `false` if it was silent for too long.
+    pub(super) fn keep_alive(&mut self, now: Instant, silence_max: Duration) -> bool {
+        if now.since(self.pinged) >= Duration(silence_max.0 / 4) {
+            self.pinged = now;
+            self.ping_due = true;
+        }
+        now.since(self.heard) < silence_max
+    }
+
+    pub(super) fn deadline(&self, silence_max: Duration) -> Instant {
+        (self.pinged + Duration(silence_max.0 / 4)).min(self.heard + silence_max)
+    }
+}
+
+impl Client {
+    /// Takes the first whole message and returns its length; 0 if there is none.
+    pub(super) fn take_first(&mut self, now: Instant, bytes: &[u8]) -> Result<usize, Violation> {
+        let Some((message, length)) = Message::decode(bytes).map_err(|_| Violation)? else {
+            return Ok(0);
+        };
+        self.talk.heard = now;
+        match (self.phase, message.command, message.answer) {
+            (Phase::Greeting { .. }, Command::GREETING, true) => self.take_welcome(now, &message)?,
+            // A repeated greeting can be answered twice.
+            (Phase::Connected { .. }, Command::GREETING, true) => {}
+            (_, Command::PING, true) => {}
+            (_, Command::PING, false) => self.talk.pong_due = true,
+            (_, Command::RESIGNING, false) => {
+                self.hang_up();
+                self.lose(now, true);
+            }
+            (Phase::Connected { .. }, Command::FAREWELL, true) => self.take_farewell(message.id),
+            (Phase::Connected { .. }, _, true) => self.take_answer(&message),
+            _ => return Err(Violation),
+        }
+        Ok(length)
+    }
+
+    fn take_welcome(&mut self, now: Instant, message: &Message<'_>) -> Result<(), Violation> {
+        let Phase::Greeting { to, .. } = self.phase else {
+            return Err(Violation);
+        };
+        match message.status {
+            Status::Ok => {}
+            Status::Evicted => {
+                self.hang_up();
+                self.lose(now, false);
+                self.was_evicted(now);
+                return Ok(());
+            }
+            status => {
+                // There was no room: so there is no record either.
+                self.unresolved &= status != Status::Full;
+                self.hang_up();
+                let fault = self.seek.refused(status);
+                self.lose(now, false);
+                fault.into_iter().for_each(|fault| self.tell(Event::Fault(fault)));
+                return Ok(());
+            }
+        }
+        let welcome = Welcome::decode(message.body).map_err(|_| Violation)?;
+        // A server that was succeeded does not know it yet. Nobody goes back to it.
+        if Some(welcome.server) < self.newest {
+            return Err(Violation);
+        }
+        self.newest = Some(welcome.server);
+        self.welcome = Some(welcome);
+        self.unresolved = false;
+        self.phase = Phase::Connected { to };
+        self.requests.send_again();
+        self.tell(Event::Connected {
+            server: welcome.server,
+            addr: to.addr,
+        });
+        let turned_down = self.config.voter.is_some() && !welcome.voter && self.leaving.is_none();
+        if turned_down && !core::mem::replace(&mut self.told_plain, true) {
+            self.tell(Event::PlainClient);
+        }
+        Ok(())
+    }
+
+    fn take_answer(&mut self, message: &Message<'_>) {
+        // An answer to what was answered already is one that was sent again.
+        if let Some(length) = self.requests.answer(message.id, message.body) {
+            self.tell(Event::Answered {
+                id: message.id,
+                status: message.status,
+                length,
+            });
+        }
+    }
+
+    /// Writes the next message.
+    pub(super) fn transmit(&mut self, _now: Instant, buffer: &mut [u8]) -> Option<usize> {
+        match self.phase {
+            Phase::Greeting { .. } if self.talk.greeting_due => self.send_greeting(buffer),
+            Phase::Connected { .. } => self.send_next(buffer),
+            _ => None,
+        }
+    }
+
+    fn send_greeting(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let volume = self.view.as_ref()?.state.volume;
+        let leaving = self.leaving.is_some();
+        self.talk.greeting_due = false;
+        self.talk.greeted_leaving = leaving;
+        // One that wants to leave makes no record; any other may.
+        self.unresolved |= !leaving;
+        let greeting = Greeting {
+            volume,
+            format: VERSION,
+            rid: self.config.rid,
+            voter: self.config.voter.is_some(),
+            farewell: leaving,
+            server: self.welcome.map(|welcome| welcome.server),
+            host: self.config.host,
+            boot: self.config.boot,
+            addr: self.config.voter.map(|voter| voter.server_addr),
+            fence_param: self
+                .config
+                .voter
+                .map(|voter| voter.fence_param)
+                .unwrap_or_default(),
+        };
+        let mut body = [0; Greeting::BYTES];
+        greeting.encode(&mut body);
+        self.frame(Command::GREETING, false, RequestId(0), &body)
+            .encode(buffer)
+    }
+
+    fn send_next(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let released = self.requests.released();
+        if let Some((id, command, body)) = self.requests.next_to_send() {
+            let message = Message {
+                command,
+                answer: false,
+                status: Status::Ok,
+                id,
+                released,
+                body,
+            };
+            return message.encode(buffer);
+        }
+        if core::mem::take(&mut self.talk.pong_due) {
+            return self.frame(Command::PING, true, RequestId(0), &[]).encode(buffer);
+        }
+        if core::mem::take(&mut self.talk.ping_due) {
+            return self.frame(Command::PING, false, RequestId(0), &[]).encode(buffer);
+        }
+        None
+    }
+
+    fn frame<'a>(&self, command: Command, answer: bool, id: RequestId, body: &'a [u8]) -> Message<'a> {
+        Message {
+            command,
+            answer,
+            status: Status::Ok,
+            id,
+            released: self.requests.released(),
+            body,
+        }
+    }
+}
+
+const _: () = assert!(FRAME_BYTES + crate::bounds::REQUEST_KEPT_BYTES <= MESSAGE_BYTES_MAX);

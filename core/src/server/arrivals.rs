@@ -1,0 +1,204 @@
+//! What clients send: greetings, and everything that follows them.
+
+use super::greeting::{self, Verdict};
+use super::memory::{NONE, Role, Standing};
+use super::{Parts, Violation, conns};
+use crate::format::wire::{Command, Greeting, Message, RequestId, Status};
+use crate::format::{ClientRecord, VERSION};
+use crate::net::ConnId;
+use crate::service::Service;
+use crate::session::{Arrival, Window};
+use crate::time::Instant;
+
+impl<S: Service> Parts<'_, S> {
+    /// Takes a message that came in on the connection in `slot`.
+    pub(super) fn take(&mut self, now: Instant, slot: u32, message: &Message<'_>) -> Result<(), Violation> {
+        match self.slots[slot as usize].role {
+            Role::Stranger if message.command == Command::GREETING && !message.answer => {
+                self.greet(now, slot, message.body)
+            }
+            Role::Client => self.take_from_client(now, slot, message),
+            Role::Leaver => self.take_from_leaver(slot, message),
+            Role::Stranger | Role::Free | Role::Closing => Err(Violation),
+        }
+    }
+
+    fn greet(&mut self, now: Instant, slot: u32, body: &[u8]) -> Result<(), Violation> {
+        let greeting = Greeting::decode(body).map_err(|_| Violation)?;
+        let refusal = if greeting.volume != self.reign.layout.volume {
+            Some(Status::WrongVolume)
+        } else if greeting.format != VERSION {
+            Some(Status::WrongVersion)
+        } else if greeting.voter && greeting.addr.is_none() {
+            Some(Status::Malformed)
+        } else {
+            None
+        };
+        if let Some(status) = refusal {
+            self.refuse(slot, status);
+            return Ok(());
+        }
+        let client = self.find(greeting.rid);
+        let standing = client.map_or(Standing::Free, |client| self.clients[client as usize].standing);
+        let verdict = greeting::decide(standing, greeting.server, self.reign.ballot, greeting.farewell);
+        match (verdict, client) {
+            (Verdict::Admit, _) => self.admit(now, slot, &greeting),
+            (Verdict::Resume, Some(client)) => self.welcome_back(now, slot, client),
+            (Verdict::Renew, Some(client)) => {
+                self.clients[client as usize].window = Window::default();
+                self.clients[client as usize].farewell = RequestId(0);
+                self.welcome_back(now, slot, client);
+            }
+            (Verdict::Evicted, _) => self.refuse(slot, Status::Evicted),
+            (Verdict::Forgotten, _) => {
+                // It stays among the strangers, so that it is bounded in number and in time like them.
+                self.slots[slot as usize].role = Role::Leaver;
+                self.conns.mark(self.slots, slot, |due| due.welcome = true);
+            }
+            (Verdict::Later | Verdict::Resume | Verdict::Renew, _) => return Err(Violation),
+        }
+        Ok(())
+    }
+
+    /// Says no. The peer closes the connection, or it goes with the strangers.
+    fn refuse(&mut self, slot: u32, status: Status) {
+        self.slots[slot as usize].refusal = Some(status);
+        self.conns.mark(self.slots, slot, |due| due.refusal = true);
+    }
+
+    /// First contact: the record is made durable, and only then is the greeting answered.
+    fn admit(&mut self, now: Instant, slot: u32, greeting: &Greeting) {
+        let Some(client) = self
+            .clients
+            .iter()
+            .position(|client| client.standing == Standing::Free)
+        else {
+            self.refuse(slot, Status::Full);
+            return;
+        };
+        let voter = greeting.voter && self.take_place(client as u32);
+        let record = ClientRecord {
+            rid: greeting.rid,
+            barrier: self.reign.barrier,
+            voter,
+            evicted: false,
+            host: greeting.host,
+            boot: greeting.boot,
+            addr: greeting.addr,
+            fence_param: greeting.fence_param,
+        };
+        self.clients[client].fill(Some(record), Standing::Arriving);
+        self.reign.mark(client as u32, self.clients);
+        self.meet(now, slot, client as u32);
+    }
+
+    fn take_place(&mut self, client: u32) -> bool {
+        if self.reign.places.push(client).is_ok() {
+            return true;
+        }
+        self.reign.ghost.wanted = self.has_ghost();
+        false
+    }
+
+    /// A client that has a record, or will have one, is here again.
+    fn welcome_back(&mut self, now: Instant, slot: u32, client: u32) {
+        self.meet(now, slot, client);
+        let client = &mut self.clients[client as usize];
+        if core::mem::take(&mut client.expected) {
+            self.reign.expected -= 1;
+        }
+        if client.standing != Standing::Arriving {
+            self.welcome(slot, true);
+        }
+    }
+
+    /// Joins a connection and a client. The client's older connection, if it has one, is closed.
+    fn meet(&mut self, now: Instant, slot: u32, client: u32) {
+        let older = core::mem::replace(&mut self.clients[client as usize].conn, slot);
+        if older != NONE && older != slot {
+            self.slots[older as usize].client = NONE;
+            self.conns.close(self.slots, older);
+        }
+        let conn = &mut self.slots[slot as usize];
+        (conn.role, conn.client, conn.heard) = (Role::Client, client, now);
+        self.conns.introduced(slot);
+        self.reign.judge = true;
+    }
+
+    pub(super) fn welcome(&mut self, slot: u32, known: bool) {
+        self.slots[slot as usize].known = known;
+        self.conns.mark(self.slots, slot, |due| due.welcome = true);
+        if conns::name(slot, self.slots.len()) != ConnId::LOCAL {
+            self.reign.remote_seen = true;
+        }
+    }
+
+    fn take_from_client(&mut self, now: Instant, slot: u32, message: &Message<'_>) -> Result<(), Violation> {
+        let conn = &mut self.slots[slot as usize];
+        conn.heard = now;
+        let index = conn.client;
+        let client = &mut self.clients[index as usize];
+        match message.command {
+            Command::GREETING if !message.answer => return self.greet_again(slot, index, message.body),
+            Command::PING => {
+                client.window.release(message.released);
+                if !message.answer {
+                    self.conns.mark(self.slots, slot, |due| due.pong = true);
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        // Nothing is asked before the welcome, and nothing but a ping is answered by a client.
+        let welcomed = client.standing != Standing::Arriving;
+        if message.answer || message.id == RequestId(0) || !welcomed {
+            return Err(Violation);
+        }
+        client.window.release(message.released);
+        if message.command == Command::FAREWELL {
+            if client.window.admits(message.id).map_err(|_| Violation)? {
+                client.farewell = message.id;
+                (self.reign.judge, self.reign.held) = (true, true);
+            }
+            return Ok(());
+        }
+        let arrival = client
+            .window
+            .arrive(message.id, message.command, message.body)
+            .map_err(|_| Violation)?;
+        if arrival == Arrival::Due {
+            self.conns.mark(self.slots, slot, |due| due.answers = true);
+        }
+        Ok(())
+    }
+
+    /// A greeting on a connection that has greeted is success, if it comes from the same client.
+    fn greet_again(&mut self, slot: u32, client: u32, body: &[u8]) -> Result<(), Violation> {
+        let greeting = Greeting::decode(body).map_err(|_| Violation)?;
+        let client = &self.clients[client as usize];
+        if client.record.is_none_or(|record| record.rid != greeting.rid) {
+            return Err(Violation);
+        }
+        if client.standing != Standing::Arriving {
+            self.welcome(slot, true);
+        }
+        Ok(())
+    }
+
+    /// A client without a record: its farewell is answered at once, and that is all it may ask.
+    fn take_from_leaver(&mut self, slot: u32, message: &Message<'_>) -> Result<(), Violation> {
+        match message.command {
+            Command::FAREWELL if !message.answer && message.id != RequestId(0) => {
+                self.slots[slot as usize].farewell = message.id;
+                self.conns.mark(self.slots, slot, |due| due.farewell = true);
+                Ok(())
+            }
+            Command::PING if !message.answer => {
+                self.conns.mark(self.slots, slot, |due| due.pong = true);
+                Ok(())
+            }
+            Command::PING => Ok(()),
+            _ => Err(Violation),
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The connections of a server: who has which slot, who has something to say, who is to be closed.
+
+use super::memory::{ConnSlot, Due, NONE, Queue, Role};
+use crate::bounds::STRANGERS_MAX;
+use crate::net::ConnId;
+use crate::time::Instant;
+
+/// First and last connection of a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Ends {
+    head: u32,
+    tail: u32,
+}
+
+impl Ends {
+    const EMPTY: Self = Self {
+        head: NONE,
+        tail: NONE,
+    };
+}
+
+/// The queues through the connection slots, and the strangers by age.
+#[derive(Clone, Debug)]
+pub(super) struct Conns {
+    free: Ends,
+    ready: Ends,
+    closing: Ends,
+    strangers: heapless::Vec<u32, STRANGERS_MAX>,
+    /// Slots that are not free.
+    open: u32,
+}
+
+/// The name of a slot's connection: the last slot is kept for the server's own mount.
+pub(super) const fn name(slot: u32, slots: usize) -> ConnId {
+    if slot as usize + 1 == slots {
+        ConnId::LOCAL
+    } else {
+        ConnId(slot)
+    }
+}
+
+/// The slot of a connection's name.
+pub(super) fn slot(name: ConnId, slots: usize) -> Option<u32> {
+    let last = u32::try_from(slots).ok()?.checked_sub(1)?;
+    match name {
+        ConnId::LOCAL => Some(last),
+        ConnId(slot) => (slot < last).then_some(slot),
+    }
+}
+
+impl Conns {
+    /// No connection anywhere.
+    pub(super) fn new(slots: &mut [ConnSlot]) -> Self {
+        let mut conns = Self {
+            free: Ends::EMPTY,
+            ready: Ends::EMPTY,
+            closing: Ends::EMPTY,
+            strangers: heapless::Vec::new(),
+            open: 0,
+        };
+        assert!(u32::try_from(slots.len()).is_ok_and(|slots| slots < NONE));
+        slots.fill(ConnSlot::default());
+        for slot in 0..slots.len().saturating_sub(1) {
+            conns.push(slots, slot as u32, Queue::Free);
+        }
+        conns
+    }
+
+    const fn ends(&mut self, queue: Queue) -> Option<&mut Ends> {
+        match queue {
+            Queue::None => None,
+            Queue::Free => Some(&mut self.free),
+            Queue::Ready => Some(&mut self.ready),
+            Queue::Closing => Some(&mut self.closing),
+        }
+    }
+
+    /// Puts a slot that stands in no queue at the end of one.
+    fn push(&mut self, slots: &mut [ConnSlot], slot: u32, queue: Queue) {
+        let Some(ends) = self.ends(queue) else { return };
+        let last = core::mem::replace(&mut ends.tail, slot);
+        if last == NONE {
+            ends.head = slot;
+        } else {
+            slots[last as usize].next = slot;
+        }
+        let conn = &mut slots[slot as usize];
+        (conn.previous, conn.next, conn.queue) = (last, NONE, queue);
+    }
+
+    /// Takes a slot out of whatever queue it stands in.
+    fn unlink(&mut self, slots: &mut [ConnSlot], slot: u32) {
+        let conn = &mut slots[slot as usize];
+        let (previous, next) = (conn.previous, conn.next);
+        let Some(ends) = self.ends(core::mem::take(&mut conn.queue)) else {
+            return;
+        };
+        if previous == NONE {
+            ends.head = next;
+        } else {
+            slots[previous as usize].next = next;
+        }
+        if next == NONE {
+            ends.tail = previous;
+        } else {
+            slots[next as usize].previous = previous;
+        }
+    }
+
+    /// Takes a free slot for a stranger; the oldest stranger makes room, which can take until it is closed.
+    pub(super) fn open(&mut self, now: Instant, slots: &mut [ConnSlot]) -> Option<u32> {
+        if self.strangers.is_full() {
+            self.close(slots, self.strangers[0]);
+        }
+        let slot = self.free.head;
+        if slot == NONE {
+            return None;
+        }
+        self.begin(now, slots, slot);
+        // The oldest was closed if there were as many as there may be.
+        let _ = self.strangers.push(slot);
+        Some(slot)
+    }
+
+    /// Takes the slot of the server's own mount. It is no stranger: a flood of those must not push it out.
+    pub(super) fn open_local(&mut self, now: Instant, slots: &mut [ConnSlot]) -> Option<u32> {
+        let slot = slot(ConnId::LOCAL, slots.len())?;
+        if slots[slot as usize].role != Role::Free {
+            return None;
+        }
+        self.begin(now, slots, slot);
+        Some(slot)
+    }
+
+    fn begin(&mut self, now: Instant, slots: &mut [ConnSlot], slot: u32) {
+        self.unlink(slots, slot);
+        slots[slot as usize] = ConnSlot {
+            heard: now,
+            role: Role::Stranger,
+            client: NONE,
+            ..ConnSlot::default()
+        };
+        self.open += 1;
+    }
+
+    /// A stranger became a client.
+    pub(super) fn introduced(&mut self, slot: u32) {
+        self.strangers.retain(|&stranger| stranger != slot);
+    }
+
+    /// Closes a connection as soon as the platform asks what to do.
+    pub(super) fn close(&mut self, slots: &mut [ConnSlot], slot: u32) {
+        if matches!(slots[slot as usize].role, Role::Free | Role::Closing) {
+            return;
+        }
+        self.introduced(slot);
+        self.unlink(slots, slot);
+        slots[slot as usize].role = Role::Closing;
+        slots[slot as usize].due = Due::default();
+        self.push(slots, slot, Queue::Closing);
+    }
+
+    /// A connection is closed: its name is free again.
+    pub(super) fn closed(&mut self, slots: &mut [ConnSlot], slot: u32) {
+        if slots[slot as usize].role == Role::Free {
+            return;
+        }
+        self.introduced(slot);
+        self.unlink(slots, slot);
+        slots[slot as usize] = ConnSlot::default();
+        self.open -= 1;
+        if name(slot, slots.len()) != ConnId::LOCAL {
+            self.push(slots, slot, Queue::Free);
+        }
+    }
+
+    /// The next connection to close; its name is free from now on.
+    pub(super) fn next_to_close(&mut self, slots: &mut [ConnSlot]) -> Option<ConnId> {
+        let slot = self.closing.head;
+        if slot == NONE {
+            return None;
+        }
+        self.closed(slots, slot);
+        Some(name(slot, slots.len()))
+    }
+
+    /// Something is due on a connection.
+    pub(super) fn mark(&mut self, slots: &mut [ConnSlot], slot: u32, change: impl FnOnce(&mut Due)) {
+        let conn = &mut slots[slot as usize];
+        if matches!(conn.role, Role::Free | Role::Closing) {
+            return;
+        }
+        change(&mut conn.due);
+        if conn.queue == Queue::None {
+            self.push(slots, slot, Queue::Ready);
+        }
+    }
+
+    /// The connection whose turn it is to send.
+    pub(super) const fn first_ready(&self) -> Option<u32> {
+        match self.ready.head {
+            NONE => None,
+            slot => Some(slot),
+        }
+    }
+
+    /// It sent one message: the others have their turn before it sends another.
+    pub(super) fn had_its_turn(&mut self, slots: &mut [ConnSlot], slot: u32, more: bool) {
+        self.unlink(slots, slot);
+        if more {
+            self.push(slots, slot, Queue::Ready);
+        }
+    }
+
+    /// Since when the oldest stranger is there, and its slot.
+    pub(super) fn oldest_stranger(&self, slots: &[ConnSlot]) -> Option<(Instant, u32)> {
+        let &slot = self.strangers.first()?;
+        Some((slots[slot as usize].heard, slot))
+    }
+
+    /// Connections that the platform may still know.
+    pub(super) const fn open_count(&self) -> u32 {
+        self.open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots<const N: usize>() -> [ConnSlot; N] {
+        core::array::from_fn(|_| ConnSlot::default())
+    }
+
+    #[test]
+    fn names_and_slots_belong_together() {
+        assert_eq!(slot(ConnId::LOCAL, 0), None);
+        assert_eq!(slot(ConnId::LOCAL, 3), Some(2));
+        assert_eq!(slot(ConnId(1), 3), Some(1));
+        assert_eq!(slot(ConnId(2), 3), None, "the last slot has another name");
+        assert_eq!(slot(ConnId::CLIENT, 3), None);
+        assert_eq!(name(2, 3), ConnId::LOCAL);
+        assert_eq!(name(1, 3), ConnId(1));
+    }
+
+    #[test]
+    fn the_oldest_stranger_makes_room() {
+        let mut slots = slots::<{ STRANGERS_MAX + 4 }>();
+        let mut conns = Conns::new(&mut slots);
+        let mut first = None;
+        for second in 0..STRANGERS_MAX as u64 + 1 {
+            let slot = conns.open(Instant(second), &mut slots).unwrap();
+            first = first.or(Some(slot));
+        }
+        assert_eq!(conns.oldest_stranger(&slots), Some((Instant(1), 1)));
+        assert_eq!(conns.next_to_close(&mut slots), first.map(ConnId));
+        assert_eq!(conns.next_to_close(&mut slots), None);
+        assert_eq!(conns.open_count(), STRANGERS_MAX as u32);
+    }
+
+    #[test]
+    fn turns_go_round() {
+        let mut slots = slots::<8>();
+        let mut conns = Conns::new(&mut slots);
+        for _ in 0..3 {
+            let slot = conns.open(Instant(0), &mut slots).unwrap();
+            conns.mark(&mut slots, slot, |due| due.ping = true);
+            conns.mark(&mut slots, slot, |due| due.pong = true);
+        }
+        conns.had_its_turn(&mut slots, 0, true);
+        assert_eq!(conns.first_ready(), Some(1));
+        conns.close(&mut slots, 1);
+        assert_eq!(conns.first_ready(), Some(2));
+        conns.had_its_turn(&mut slots, 2, false);
+        assert_eq!(conns.first_ready(), Some(0));
+        conns.closed(&mut slots, 0);
+        assert_eq!(conns.first_ready(), None);
+        assert_eq!(conns.next_to_close(&mut slots), Some(ConnId(1)));
+        assert_eq!(conns.open_count(), 1);
+    }
+
+    #[test]
+    fn a_full_house_takes_nobody_and_keeps_the_place_of_the_own_mount() {
+        let mut slots = slots::<3>();
+        let mut conns = Conns::new(&mut slots);
+        for _ in 0..2 {
+            let slot = conns.open(Instant(0), &mut slots).unwrap();
+            conns.introduced(slot);
+        }
+        assert_eq!(conns.open(Instant(0), &mut slots), None);
+        assert_eq!(conns.open_local(Instant(0), &mut slots), Some(2));
+        assert_eq!(conns.open_local(Instant(0), &mut slots), None);
+        conns.closed(&mut slots, 2);
+        assert_eq!(conns.open(Instant(0), &mut slots), None, "it is nobody else's");
+        assert_eq!(conns.open_local(Instant(0), &mut slots), Some(2));
+    }
+}

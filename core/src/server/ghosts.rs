@@ -1,0 +1,101 @@
+//! Ghosts: voters that were evicted and hold a voter's place until they say farewell or are fenced.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::memory::Standing;
+use super::{Memory, Parts, Server, State};
+use crate::bounds::GHOST_FENCE_WAIT;
+use crate::fence::{FenceOutcome, FenceRequest};
+use crate::format::{ClientRecord, LogEntry};
+use crate::ids::{Ballot, Rid, Term};
+use crate::service::Service;
+use crate::time::Instant;
+
+/// Names a voter that is to be fenced without ever having been elected: term 0 was never held.
+fn victim(record: &ClientRecord) -> LogEntry {
+    LogEntry {
+        ballot: Ballot {
+            term: Term(0),
+            rid: record.rid,
+        },
+        host: record.host,
+        boot: record.boot,
+        // Only greetings with an address make voters; a record without one is fenced by its other traits.
+        addr: record
+            .addr
+            .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)),
+        quiet_ms: 0,
+        fence_param: record.fence_param,
+    }
+}
+
+impl<S: Service> Parts<'_, S> {
+    fn ghosts(&self) -> impl Iterator<Item = &ClientRecord> {
+        self.reign.places.iter().filter_map(|&slot| {
+            let client = &self.clients[slot as usize];
+            client
+                .record
+                .as_ref()
+                .filter(|_| client.standing == Standing::Ghost)
+        })
+    }
+
+    pub(super) fn has_ghost(&self) -> bool {
+        self.ghosts().next().is_some()
+    }
+
+    fn next_ghost(&mut self, now: Instant) -> Option<FenceRequest> {
+        let wish = &self.reign.ghost;
+        if !wish.wanted || wish.under_way.is_some() || now < wish.not_before {
+            return None;
+        }
+        // A fence that failed may fail again: the next attempt is for the next ghost.
+        let count = self.ghosts().count();
+        let skipped = (wish.attempt as usize).checked_rem(count)?;
+        let victim = victim(self.ghosts().nth(skipped)?);
+        let wish = &mut self.reign.ghost;
+        wish.attempt = wish.attempt.saturating_add(1);
+        wish.under_way = Some(victim.ballot.rid);
+        Some(FenceRequest {
+            victim,
+            attempt: wish.attempt,
+        })
+    }
+
+    fn fenced(&mut self, now: Instant, rid: Rid, outcome: FenceOutcome) {
+        let wish = &mut self.reign.ghost;
+        if wish.under_way != Some(rid) {
+            return;
+        }
+        wish.under_way = None;
+        if outcome == FenceOutcome::Failed {
+            wish.not_before = now + GHOST_FENCE_WAIT;
+            return;
+        }
+        wish.wanted = false;
+        let ghost = self.find(rid);
+        if let Some(slot) = ghost.filter(|&slot| self.clients[slot as usize].standing == Standing::Ghost) {
+            self.let_go(slot);
+        }
+    }
+}
+
+impl<M: Memory, S: Service> Server<M, S> {
+    /// The next ghost to fence: a voter came, and no place was free but those of evicted voters.
+    pub fn poll_fence(&mut self, now: Instant, may_act: bool) -> Option<FenceRequest> {
+        let can_fence = self.config.voter.is_some_and(|voter| voter.can_fence);
+        if self.state != State::Serving || !may_act || !can_fence {
+            return None;
+        }
+        self.parts()?.next_ghost(now)
+    }
+
+    /// What became of the fence of this ghost. Outcomes for others are ignored.
+    pub fn handle_fence(&mut self, now: Instant, victim: Rid, outcome: FenceOutcome) {
+        if self.state == State::Serving
+            && let Some(mut parts) = self.parts()
+        {
+            parts.fenced(now, victim, outcome);
+        }
+    }
+}

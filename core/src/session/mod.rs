@@ -1,0 +1,24 @@
+//! Sessions: requests and answers that outlive connections and servers.
+//!
+//! A client numbers its requests 1, 2, 3… for the life of the mount. Every frame of a client says which requests
+//! it has released: all below that number were answered. At most
+//! [`REQUESTS_IN_FLIGHT_MAX`](crate::bounds::REQUESTS_IN_FLIGHT_MAX) requests from the released one on may be under
+//! way, so that a number alone says where a request is kept, on either side: [`Requests`] keeps what the client must
+//! be able to send again, [`Window`] what the server must not execute again.
+
+mod requests;
+mod window;
+
+pub(crate) use requests::Requests;
+pub(crate) use window::{Arrival, Due, Window};
+
+use crate::bounds::{MESSAGE_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX};
+use crate::format::wire::{FRAME_BYTES, RequestId};
+
+/// Bytes that the body of a message has room for.
+pub const BODY_BYTES_MAX: usize = MESSAGE_BYTES_MAX - FRAME_BYTES;
+
+/// Where a request is kept.
+const fn place(id: RequestId) -> usize {
+    (id.0 % REQUESTS_IN_FLIGHT_MAX as u64) as usize
+}
