@@ -1,5 +1,6 @@
 //! A folder and a loopback network that one cluster has to itself.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -68,8 +69,12 @@ fn u8_of(number: u32) -> u8 {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        if !self.keep
-            && let Err(error) = std::fs::remove_dir_all(&self.folder)
+        if self.keep {
+            return;
+        }
+        // The reaper may have been here before.
+        if let Err(error) = std::fs::remove_dir_all(&self.folder)
+            && error.kind() != ErrorKind::NotFound
         {
             eprintln!("cannot remove {}: {error}", self.folder.display());
         }

@@ -14,6 +14,9 @@ use super::table::Timings;
 /// Votes that elect, of three voters.
 pub(super) const QUORUM_COUNT: u16 = 2;
 
+/// Half the defaults: a frozen leader is noticed, and the records of the dead go, while one still likes to watch.
+const TIMES: [&str; 4] = ["--silence-ms", "2000", "--recovery-ms", "4000"];
+
 /// A voter that is gone and may come back.
 pub(super) struct Gone {
     pub(super) host: String,
@@ -77,9 +80,16 @@ impl Stage {
     /// Starts a voter on a host; the same host may have had one before.
     pub(super) fn start_voter(&mut self, host: &str, addr: SocketAddr) -> Result<MountId> {
         let name = self.name_next(host);
-        let id = self.cluster.mount(&name, Options::voter(addr))?;
+        let id = self.cluster.mount(&name, Options::voter(addr).with(&TIMES))?;
         self.voters.push(id);
         Ok(id)
+    }
+
+    /// Starts a plain client.
+    pub(super) fn start_client(&mut self, name: &str) -> Result<()> {
+        let id = self.cluster.mount(name, Options::client().with(&TIMES))?;
+        self.clients.push(id);
+        Ok(())
     }
 
     fn name_next(&mut self, host: &str) -> String {

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use ostrakon_xtask::cluster::Options;
 use ostrakon_xtask::cluster::log::Mark;
 use ostrakon_xtask::failure::Result;
 
@@ -38,8 +37,7 @@ pub(super) fn clients_connect(stage: &mut Stage) -> Result<()> {
     let from = stage.cluster.log().mark();
     let moment = Instant::now();
     for name in ["xaver", "yves"] {
-        let id = stage.cluster.mount(name, Options::client())?;
-        stage.clients.push(id);
+        stage.start_client(name)?;
     }
     let connected = stage.cluster.wait_connected(&stage.clients, from)?;
     stage.say_at(connected, "both are connected");
