@@ -275,12 +275,11 @@ impl Election {
         }
     }
 
-    /// Votes in sight (this mount counted) and votes needed, while it asks.
-    pub fn votes(&self) -> (u16, u16) {
-        let needed = self.volume.map_or(0, |volume| volume.quorum_count);
+    /// Votes in sight (this mount counted) and votes needed, while it asks for them.
+    pub fn votes_while_asking(&self) -> Option<(u16, u16)> {
         match &self.stage {
-            Stage::Ask(ask) => (ask.votes, needed),
-            _ => (1, needed),
+            Stage::Ask(ask) if ask.votes > 0 => Some((ask.votes, self.quorum_count())),
+            _ => None,
         }
     }
 

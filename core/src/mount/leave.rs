@@ -10,7 +10,21 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// Leave cleanly: [`Event::Unmounted`](crate::event::Event::Unmounted) ends the mount. Can be called at any time, also while it waits for
     /// a quorum.
     pub fn unmount(&mut self, now: Instant) {
+        self.unmounting_due |= !self.client.is_leaving() && self.client.ended().is_none();
         self.client.unmount(now);
+    }
+
+    /// Tells how many votes are missing when this mount cannot leave for want of a server.
+    pub(super) fn watch_quorum(&mut self) {
+        let votes = self
+            .election
+            .as_ref()
+            .and_then(|election| election.votes_while_asking());
+        let waits = votes.filter(|&(votes, needed)| self.client.is_leaving() && votes < needed);
+        if waits.is_some() && waits != self.quorum_told {
+            self.quorum_due = true;
+        }
+        self.quorum_told = waits;
     }
 
     /// Leave at once: no more votes, every connection is closed, and the platform drops the device. A ballot that leads

@@ -70,6 +70,10 @@ pub struct Mount<M, S> {
     /// Times in a row that the server could not start, and until when the election is left to others.
     start_failures: u32,
     no_election_before: Instant,
+    unmounting_due: bool,
+    /// Votes in sight and needed, as last told while this mount waits for a quorum to leave.
+    quorum_told: Option<(u16, u16)>,
+    quorum_due: bool,
     ended_told: bool,
 }
 
@@ -89,6 +93,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
             views_shown: 0,
             start_failures: 0,
             no_election_before: now,
+            unmounting_due: false,
+            quorum_told: None,
+            quorum_due: false,
             ended_told: false,
             config,
         }
@@ -174,6 +181,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
     pub fn poll(&mut self, now: Instant) {
         if self.life != Life::Ended {
             self.wire(now);
+            self.watch_quorum();
             self.wind_up(now);
         }
     }
@@ -261,6 +269,12 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// The next thing to tell. [`Event::Unmounted`] is the last.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if core::mem::take(&mut self.unmounting_due) {
+            return Some(Event::Unmounting);
+        }
+        if let (true, Some((votes, needed))) = (core::mem::take(&mut self.quorum_due), self.quorum_told) {
+            return Some(Event::WaitingForQuorum { votes, needed });
+        }
         let election = self.election.as_mut().and_then(|election| election.poll_event());
         let event = election
             .or_else(|| self.server.poll_event())
