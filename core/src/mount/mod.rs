@@ -63,6 +63,8 @@ pub struct Mount<M, S> {
     reign: Option<Ballot>,
     /// Whether the reign is over, and the server was told.
     stopping: bool,
+    /// Whether the server was serving at the last poll.
+    serves: bool,
     /// The bell for which the voters were pinged.
     pinged: Option<Instant>,
     /// Readings of the super block by the election that the client was shown.
@@ -89,6 +91,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
             life: Life::Mounted,
             reign: None,
             stopping: false,
+            serves: false,
             pinged: None,
             views_shown: 0,
             start_failures: 0,

@@ -139,12 +139,17 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     fn tell_election_of_server(&mut self, now: Instant) {
         let serving = self.reign.is_some() && self.server.state() == State::Serving;
-        if serving {
-            self.start_failures = 0;
-        }
         let Some(election) = &mut self.election else {
             return;
         };
+        if serving && !self.serves {
+            self.start_failures = 0;
+            // Nobody waits for the return of a mount that was fenced.
+            for &rid in election.fenced_predecessors() {
+                self.server.remove_fenced(rid);
+            }
+        }
+        self.serves = serving;
         let bell = election.bell_since();
         if bell != self.pinged {
             self.pinged = bell;
