@@ -134,7 +134,7 @@ fn clippy() -> Result<Vec<String>> {
 }
 
 fn doc() -> Result<Vec<String>> {
-    let mut command = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    let mut command = cargo(["doc", "--workspace", "--no-deps"]);
     succeed(command.env("RUSTDOCFLAGS", "-Dwarnings"))?;
     Ok(Vec::new())
 }
