@@ -206,9 +206,9 @@ impl Election {
         }
     }
 
-    /// A server has admitted this mount as a voter: it needs no gate before its next region write (A5).
-    pub const fn admitted(&mut self) {
-        self.admitted = true;
+    /// Whether a server has admitted this mount as a voter: it then needs no gate before its next region write (A5).
+    pub const fn set_admitted(&mut self, admitted: bool) {
+        self.admitted = admitted;
     }
 
     /// What the server under this mount's ballot knows.

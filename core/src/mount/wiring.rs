@@ -51,9 +51,8 @@ impl<M: Memory, S: Service> Mount<M, S> {
         };
         let admitted = self.client.welcome().is_some_and(|welcome| welcome.voter);
         if let Some(election) = &mut self.election {
-            if admitted {
-                election.admitted();
-            }
+            // One that was turned down as a voter passes the gate again, like one that was never admitted.
+            election.set_admitted(admitted);
             election.set_wanted(now, wanted, lost);
         }
     }
@@ -65,10 +64,6 @@ impl<M: Memory, S: Service> Mount<M, S> {
         }
         if self.reign.is_some() {
             return true;
-        }
-        // One that was admitted as a plain client only is not among the P.
-        if self.client.welcome().is_some_and(|welcome| !welcome.voter) {
-            return false;
         }
         let Some(view) = self.client.super_view() else {
             return false;
