@@ -98,7 +98,10 @@ impl<M: Memory, S: Service> Server<M, S> {
             return;
         }
         let since = Instant(now.0 - GHOST_SILENT_TIME.0);
-        let Some(mut parts) = self.parts().filter(|parts| parts.reign.absence_counts_from <= since) else {
+        let Some(mut parts) = self
+            .parts()
+            .filter(|parts| parts.reign.absence_counts_from <= since)
+        else {
             return;
         };
         let silent = parts.reign.places.iter().copied().find(|&slot| {

@@ -119,12 +119,16 @@ impl Check {
             seq: 0,
             records: Vec::new(),
         };
+        let empty = RegionView {
+            valid: true,
+            ..RegionView::default()
+        };
         Self {
             supers: [Some(fresh); 2],
             fenced: fresh.fenced,
             server: fresh.server,
             barrier: fresh.unmount_barrier,
-            region: vec![RegionView::default(); ostrakon_core::bounds::REGION_BLOCKS],
+            region: vec![empty; ostrakon_core::bounds::REGION_BLOCKS],
             carriers: BTreeMap::new(),
             leaders: BTreeMap::new(),
             table: vec![[Some(copy.clone()), Some(copy)]; fresh.geometry.clients_blocks as usize],
