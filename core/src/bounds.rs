@@ -14,6 +14,10 @@ pub const REGION_BLOCKS: usize = 64;
 /// P: processes that may take part in an election at once, the candidate counted (assumption A5).
 pub const VOTERS_MAX: usize = 16;
 
+/// Voters' places that a server keeps account of: P for those it admits, and as many again for leaders that were not
+/// admitted by anybody before they were elected.
+pub const PLACES_MAX: usize = 2 * VOTERS_MAX;
+
 /// T: torn region writes within one scrub period that the seal survives.
 pub const TORN_MAX: usize = 6;
 
@@ -29,8 +33,8 @@ pub const SEAL_BLOCKS: usize = VOTERS_MAX + TORN_MAX + LATE_MAX + LEFT_OUT_MAX;
 /// Entries that the election log of one block can hold: as many as fit, with 108 bytes each.
 pub const LOG_ENTRIES_MAX: usize = 36;
 
-/// Writers remembered from the region: every block may have another one.
-pub const PEERS_MAX: usize = REGION_BLOCKS;
+/// Writers remembered from the region: the active ones, and as many that are gone.
+pub const PEERS_MAX: usize = 2 * VOTERS_MAX;
 
 /// Terms above this are absurd: ignored and reported, never adopted.
 pub const TERM_MAX: u64 = 1 << 56;
@@ -103,6 +107,81 @@ pub const EVENTS_MAX: usize = 8;
 /// Blocks that one disk request may span.
 pub const TRANSFER_BLOCKS_MAX: u32 = REGION_BLOCKS as u32;
 
+/// Shortest election time-out; a slow disk makes it longer. Each is drawn between this and twice this.
+pub const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(60);
+
+/// Cycles that an election time-out spans at least: a vote needs two or three, and they are not in step.
+pub const ELECTION_TIMEOUT_CYCLES: u64 = 6;
+
+/// Pause between two cycles of a voter, drawn between this and twice this. None while sealing.
+pub const CYCLE_PAUSE: Duration = Duration::from_millis(5);
+
+/// Longest pause between two cycles of a voter that waits for others to come.
+pub const LONELY_PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// Pause after a failed I/O.
+pub const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// A mount that no server has admitted waits at random up to this long before its first region write (A5).
+pub const GATE_WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// The same, when more than half the volume's voters show in the region.
+pub const CROWDED_GATE_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// A quiet leader looks at the doorbell this often.
+pub const BELL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The same, while it has lost a voter or awaits recorded ones.
+pub const URGENT_BELL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long after the last ring a leader goes on answering.
+pub const RINGING_TIME: Duration = Duration::from_secs(3);
+
+/// A leader's first answer waits this long for its voters' pongs.
+pub const PONG_TIME: Duration = Duration::from_millis(150);
+
+/// Shortest interval that a leader publishes with its answers.
+pub const ANSWER_INTERVAL_MIN: Duration = Duration::from_millis(250);
+
+/// A leader that does not answer the doorbell for this long at least is taken for dead.
+pub const DEAD_AFTER_MIN: Duration = Duration::from_secs(2);
+
+/// Cycles after which a leader is taken for dead whose connection broke and that refuses another.
+pub const DEAD_CYCLES_REFUSED: u64 = 4;
+
+/// The same as a time: a leader that lives has lost the same connection, and looks at the doorbell at the urgent pace.
+pub const DEAD_REFUSED_MIN: Duration = Duration::from_millis(60);
+
+/// First pause of an asker that an answering leader outvotes; doubles each time.
+pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
+
+/// Longest pause between two rings.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// Pause between two rings of one asker.
+pub const RING_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long an asker that is outvoted goes on asking: others may join it.
+pub const OUTVOTED_TIME: Duration = Duration::from_secs(2);
+
+/// Who asked within this time, or eight cycles of the slowest voter if that is longer, is still asking.
+pub const ASKING_TIME: Duration = Duration::from_secs(1);
+
+/// How long a live predecessor is given to stop cleanly before it is fenced.
+pub const ASK_TIME: Duration = Duration::from_secs(2);
+
+/// Pause between two tries to fence one predecessor.
+pub const FENCE_RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// A serving leader makes its seal whole again this often, so that T and D start afresh.
+pub const SCRUB_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Failed reads in a row after which a leader stops serving.
+pub const LEADER_READS_FAILED_MAX: u32 = 3;
+
+/// Times an invalid block is read again at once before a collect may leave it out.
+pub const REREADS: u32 = 3;
+
 const _: () = assert!(SEAL_BLOCKS <= REGION_BLOCKS, "a seal must fit in the region");
 const _: () = assert!(SEAL_BLOCKS > VOTERS_MAX, "R4: N covers all blind writes and more");
 const _: () = assert!(
@@ -118,3 +197,12 @@ const _: () = assert!(
     "lengths are kept in a byte"
 );
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(SECTOR_BYTES));
+const _: () = assert!(REGION_BLOCKS <= 64, "sets of region blocks are kept in 64 bits");
+const _: () = assert!(
+    ASK_TIME.0 > BELL_INTERVAL.0,
+    "a live predecessor looks at the doorbell while it is asked"
+);
+const _: () = assert!(
+    DEAD_AFTER_MIN.0 > BELL_INTERVAL.0 + PONG_TIME.0,
+    "a live leader answers before it is taken for dead"
+);

@@ -10,6 +10,8 @@
 //! - [`disk`], [`net`], [`fence`]: the seams of a platform, as requests and completions.
 //! - [`superio`]: reading and writing the super block in its two copies.
 //! - [`config`], [`event`], [`service`]: what a platform decides, what it is told, what a server does.
+//! - [`decide`]: decisions without I/O.
+//! - [`election`]: the election of one voter as a state machine.
 //! - [`session`]: requests and answers across connections and servers, shared by the next two.
 //! - [`client`]: finds a server, greets, keeps in touch, sends again, leaves.
 //! - [`server`]: greets, records, recovers, says farewell.
@@ -22,11 +24,14 @@ pub mod bounds;
 pub mod checksum;
 pub mod client;
 pub mod config;
+pub mod decide;
 pub mod disk;
+pub mod election;
 pub mod event;
 pub mod fence;
 pub mod format;
 pub mod ids;
+mod io;
 pub mod mount;
 pub mod net;
 pub mod server;

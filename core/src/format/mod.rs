@@ -11,6 +11,8 @@ mod geometry;
 mod header;
 mod quorum;
 mod superblock;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 pub use clients::{CLIENTS_PER_BLOCK, ClientRecord, TableBlock, encode_table_block};

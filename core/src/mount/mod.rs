@@ -1,19 +1,46 @@
 //! The composition that a platform polls: client, election and server of one mount.
+//!
+//! - `wiring`: what the three machines tell one another, in one place and one order.
+//! - `leave`: how a mount comes to its end.
+
+mod leave;
+mod wiring;
+
+#[cfg(test)]
+mod tests;
 
 use core::net::SocketAddr;
 
+use crate::client::Client;
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
-use crate::event::Event;
+use crate::election::Election;
+use crate::event::{Event, Unmounted};
 use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::wire::{Command, RequestId};
 use crate::ids::{Ballot, Rid};
+use crate::io::{IoIds, Owner};
 use crate::net::{CloseReason, ConnId, NetRequest};
-use crate::server::Memory;
+use crate::server::{Memory, Server};
 use crate::service::Service;
-use crate::time::Instant;
+use crate::superio::SuperView;
+use crate::time::{Duration, Instant};
 
-/// One mount of a volume. See the order of calls below.
+/// Longest time that a mount whose server could not start leaves the election to others.
+const START_BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// How far a mount is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Life {
+    /// Mounted or mounting.
+    Mounted,
+    /// The client has ended; the election and the server are still to be wound up.
+    WindingUp(Unmounted),
+    /// Nothing is outstanding any more.
+    Ended,
+}
+
+/// One mount of a volume.
 ///
 /// # Order of calls
 ///
@@ -27,157 +54,335 @@ use crate::time::Instant;
 ///
 /// Spurious calls do nothing. Drain what has arrived before a `poll` that may judge a time-out.
 pub struct Mount<M, S> {
-    memory: M,
-    service: S,
     config: Config,
+    client: Client,
+    /// Voters only.
+    election: Option<Election>,
+    server: Server<M, S>,
+    client_ids: IoIds,
+    server_ids: IoIds,
+    life: Life,
+    /// The ballot under which the server was started, until it is off again.
+    reign: Option<Ballot>,
+    /// Whether the reign is over, and the server was told.
+    stopping: bool,
+    polled_at: Instant,
+    /// Client and server of this mount told one another something since the last poll, which has to go on.
+    again: bool,
+    /// Whether the server was serving at the last poll.
+    serves: bool,
+    /// The bell for which the voters were pinged.
+    pinged: Option<Instant>,
+    /// Readings of the super block by the election that the client was shown.
+    views_shown: u32,
+    /// Times in a row that the server could not start, and until when the election is left to others.
+    start_failures: u32,
+    no_election_before: Instant,
+    unmounting_due: bool,
+    /// Votes in sight and needed, as last told while this mount waits for a quorum to leave.
+    quorum_told: Option<(u16, u16)>,
+    quorum_due: bool,
+    ended_told: bool,
 }
 
 impl<M: Memory, S: Service> Mount<M, S> {
     /// Begins to mount. `seed` is drawn from the platform's entropy, once.
     pub fn new(now: Instant, config: Config, seed: u64, memory: M, service: S) -> Self {
-        let _ = (now, seed);
         Self {
-            memory,
-            service,
+            client: Client::new(now, config),
+            election: config.voter.map(|voter| Election::new(config, voter, seed)),
+            server: Server::new(config, memory, service),
+            client_ids: IoIds::new(Owner::Client),
+            server_ids: IoIds::new(Owner::Server),
+            life: Life::Mounted,
+            reign: None,
+            stopping: false,
+            polled_at: now,
+            again: false,
+            serves: false,
+            pinged: None,
+            views_shown: 0,
+            start_failures: 0,
+            no_election_before: now,
+            unmounting_due: false,
+            quorum_told: None,
+            quorum_due: false,
+            ended_told: false,
             config,
         }
     }
 
     /// A disk request ended.
     pub fn handle_disk(&mut self, now: Instant, id: IoId, outcome: DiskOutcome<'_>) {
-        let _ = (now, id, outcome);
-        todo!()
+        match Owner::of(id) {
+            Some(Owner::Election) => {
+                if let Some(election) = &mut self.election {
+                    election.handle_disk(now, id, outcome);
+                }
+            }
+            Some(Owner::Server) => self.server.handle_disk(now, id, outcome),
+            Some(Owner::Client) => self.client.handle_disk(now, id, outcome),
+            None => {}
+        }
     }
 
     /// The listener asked for by [`NetRequest::Listen`] stands, or could not be made.
     pub fn handle_listening(&mut self, now: Instant, listens: Result<(), CloseReason>) {
-        let _ = (now, listens);
-        todo!()
+        self.server.handle_listening(now, listens);
     }
 
     /// A connection came in. `None`: no room, close it.
     pub fn handle_accept(&mut self, now: Instant) -> Option<ConnId> {
-        let _ = now;
-        todo!()
+        self.server.handle_accept(now)
     }
 
     /// The connection asked for by [`NetRequest::Connect`] stands.
     pub fn handle_connected(&mut self, now: Instant, conn: ConnId) {
-        let _ = (now, conn);
-        todo!()
+        if conn == ConnId::CLIENT {
+            self.client.handle_connected(now, conn);
+        }
     }
 
     /// A connection is gone, or could not be made; its name is free again.
     pub fn handle_closed(&mut self, now: Instant, conn: ConnId, reason: CloseReason) {
-        let _ = (now, conn, reason);
-        todo!()
+        if conn == ConnId::CLIENT {
+            self.client.handle_closed(now, conn, reason);
+        } else {
+            self.server.handle_closed(now, conn);
+        }
     }
 
     /// Bytes that came in on a connection, from the first one not yet consumed. Returns how many were consumed:
     /// whole messages only. Offer at least [`crate::bounds::MESSAGE_BYTES_MAX`] if that much has come in, and none
     /// while more than that much of this connection's output waits to be sent.
     pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) -> usize {
-        let _ = (now, conn, bytes);
-        todo!()
+        if conn == ConnId::CLIENT {
+            self.client.handle_bytes(now, conn, bytes)
+        } else {
+            self.server.handle_bytes(now, conn, bytes)
+        }
     }
 
     /// What became of the fence request for this victim.
     pub fn handle_fence(&mut self, now: Instant, victim: Ballot, outcome: FenceOutcome) {
-        let _ = (now, victim, outcome);
-        todo!()
-    }
-
-    /// Leave cleanly: [`Event::Unmounted`] ends the mount.
-    pub fn unmount(&mut self, now: Instant) {
-        let _ = now;
-        todo!()
-    }
-
-    /// Leave at once: stops the votes and closes every connection; the platform drops the device.
-    pub fn force(&mut self, now: Instant) {
-        let _ = now;
-        todo!()
+        if victim.term.0 == 0 {
+            // No election has term 0: the server asked, for a ghost's place.
+            self.server.handle_fence(now, victim.rid, outcome);
+        } else if let Some(election) = &mut self.election {
+            election.handle_fence(now, victim, outcome);
+        }
     }
 
     /// Sends a request to the server's service; [`Event::Answered`] follows, across any number of fail-overs.
-    /// `None` while [`crate::bounds::REQUESTS_IN_FLIGHT_MAX`] are under way or the body is too long.
-    pub fn submit(&mut self, now: Instant, command: Command, body: &[u8]) -> Option<RequestId> {
-        let _ = (now, command, body);
-        todo!()
+    /// `None` while [`crate::bounds::REQUESTS_IN_FLIGHT_MAX`] are under way, if the body is longer than
+    /// [`crate::bounds::REQUEST_KEPT_BYTES`], or when the mount is leaving.
+    ///
+    /// # Panics
+    /// If `command` is below [`Command::SERVICE`]: those are not for services.
+    pub fn submit(&mut self, command: Command, body: &[u8]) -> Option<RequestId> {
+        self.client.submit(command, body)
     }
 
-    /// The body of the answer that the newest [`Event::Answered`] announced.
+    /// The body of the answer that [`Event::Answered`] announced, as far as it was kept.
     pub fn answer(&self, id: RequestId) -> &[u8] {
-        let _ = id;
-        todo!()
+        self.client.answer(id)
     }
 
     /// Lets time pass. Does a bounded amount of work.
     pub fn poll(&mut self, now: Instant) {
-        let _ = now;
-        todo!()
+        if self.life != Life::Ended {
+            self.again = false;
+            self.wire(now);
+            self.watch_quorum();
+            self.wind_up(now);
+        }
     }
 
     /// The next disk request. The bytes of a write are put into `buffer`, which holds
     /// [`Config::transfer_blocks`] blocks and stays untouched until the write completes.
     pub fn poll_disk(&mut self, now: Instant, buffer: &mut [u8]) -> Option<DiskRequest> {
-        let _ = (now, buffer);
-        todo!()
+        if self.life == Life::Ended {
+            return None;
+        }
+        if let Some(request) = self
+            .election
+            .as_mut()
+            .and_then(|election| election.poll_disk(now, buffer))
+        {
+            return Some(request);
+        }
+        let may_act = self.may_act(now);
+        let id = self.server_ids.draw();
+        if let Some(request) = self.server.poll_disk(now, may_act, id, buffer) {
+            return Some(request);
+        }
+        let id = self.client_ids.draw();
+        self.client.poll_disk(now, id)
     }
 
     /// The next thing to do with the network.
     pub fn poll_net(&mut self, now: Instant) -> Option<NetRequest> {
-        let _ = now;
-        todo!()
+        while let Some(request) = self.server.poll_net(now) {
+            if request == NetRequest::Close(ConnId::LOCAL) {
+                self.again = true;
+                self.client.handle_closed(now, ConnId::LOCAL, CloseReason::ByPeer);
+            } else {
+                return Some(request);
+            }
+        }
+        while let Some(request) = self.client.poll_net(now) {
+            self.again = true;
+            match request {
+                NetRequest::Close(ConnId::LOCAL) => self.server.handle_closed(now, ConnId::LOCAL),
+                NetRequest::Connect(ConnId::LOCAL, _) => match self.server.handle_accept_local(now) {
+                    Some(conn) => self.client.handle_connected(now, conn),
+                    None => self
+                        .client
+                        .handle_closed(now, ConnId::LOCAL, CloseReason::Refused),
+                },
+                request => return Some(request),
+            }
+        }
+        None
     }
 
     /// The next message to send: its connection, and its length in `buffer`, which holds
     /// [`crate::bounds::MESSAGE_BYTES_MAX`] bytes.
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<(ConnId, usize)> {
-        let _ = (now, buffer);
-        todo!()
+        if self.life == Life::Ended {
+            return None;
+        }
+        loop {
+            let may_act = self.may_act(now);
+            let from_server = self.server.poll_transmit(now, may_act, buffer);
+            match from_server.or_else(|| self.client.poll_transmit(now, buffer))? {
+                (ConnId::LOCAL, length) if from_server.is_some() => {
+                    self.again = true;
+                    self.client.handle_bytes(now, ConnId::LOCAL, &buffer[..length]);
+                }
+                (ConnId::LOCAL, length) => {
+                    self.again = true;
+                    self.server.handle_bytes(now, ConnId::LOCAL, &buffer[..length]);
+                }
+                message => return Some(message),
+            }
+        }
     }
 
     /// The next mount to fence.
     pub fn poll_fence(&mut self, now: Instant) -> Option<FenceRequest> {
-        let _ = now;
-        todo!()
+        if self.life == Life::Ended {
+            return None;
+        }
+        let request = self
+            .election
+            .as_mut()
+            .and_then(|election| election.poll_fence(now));
+        let can_fence = self.config.voter.is_some_and(|voter| voter.can_fence);
+        let may_act = can_fence && self.may_act(now);
+        request.or_else(|| self.server.poll_fence(now, may_act))
     }
 
-    /// The next thing to tell.
+    /// The next thing to tell. [`Event::Unmounted`] is the last.
     pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
+        if core::mem::take(&mut self.unmounting_due) {
+            return Some(Event::Unmounting);
+        }
+        if let (true, Some((votes, needed))) = (core::mem::take(&mut self.quorum_due), self.quorum_told) {
+            return Some(Event::WaitingForQuorum { votes, needed });
+        }
+        let election = self.election.as_mut().and_then(|election| election.poll_event());
+        let event = election
+            .or_else(|| self.server.poll_event())
+            .or_else(|| self.client_event());
+        if event.is_some() {
+            return event;
+        }
+        match self.life {
+            Life::Ended if !core::mem::replace(&mut self.ended_told, true) => {
+                self.client.ended().map(Event::Unmounted)
+            }
+            _ => None,
+        }
+    }
+
+    /// The client tells of its end itself; the mount does so when everything is wound up.
+    fn client_event(&mut self) -> Option<Event> {
+        loop {
+            match self.client.poll_event()? {
+                Event::Unmounted(_) => {}
+                event => return Some(event),
+            }
+        }
     }
 
     /// When [`poll`](Self::poll) has to be called at the latest, if nothing else happens.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        todo!()
+    pub fn next_deadline(&mut self) -> Option<Instant> {
+        if self.life == Life::Ended {
+            return None;
+        }
+        if self.again {
+            return Some(self.polled_at);
+        }
+        let election = self
+            .election
+            .as_ref()
+            .and_then(|election| election.next_deadline());
+        let backoff = (self.polled_at < self.no_election_before).then_some(self.no_election_before);
+        let due = self.election_due();
+        [
+            election,
+            self.server.next_deadline(),
+            self.client.next_deadline(),
+            backoff,
+            due,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whether the mount has ended: nothing is outstanding and nothing more will be asked.
     pub fn has_ended(&self) -> bool {
-        todo!()
+        self.life == Life::Ended
     }
 
     /// The ballot under which this mount has the right to act as leader at this moment.
     pub fn right(&self, now: Instant) -> Option<Ballot> {
-        let _ = now;
-        todo!()
+        self.election.as_ref().and_then(|election| election.right(now))
     }
 
-    /// Whom this mount is connected to.
+    /// Whether the server may write and answer at this moment.
+    fn may_act(&self, now: Instant) -> bool {
+        self.reign.is_some() && self.right(now) == self.reign
+    }
+
+    /// Whom this mount is connected to, and where; no address for this mount's own server.
     pub fn connected_to(&self) -> Option<(Ballot, Option<SocketAddr>)> {
-        todo!()
+        self.client.connected_to()
+    }
+
+    /// The newest reading of the super block.
+    pub fn super_view(&self) -> Option<&SuperView> {
+        self.client.super_view()
+    }
+
+    /// Clients mounted at this mount's server, while it serves.
+    pub fn clients_mounted(&mut self) -> u32 {
+        if self.reign.is_some() {
+            self.server.mounted()
+        } else {
+            0
+        }
     }
 
     /// This mount's identity.
-    pub fn rid(&self) -> Rid {
+    pub const fn rid(&self) -> Rid {
         self.config.rid
     }
 
     /// The service, for platforms that look into it.
     pub fn service(&mut self) -> &mut S {
-        let _ = &self.memory;
-        &mut self.service
+        self.server.service()
     }
 }

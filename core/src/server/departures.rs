@@ -42,7 +42,9 @@ impl<S: Service> Parts<'_, S> {
             let leaving = client.farewell != RequestId(0);
             census.mounted += 1;
             census.leaving += u32::from(leaving);
-            census.voters_staying += u32::from(!leaving && client.has_voters_place());
+            // One that is away may be dead: a quorum is counted only of voters that are there to elect.
+            let there = client.conn != NONE;
+            census.voters_staying += u32::from(!leaving && there && client.has_voters_place());
         }
         census
     }
@@ -131,7 +133,8 @@ impl<S: Service> Parts<'_, S> {
                     client.standing = Standing::Mounted;
                     let conn = client.conn;
                     if conn != NONE {
-                        self.welcome(conn, false);
+                        let known = self.slots[conn as usize].known;
+                        self.welcome(conn, known);
                     }
                 }
                 Standing::Leaving => self.depart(now, slot as u32),

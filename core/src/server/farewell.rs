@@ -7,7 +7,7 @@ pub(super) struct Census {
     pub(super) mounted: u32,
     /// Of these, those that said farewell.
     pub(super) leaving: u32,
-    /// Mounted voters that did not say farewell.
+    /// Connected voters that did not say farewell.
     pub(super) voters_staying: u32,
     /// Votes that elect.
     pub(super) quorum_count: u16,

@@ -499,6 +499,11 @@ impl<M: Memory, S: Service> Server<M, S> {
         self.reign.as_ref().is_some_and(|reign| reign.remote_seen)
     }
 
+    /// Whether the unmount barrier has released everybody.
+    pub fn has_released_all(&self) -> bool {
+        self.reign.as_ref().is_some_and(|reign| reign.released)
+    }
+
     /// Whether the unmount barrier released everybody, and those released have fetched their answers or had
     /// [`DRAIN_TIME`](crate::bounds::DRAIN_TIME) to do it: nobody needs this server any more on their account.
     pub fn is_drained(&mut self) -> bool {

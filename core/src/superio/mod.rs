@@ -4,6 +4,9 @@ mod reader;
 mod view;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use reader::{SuperError, SuperReader};
 pub use view::{Copies, SuperView};
 pub use writer::SuperWriter;

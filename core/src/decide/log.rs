@@ -1,0 +1,187 @@
+//! The merged election log (rule R1).
+
+use crate::bounds::{LOG_ENTRIES_MAX, VOTERS_MAX};
+use crate::format::LogEntry;
+use crate::ids::{Ballot, Mark, Rid, Term};
+
+/// The merged log had more live entries than a block has room for. Nothing was dropped to make them fit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LogFull;
+
+/// Leaders that were elected and are not known to be gone: one entry per rid, its highest, sorted by rid.
+///
+/// A collect merges into what the collect before it left, so that the log of a process that takes part never
+/// loses an entry but to `fenced` or a void. Rule R1 asks for the union of one collect only; more is safe.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Log {
+    entries: heapless::Vec<LogEntry, LOG_ENTRIES_MAX>,
+    overflowed: bool,
+}
+
+impl Log {
+    /// A log without entries.
+    pub const fn new() -> Self {
+        Self {
+            entries: heapless::Vec::new(),
+            overflowed: false,
+        }
+    }
+
+    /// The entries, sorted by rid.
+    pub fn entries(&self) -> &[LogEntry] {
+        &self.entries
+    }
+
+    /// The entry of exactly this ballot.
+    pub fn find(&self, ballot: Ballot) -> Option<&LogEntry> {
+        self.entries.iter().find(|entry| entry.ballot == ballot)
+    }
+
+    /// The highest ballot.
+    pub fn highest(&self) -> Option<Ballot> {
+        self.entries.iter().map(|entry| entry.ballot).max()
+    }
+
+    /// Whether a rid may begin a candidacy: P entries must stay free for others, unless it has one already.
+    pub fn has_room_for(&self, rid: Rid) -> bool {
+        self.entries.len() + VOTERS_MAX <= LOG_ENTRIES_MAX || self.place(rid).is_ok()
+    }
+
+    /// Adds an entry unless `fenced` covers it or its rid declared it void; of one rid the higher ballot stays.
+    ///
+    /// A void covers every ballot of the rid up to its term, so that keeping the highest before the voids of the
+    /// same collect are known, and dropping it in [`settle`](Self::settle), gives what rule R1's order gives.
+    pub fn add(&mut self, entry: &LogEntry, trimmed: Mark, void_term: impl Fn(Rid) -> Term) {
+        if trimmed.covers(entry.ballot) || void_term(entry.ballot.rid) >= entry.ballot.term {
+            return;
+        }
+        match self.place(entry.ballot.rid) {
+            Ok(at) if self.entries[at].ballot < entry.ballot => self.entries[at] = *entry,
+            Ok(_) => {}
+            Err(_) => {
+                if self.entries.is_full() {
+                    self.drop_gone(trimmed, &void_term);
+                }
+                let at = self.place(entry.ballot.rid).unwrap_or_else(|at| at);
+                self.overflowed |= self.entries.insert(at, *entry).is_err();
+            }
+        }
+    }
+
+    /// Ends a collect: drops what `fenced` covers or what is void, and adds the own live ballot.
+    ///
+    /// # Errors
+    /// [`LogFull`] if an entry did not fit. The caller writes nothing on the strength of that collect; the log is
+    /// empty then, so that the next one starts from the device alone.
+    pub fn settle(
+        &mut self,
+        trimmed: Mark,
+        void_term: impl Fn(Rid) -> Term,
+        own: Option<&LogEntry>,
+    ) -> Result<(), LogFull> {
+        self.drop_gone(trimmed, &void_term);
+        if let Some(own) = own {
+            self.add(own, trimmed, |_| Term(0));
+        }
+        if self.overflowed {
+            *self = Self::new();
+            return Err(LogFull);
+        }
+        Ok(())
+    }
+
+    fn place(&self, rid: Rid) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&rid, |entry| entry.ballot.rid)
+    }
+
+    fn drop_gone(&mut self, trimmed: Mark, void_term: &impl Fn(Rid) -> Term) {
+        self.entries
+            .retain(|entry| !trimmed.covers(entry.ballot) && void_term(entry.ballot.rid) < entry.ballot.term);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::FenceParam;
+    use crate::ids::{BootId, HostId};
+
+    fn entry(term: u64, rid: u64) -> LogEntry {
+        LogEntry {
+            ballot: Ballot {
+                term: Term(term),
+                rid: Rid::new(rid).unwrap(),
+            },
+            host: HostId(0),
+            boot: BootId::default(),
+            addr: core::net::SocketAddr::from(([10, 0, 0, 1], 1)),
+            quiet_ms: 0,
+            fence_param: FenceParam::default(),
+        }
+    }
+
+    fn no_void(_: Rid) -> Term {
+        Term(0)
+    }
+
+    fn ballots(log: &Log) -> heapless::Vec<(u64, u64), LOG_ENTRIES_MAX> {
+        log.entries()
+            .iter()
+            .map(|entry| (entry.ballot.term.0, entry.ballot.rid.value()))
+            .collect()
+    }
+
+    #[test]
+    fn r1_keeps_the_highest_of_each_rid_whatever_the_order() {
+        for order in [
+            [(5, 1), (3, 1), (4, 2)],
+            [(3, 1), (4, 2), (5, 1)],
+            [(4, 2), (5, 1), (3, 1)],
+        ] {
+            let mut log = Log::new();
+            order
+                .iter()
+                .for_each(|&(term, rid)| log.add(&entry(term, rid), Mark::NONE, no_void));
+            log.settle(Mark::NONE, no_void, None).unwrap();
+            assert_eq!(ballots(&log), [(5, 1), (4, 2)]);
+        }
+    }
+
+    #[test]
+    fn r1_drops_what_is_fenced_and_what_is_void_even_if_known_only_at_the_end() {
+        let mut log = Log::new();
+        [(1, 9), (2, 3), (2, 4), (6, 5)]
+            .iter()
+            .for_each(|&(t, r)| log.add(&entry(t, r), Mark::NONE, no_void));
+        let fenced = Mark {
+            term: Term(2),
+            rid: 3,
+        };
+        log.settle(fenced, |rid| Term(if rid.value() == 5 { 6 } else { 0 }), None)
+            .unwrap();
+        assert_eq!(ballots(&log), [(2, 4)]);
+    }
+
+    #[test]
+    fn r1_the_own_live_ballot_is_always_there() {
+        let mut log = Log::new();
+        log.settle(Mark::NONE, no_void, Some(&entry(7, 7))).unwrap();
+        assert_eq!(ballots(&log), [(7, 7)]);
+    }
+
+    #[test]
+    fn hole_09_a_log_that_does_not_fit_drops_nothing_and_says_so_and_void_entries_make_room() {
+        let mut log = Log::new();
+        (1..=LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, no_void));
+        assert!(!log.has_room_for(Rid::new(99).unwrap()));
+        assert!(log.has_room_for(Rid::new(3).unwrap()));
+        let void_one = |rid: Rid| Term(u64::from(rid.value() == 5));
+        log.add(&entry(2, 99), Mark::NONE, void_one);
+        log.clone()
+            .settle(Mark::NONE, void_one, None)
+            .expect("a void entry made room");
+        log.add(&entry(2, 98), Mark::NONE, void_one);
+        assert_eq!(log.settle(Mark::NONE, void_one, None), Err(LogFull));
+        assert_eq!(log, Log::new(), "the next collect starts from the device alone");
+    }
+}

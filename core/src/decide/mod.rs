@@ -1,0 +1,8 @@
+//! Pure decisions: no I/O, no time but what is passed in, each tested alone.
+
+pub mod log;
+pub mod pace;
+pub mod peers;
+pub mod pick;
+pub mod prevote;
+pub mod witness;

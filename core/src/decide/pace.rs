@@ -1,0 +1,126 @@
+//! Timers follow the disk: time-outs scale with what its operations were measured to take.
+
+use crate::bounds::{
+    ANSWER_INTERVAL_MIN, DEAD_AFTER_MIN, DEAD_CYCLES_REFUSED, DEAD_REFUSED_MIN, ELECTION_TIMEOUT_CYCLES,
+    ELECTION_TIMEOUT_MIN, SEAL_BLOCKS,
+};
+use crate::time::{Duration, Instant};
+
+/// Time that one bucket of longest I/Os spans: what "recent" means.
+const BUCKET: Duration = Duration::from_secs(10);
+
+/// Measured times of this mount's cycles and I/Os.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Pace {
+    cycle: Duration,
+    longest: [Duration; 2],
+    bucket: Instant,
+}
+
+impl Pace {
+    /// A cycle took this long, pauses not counted. Rises at once and falls slowly.
+    pub fn cycle_took(&mut self, span: Duration) {
+        self.cycle = span.max(Duration(self.cycle.0 / 8 * 7));
+    }
+
+    /// One I/O took this long.
+    pub fn io_took(&mut self, now: Instant, span: Duration) {
+        if now.since(self.bucket) > BUCKET {
+            self.longest = [
+                Duration::ZERO,
+                if now.since(self.bucket) > BUCKET.times(2) {
+                    Duration::ZERO
+                } else {
+                    self.longest[0]
+                },
+            ];
+            self.bucket = now;
+        }
+        self.longest[0] = self.longest[0].max(span);
+    }
+
+    /// Time of a cycle.
+    pub const fn cycle(&self) -> Duration {
+        self.cycle
+    }
+
+    /// Longest recent I/O.
+    pub fn longest_io(&self) -> Duration {
+        self.longest[0].max(self.longest[1])
+    }
+
+    /// An election time-out, drawn with `random`. `slowest` is the longest cycle that other voters publish.
+    pub fn election_timeout(&self, slowest: Duration, random: u32) -> Duration {
+        let base = ELECTION_TIMEOUT_MIN.max(self.cycle.max(slowest).times(ELECTION_TIMEOUT_CYCLES));
+        base + Duration(u64::from(random) % (base.0 + 1))
+    }
+
+    /// How long a candidate that was beaten leaves the field: at least twice the expected time of a seal.
+    pub fn stand_back(&self, slowest: Duration, random: u32) -> Duration {
+        let seal = self.cycle.max(slowest).times(SEAL_BLOCKS as u64);
+        self.election_timeout(slowest, random) + seal.times(2) + Duration(u64::from(random) % (seal.0 + 1))
+    }
+
+    /// The interval that a leader publishes with its answers.
+    pub fn answer_interval(&self) -> Duration {
+        ANSWER_INTERVAL_MIN.max(self.longest_io().times(4))
+    }
+
+    /// How long a leader may leave the doorbell unanswered before it is taken for dead. `interval` is the one it
+    /// published, if any; `refused` says that this mount was connected to that very ballot, the connection broke,
+    /// and a new one is refused.
+    pub fn dead_after(&self, interval: Option<Duration>, refused: bool) -> Duration {
+        if refused {
+            return DEAD_REFUSED_MIN.max(self.cycle.times(DEAD_CYCLES_REFUSED));
+        }
+        DEAD_AFTER_MIN
+            .max(interval.unwrap_or(Duration::ZERO).times(2))
+            .max(self.longest_io().times(2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hole_06_time_outs_follow_a_slow_disk() {
+        let mut pace = Pace::default();
+        let fast = pace.election_timeout(Duration::ZERO, 0);
+        assert_eq!(fast, ELECTION_TIMEOUT_MIN);
+        pace.cycle_took(Duration::from_millis(120));
+        assert_eq!(
+            pace.election_timeout(Duration::ZERO, 0),
+            Duration::from_millis(720)
+        );
+        assert!(pace.stand_back(Duration::ZERO, 0) >= Duration::from_millis(2 * 28 * 120));
+        assert_eq!(
+            pace.election_timeout(Duration::from_secs(1), 0),
+            Duration::from_secs(6),
+            "the slowest voter counts"
+        );
+    }
+
+    #[test]
+    fn the_longest_recent_io_is_forgotten_in_time() {
+        let mut pace = Pace::default();
+        pace.io_took(Instant(0), Duration::from_secs(3));
+        pace.io_took(Instant(0) + Duration::from_secs(11), Duration::from_millis(1));
+        assert_eq!(pace.longest_io(), Duration::from_secs(3));
+        pace.io_took(Instant(0) + Duration::from_secs(22), Duration::from_millis(1));
+        assert_eq!(pace.longest_io(), Duration::from_millis(1));
+        assert_eq!(pace.answer_interval(), ANSWER_INTERVAL_MIN);
+    }
+
+    #[test]
+    fn only_a_broken_and_refused_connection_shortens_the_wait_for_an_answer() {
+        let mut pace = Pace::default();
+        pace.cycle_took(Duration::from_millis(2));
+        assert_eq!(pace.dead_after(None, false), DEAD_AFTER_MIN);
+        assert_eq!(
+            pace.dead_after(Some(Duration::from_secs(3)), false),
+            Duration::from_secs(6)
+        );
+        assert_eq!(pace.dead_after(None, true), DEAD_REFUSED_MIN);
+    }
+}

@@ -1,0 +1,329 @@
+//! What two consecutive collects saw of each block, and whether a ballot is sealed (rules R4 and R10).
+
+use crate::bounds::{REGION_BLOCKS, SEAL_BLOCKS};
+use crate::ids::{Ballot, Rid, WriteNr};
+use crate::time::{Duration, Instant};
+
+/// A set of blocks of the region.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Blocks(u64);
+
+impl Blocks {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+    /// All of them.
+    pub const ALL: Self = Self(u64::MAX >> (64 - REGION_BLOCKS));
+
+    /// Whether block `index` is in the set.
+    pub const fn has(self, index: usize) -> bool {
+        self.0 & (1 << index) != 0
+    }
+
+    /// Puts block `index` into the set, or takes it out.
+    pub const fn set(&mut self, index: usize, value: bool) {
+        if value {
+            self.0 |= 1 << index;
+        } else {
+            self.0 &= !(1 << index);
+        }
+    }
+
+    /// How many blocks are in the set.
+    pub const fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// The blocks in both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The blocks in either set.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The blocks not in the set.
+    #[must_use]
+    pub const fn complement(self) -> Self {
+        Self(!self.0 & Self::ALL.0)
+    }
+
+    /// The `nth` block of the set, counted from 0.
+    pub fn nth(self, nth: usize) -> Option<usize> {
+        (0..REGION_BLOCKS).filter(|&index| self.has(index)).nth(nth)
+    }
+}
+
+/// How a block looked when it was last read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Seen {
+    Unread,
+    Empty,
+    Written(Rid, WriteNr),
+    /// Invalid with these bytes since then.
+    Bad {
+        fingerprint: u32,
+        since: Instant,
+    },
+}
+
+/// Looks over the region in collects, and tells a seal.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Witness {
+    seen: [Seen; REGION_BLOCKS],
+    target: Option<Ballot>,
+    carried: Blocks,
+    carries: Blocks,
+    unchanged: Blocks,
+    damaged: Blocks,
+    /// The last collect completed, so that the one under way is consecutive to it.
+    follows: bool,
+    completed: bool,
+    /// Own writes since the last completed collect began: block and number. More than one breaks the chain.
+    own: Option<(usize, Rid, WriteNr)>,
+}
+
+impl Witness {
+    /// Knows nothing.
+    pub const fn new() -> Self {
+        Self {
+            seen: [Seen::Unread; REGION_BLOCKS],
+            target: None,
+            carried: Blocks::NONE,
+            carries: Blocks::NONE,
+            unchanged: Blocks::NONE,
+            damaged: Blocks::NONE,
+            follows: false,
+            completed: false,
+            own: None,
+        }
+    }
+
+    /// A collect begins that looks for blocks which carry `target`.
+    pub fn begin(&mut self, target: Option<Ballot>) {
+        self.follows = self.completed && self.target == target;
+        self.carried = if self.follows { self.carries } else { Blocks::NONE };
+        self.target = target;
+        self.completed = false;
+        self.carries = Blocks::NONE;
+        self.unchanged = Blocks::NONE;
+        self.damaged = Blocks::NONE;
+    }
+
+    /// The ballot that is looked for.
+    pub const fn target(&self) -> Option<Ballot> {
+        self.target
+    }
+
+    /// Block `index` is valid and was never written.
+    pub const fn empty(&mut self, index: usize) {
+        self.seen[index] = Seen::Empty;
+    }
+
+    /// Block `index` is valid; `carries` says whether its log has exactly the target.
+    pub fn valid(&mut self, index: usize, writer: Rid, write_nr: WriteNr, carries: bool) {
+        let now = Seen::Written(writer, write_nr);
+        self.unchanged.set(index, self.seen[index] == now);
+        self.carries.set(index, carries);
+        self.seen[index] = now;
+    }
+
+    /// Block `index` is invalid; returns whether it is damage: the same bytes for longer than `write_time_max`.
+    pub fn invalid(
+        &mut self,
+        index: usize,
+        fingerprint: u32,
+        now: Instant,
+        write_time_max: Duration,
+    ) -> bool {
+        let since = match self.seen[index] {
+            Seen::Bad {
+                fingerprint: before,
+                since,
+            } if before == fingerprint => since,
+            _ => now,
+        };
+        self.seen[index] = Seen::Bad { fingerprint, since };
+        let damaged = now.since(since) > write_time_max;
+        self.damaged.set(index, damaged);
+        damaged
+    }
+
+    /// The collect completed.
+    pub const fn complete(&mut self) {
+        self.completed = true;
+        // What was written before this collect began is no longer "in between".
+    }
+
+    /// The collect failed: what it saw is no basis for a seal.
+    pub const fn fail(&mut self) {
+        self.completed = false;
+        self.own = None;
+    }
+
+    /// This mount issues a write to block `index` (whether or not it will complete).
+    pub const fn wrote(&mut self, index: usize, writer: Rid, write_nr: WriteNr) {
+        self.own = Some((index, writer, write_nr));
+    }
+
+    /// Blocks that count for the seal of the target: those that carried it in both collects and did not change
+    /// between them, and the one written in between, if it still holds that very write.
+    pub fn sealing(&self) -> Blocks {
+        if !self.completed || !self.follows {
+            return Blocks::NONE;
+        }
+        let mut blocks = self.carries.and(self.carried).and(self.unchanged);
+        if let Some((index, writer, write_nr)) = self.own
+            && self.carries.has(index)
+            && self.seen[index] == Seen::Written(writer, write_nr)
+        {
+            blocks.set(index, true);
+        }
+        blocks
+    }
+
+    /// Whether the target is sealed (rule R4), at the end of the collect that has just completed.
+    pub fn is_sealed(&self) -> bool {
+        self.target.is_some() && self.sealing().count() >= SEAL_BLOCKS
+    }
+
+    /// Blocks that carry the target, as the collect under way or the last one found.
+    pub const fn carriers(&self) -> Blocks {
+        self.carries
+    }
+
+    /// Blocks that are damaged, as the collect under way or the last one found.
+    pub const fn damage(&self) -> Blocks {
+        self.damaged
+    }
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Term;
+
+    fn rid(n: u64) -> Rid {
+        Rid::new(n).unwrap()
+    }
+
+    const ME: u64 = 7;
+
+    fn ballot() -> Ballot {
+        Ballot {
+            term: Term(3),
+            rid: rid(ME),
+        }
+    }
+
+    /// One completed collect in which block `i` was written by `writer(i)` and carries the target if it has one.
+    fn collect(witness: &mut Witness, writer: impl Fn(usize) -> Option<(u64, u64)>) {
+        witness.begin(Some(ballot()));
+        for index in 0..REGION_BLOCKS {
+            match writer(index) {
+                Some((by, nr)) => witness.valid(index, rid(by), WriteNr(nr), true),
+                None => witness.empty(index),
+            }
+        }
+        witness.complete();
+    }
+
+    fn first(n: usize) -> impl Fn(usize) -> Option<(u64, u64)> {
+        move |index| (index < n).then_some((1, index as u64))
+    }
+
+    #[test]
+    fn r4_two_equal_collects_of_n_carriers_seal_and_one_does_not() {
+        let mut witness = Witness::new();
+        collect(&mut witness, first(SEAL_BLOCKS));
+        assert!(!witness.is_sealed(), "one collect is not enough");
+        collect(&mut witness, first(SEAL_BLOCKS));
+        assert!(witness.is_sealed());
+    }
+
+    #[test]
+    fn r4_n_minus_one_do_not_seal() {
+        let mut witness = Witness::new();
+        collect(&mut witness, first(SEAL_BLOCKS - 1));
+        collect(&mut witness, first(SEAL_BLOCKS - 1));
+        assert!(!witness.is_sealed());
+    }
+
+    #[test]
+    fn r4_a_block_rewritten_by_another_in_between_does_not_count() {
+        let mut witness = Witness::new();
+        collect(&mut witness, first(SEAL_BLOCKS));
+        collect(&mut witness, |index| {
+            if index == 0 {
+                Some((2, 9))
+            } else {
+                first(SEAL_BLOCKS)(index)
+            }
+        });
+        assert!(!witness.is_sealed());
+    }
+
+    #[test]
+    fn r4_the_own_block_written_in_between_counts_unless_overwritten() {
+        for (holder, sealed) in [((ME, 50), true), ((ME, 49), false), ((2, 50), false)] {
+            let mut witness = Witness::new();
+            collect(&mut witness, first(SEAL_BLOCKS - 1));
+            witness.wrote(SEAL_BLOCKS, rid(ME), WriteNr(50));
+            collect(&mut witness, |index| {
+                if index == SEAL_BLOCKS {
+                    Some(holder)
+                } else {
+                    first(SEAL_BLOCKS - 1)(index)
+                }
+            });
+            assert_eq!(witness.is_sealed(), sealed, "{holder:?}");
+        }
+    }
+
+    #[test]
+    fn r4_a_failed_collect_in_between_breaks_the_chain() {
+        let mut witness = Witness::new();
+        collect(&mut witness, first(SEAL_BLOCKS));
+        witness.begin(Some(ballot()));
+        witness.fail();
+        collect(&mut witness, first(SEAL_BLOCKS));
+        assert!(!witness.is_sealed());
+    }
+
+    #[test]
+    fn r4_a_block_left_out_of_either_collect_does_not_count() {
+        let mut witness = Witness::new();
+        collect(&mut witness, first(SEAL_BLOCKS));
+        witness.begin(Some(ballot()));
+        (1..SEAL_BLOCKS).for_each(|index| witness.valid(index, rid(1), WriteNr(index as u64), true));
+        witness.complete();
+        assert!(!witness.is_sealed());
+    }
+
+    #[test]
+    fn r10_bytes_that_stay_invalid_longer_than_a_write_takes_are_damage() {
+        let w = Duration::from_secs(1);
+        let mut witness = Witness::new();
+        assert!(!witness.invalid(3, 11, Instant(0), w));
+        assert!(!witness.invalid(3, 11, Instant(0) + w, w), "not longer than W");
+        assert!(
+            !witness.invalid(3, 12, Instant(1) + w, w),
+            "other bytes start afresh"
+        );
+        witness.begin(None);
+        assert!(
+            witness.invalid(3, 12, Instant(2) + w.times(2), w),
+            "the memory outlives the collect"
+        );
+        assert!(witness.damage().has(3));
+    }
+}

@@ -1,0 +1,272 @@
+//! Leading, and stopping cleanly (R9).
+
+use crate::bounds::{
+    BELL_INTERVAL, CYCLE_PAUSE, LEADER_READS_FAILED_MAX, RETRY_PAUSE, RINGING_TIME, SCRUB_INTERVAL,
+    URGENT_BELL_INTERVAL,
+};
+use crate::event::{Event, GaveUp};
+use crate::format::{Doorbell, VoteKind};
+use crate::ids::{Ballot, Mark};
+use crate::superio::{Copies, SuperView, SuperWriter};
+use crate::time::{Duration, Instant};
+
+use super::Election;
+use super::cycle::Step;
+use super::stage::{Stage, Stop};
+
+/// Looks in the time of one lease: two may fail before the right runs out.
+const LOOKS_PER_LEASE: u64 = 3;
+
+impl Election {
+    /// A cycle, or only a look at the doorbell.
+    pub(super) fn begin_leading(&mut self, now: Instant) {
+        let Stage::Lead(lead) = &mut self.stage else {
+            return;
+        };
+        let starting = !self.facts.serving && now.since(lead.since) < self.voter.fence_time_max;
+        let look_due = self
+            .voter
+            .lease
+            .is_some_and(|lease| now.since(lead.looked).0 >= lease.0 / LOOKS_PER_LEASE);
+        if starting || look_due || now < lead.ringing_until || lead.scrub_at <= now {
+            lead.looked = now;
+            self.begin_cycle(now);
+        } else {
+            self.step = Step::BellDue;
+        }
+    }
+
+    /// When the leader looks again.
+    pub(super) fn rest_leading(&mut self, now: Instant) {
+        let Stage::Lead(lead) = &self.stage else {
+            return self.rest(now, Duration::ZERO);
+        };
+        let mut pause = if !self.facts.serving {
+            CYCLE_PAUSE.times(2)
+        } else if now < lead.ringing_until {
+            Duration(self.pace.answer_interval().0 / 4)
+        } else if self.facts.urgent {
+            URGENT_BELL_INTERVAL
+        } else {
+            BELL_INTERVAL
+        };
+        if let Some(lease) = self.voter.lease {
+            let look_at = lead.looked + Duration(lease.0 / LOOKS_PER_LEASE);
+            pause = pause.min(look_at.since(now));
+        }
+        self.rest(now, pause);
+    }
+
+    pub(super) fn decide_leading(&mut self, now: Instant) {
+        let Stage::Lead(lead) = &mut self.stage else {
+            return self.read_super(true);
+        };
+        lead.reads_failed = 0;
+        let ballot = lead.ballot;
+        if let Some(by) = self.successor(now, ballot) {
+            self.stop_leading(now, ballot, Some(by));
+            return self.rest(now, Duration::ZERO);
+        }
+        if self.yields(ballot) {
+            self.stop_leading(now, ballot, None);
+            return self.rest(now, Duration::ZERO);
+        }
+        if self.voter.lease.is_some() {
+            self.read_super(true)
+        } else {
+            self.write_as_leader(now)
+        }
+    }
+
+    /// A higher ballot for which this leader stops: one that is sealed, or, under a lease, any when less than half
+    /// of the right is left.
+    fn successor(&self, now: Instant, own: Ballot) -> Option<Ballot> {
+        let higher = self.log.highest().filter(|&highest| highest > own)?;
+        let late = self
+            .voter
+            .lease
+            .is_some_and(|lease| self.right_until.since(now).0 < lease.0 / 2);
+        (late || self.is_sealed_elsewhere(higher)).then_some(higher)
+    }
+
+    /// Whether to stop cleanly because others ask for it: (a) a quorum, and more voters than this leader hears;
+    /// (b) a mount that cannot reach this server, which nobody has reached: a bad `server_addr`.
+    fn yields(&mut self, own: Ballot) -> bool {
+        if self.facts.remote_seen {
+            self.said.barren = false;
+        }
+        if !self.facts.serving {
+            return false;
+        }
+        let (quorum, mine) = (self.quorum_count(), self.facts.voters.max(1));
+        let outvoted = self.peers.active(self.collect_began).any(|peer| {
+            let votes = |ballot: Ballot| 1 + self.peers.votes(ballot.term, ballot.rid);
+            peer.own.is_some_and(|theirs| {
+                peer.won && theirs > own && votes(theirs) >= quorum && votes(theirs) > mine
+            })
+        });
+        if outvoted {
+            return true;
+        }
+        let (barren, before) = (self.said.barren, self.said.yielded_to);
+        let asker = self
+            .peers
+            .active(self.collect_began)
+            .find(|peer| peer.kind == VoteKind::Ask && !peer.barren && (!barren || before != Some(peer.rid)));
+        match asker.filter(|_| !self.facts.remote_seen).map(|peer| peer.rid) {
+            Some(asker) => {
+                self.said.barren = true;
+                self.said.yielded_to = Some(asker);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The end of a look under a lease: a collect without a higher live ballot, then a super block that has not
+    /// moved past this one, give the right to act for one lease from the beginning of that collect.
+    pub(super) fn looked_as_leader(&mut self, now: Instant, view: &SuperView) {
+        let Stage::Lead(lead) = &self.stage else { return };
+        let own = lead.ballot;
+        let higher = self.log.highest().is_some_and(|highest| highest > own);
+        let named = view.state.server.is_some_and(|server| server <= own);
+        if let Some(lease) = self.voter.lease.filter(|_| !higher && named) {
+            self.right_until = self.right_until.max(self.collect_began + lease);
+        }
+        self.write_as_leader(now);
+    }
+
+    /// Writes while it starts, answers the bell, or makes its seal whole; else only looks.
+    fn write_as_leader(&mut self, now: Instant) {
+        let whole = self.witness.is_sealed();
+        let Stage::Lead(lead) = &mut self.stage else {
+            return self.rest(now, Duration::ZERO);
+        };
+        if lead.scrub_at <= now && whole {
+            lead.scrub_at = now + SCRUB_INTERVAL;
+        }
+        if !self.facts.serving || now < lead.ringing_until || lead.scrub_at <= now {
+            self.write_vote();
+        } else {
+            self.step = Step::BellDue;
+        }
+    }
+
+    pub(super) fn bell_seen(&mut self, now: Instant, bell: Option<Doorbell>) {
+        let Stage::Lead(lead) = &mut self.stage else {
+            return self.rest(now, Duration::ZERO);
+        };
+        lead.reads_failed = 0;
+        lead.bell_looked = now;
+        let ring = bell.and_then(|bell| bell.rid.map(|rid| (rid, bell.ring)));
+        let ring = ring
+            .filter(|&(rid, _)| rid != self.config.rid)
+            .map(|(rid, ring)| (rid.value(), ring));
+        let fresh = ring.is_some() && ring != lead.bell;
+        if fresh {
+            lead.bell = ring;
+            lead.bell_since.get_or_insert(now);
+            lead.ringing_until = now + RINGING_TIME;
+            // Shows at once that it lives; how many voters it has follows when they had time to answer.
+            return self.rest(now, Duration::ZERO);
+        }
+        if lead.ringing_until <= now {
+            lead.bell_since = None;
+        }
+        self.rest_leading(now);
+    }
+
+    pub(super) fn leader_read_failed(&mut self, now: Instant) {
+        let Stage::Lead(lead) = &mut self.stage else {
+            return;
+        };
+        lead.reads_failed += 1;
+        if lead.reads_failed >= LEADER_READS_FAILED_MAX {
+            let ballot = lead.ballot;
+            self.stop_leading_on_failure(now, ballot);
+        }
+    }
+
+    /// The device fails under the leader: its server closes everything at once, and this ballot stays live until
+    /// the device is back or somebody fences it.
+    pub(super) fn stop_leading_on_failure(&mut self, now: Instant, ballot: Ballot) {
+        self.io_failing = true;
+        self.stop_leading(now, ballot, None);
+    }
+
+    pub(super) fn stop_leading(&mut self, now: Instant, ballot: Ballot, by: Option<Ballot>) {
+        self.stage = Stage::Stop(Stop { ballot, unnamed: 0 });
+        if let Some(by) = by {
+            self.tell(Event::Superseded { ballot, by });
+        }
+        self.wake(now);
+    }
+
+    /// Waits until the server has nothing outstanding, then reads the super block; under a lease that ran out it
+    /// needs a look first.
+    pub(super) fn begin_stopping(&mut self, now: Instant) {
+        if self.server_off {
+            self.begin_cycle(now)
+        } else {
+            self.rest(now, RETRY_PAUSE)
+        }
+    }
+
+    pub(super) fn stop_reading(&mut self, now: Instant, view: &SuperView, after: bool) {
+        let Stage::Stop(Stop { ballot, unnamed }) = self.stage else {
+            return;
+        };
+        let covered = view.state.fenced.covers(ballot);
+        let named = view.state.server == Some(ballot);
+        if covered && (!named || view.copies == Copies::Equal) {
+            return self.stopped(now, ballot, named);
+        }
+        if !named {
+            return self.not_named(now, ballot, view.copies, unnamed);
+        }
+        let higher = self.log.highest().is_some_and(|highest| highest > ballot);
+        if let Some(lease) = self.voter.lease.filter(|_| after && !higher) {
+            self.right_until = self.right_until.max(self.collect_began + lease);
+        }
+        match (self.may_act(now), after) {
+            (true, _) => {
+                let mut writer = SuperWriter::new(view);
+                writer.start(|state| {
+                    state.fenced = state.fenced.max(Mark::at(ballot));
+                    state.server_addr = None;
+                });
+                self.writer = Some(writer);
+                self.step = Step::SuperWrite;
+            }
+            (false, false) => self.begin_look(now),
+            (false, true) => self.rest(now, RETRY_PAUSE),
+        }
+    }
+
+    /// The R8 write failed and may never have landed: after W and two readings of both copies that do not name
+    /// the ballot it may be voided after all (R3).
+    fn not_named(&mut self, now: Instant, ballot: Ballot, copies: Copies, unnamed: u8) {
+        let unnamed = if copies == Copies::Equal { unnamed + 1 } else { 0 };
+        if unnamed < 2 {
+            self.stage = Stage::Stop(Stop { ballot, unnamed });
+            return self.rest(now, RETRY_PAUSE);
+        }
+        self.claimed = false;
+        self.give_up(now, GaveUp::ServerFailed);
+        self.rest(now, Duration::ZERO);
+    }
+
+    /// The ballot is history.
+    pub(super) fn stopped(&mut self, now: Instant, ballot: Ballot, clean: bool) {
+        self.own = None;
+        self.claimed = false;
+        self.io_failing = false;
+        self.drop_own_from_log();
+        self.tell(Event::StoppedServing { ballot, clean });
+        self.stage = self.stand_back(now);
+        if !self.wanted && !self.said.void_due {
+            self.stage = Stage::Off;
+        }
+        self.rest(now, Duration::ZERO);
+    }
+}

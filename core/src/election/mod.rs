@@ -1,0 +1,387 @@
+//! The election of one voter, as a polled machine without I/O: rules R1 to R10 and the rules for progress of
+//! `core/DESIGN.md`.
+//!
+//! - `cycle`: the walk through the disk: super block, region, (super block again,) one write, pause.
+//! - `collect`: reading the region, block by block, until every block is judged.
+//! - `follow`: taking part without a ballot: gate, follow, ask, rest.
+//! - `stand`: with a ballot: candidate, seal, silence the predecessors, claim the super block.
+//! - `lead`: leading, and stopping cleanly.
+//! - `block`: what is written.
+
+mod block;
+mod collect;
+mod cycle;
+mod follow;
+mod lead;
+mod stage;
+mod stand;
+
+#[cfg(test)]
+mod tests;
+
+use rand_core::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro128PlusPlus;
+
+use crate::bounds::LOG_ENTRIES_MAX;
+use crate::config::{Config, VoterConfig};
+use crate::decide::log::Log;
+use crate::decide::pace::Pace;
+use crate::decide::peers::Peers;
+use crate::decide::witness::Witness;
+use crate::disk::{DiskOutcome, DiskRequest, IoId};
+use crate::event::Event;
+use crate::fence::{FenceOutcome, FenceRequest};
+use crate::format::{Geometry, LogEntry};
+use crate::ids::{Ballot, Rid, Term, VolumeId, WriteNr};
+use crate::io::{IoIds, Owner};
+use crate::superio::{SuperReader, SuperView, SuperWriter};
+use crate::time::Instant;
+
+use collect::Collect;
+use cycle::Step;
+use stage::{Stage, VictimState};
+
+/// Events that one input can give rise to.
+const EVENTS_MAX: usize = 24;
+
+/// What the election has to know of the server that runs under its ballot, and of this mount's connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct LeaderFacts {
+    /// The server's address is published.
+    pub serving: bool,
+    /// Voters heard since [`Election::bell_since`], this mount counted.
+    pub voters: u16,
+    /// A voter was lost, or recorded ones are awaited.
+    pub urgent: bool,
+    /// A remote client has greeted since the election.
+    pub remote_seen: bool,
+}
+
+/// How this mount lost its server.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Lost {
+    /// Whom it was connected to when the connection broke.
+    pub server: Ballot,
+    /// A new connection is refused now, or the server said that it resigns.
+    pub refused: bool,
+}
+
+/// The volume, as the super block describes it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Volume {
+    id: VolumeId,
+    geometry: Geometry,
+    quorum_count: u16,
+}
+
+/// What this mount has said in the region, and must not contradict.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Said {
+    term: Term,
+    /// Whom it voted for in `term`. Never recast.
+    voted: Option<Rid>,
+    /// Terms up to this one were on disk when it came: it abstains in them.
+    abstain: Option<Term>,
+    void_term: Term,
+    /// `void_term` does not stand in any block yet.
+    void_due: bool,
+    write_nr: WriteNr,
+    ring: u64,
+    round: u32,
+    barren: bool,
+    yielded_to: Option<Rid>,
+}
+
+/// The election of one voter.
+///
+/// Order of calls: inputs as they come; [`poll`](Self::poll) when time has passed or an input came; then the
+/// `poll_*` outputs until each gives nothing. [`wish`](Self::wish) says whether the server should run.
+#[derive(Clone, Debug)]
+pub struct Election {
+    config: Config,
+    voter: VoterConfig,
+    rng: Xoshiro128PlusPlus,
+    volume: Option<Volume>,
+    ids: IoIds,
+
+    wanted: bool,
+    admitted: bool,
+    lost: Option<Lost>,
+    facts: LeaderFacts,
+    server_off: bool,
+
+    step: Step,
+    reader: SuperReader,
+    collect: Collect,
+    writer: Option<SuperWriter>,
+    cycle_began: Instant,
+    collect_began: Instant,
+    io_began: Instant,
+    io_failing: bool,
+    log_full: bool,
+
+    view: Option<SuperView>,
+    views: u32,
+    log: Log,
+    peers: Peers,
+    witness: Witness,
+    pace: Pace,
+
+    said: Said,
+    own: Option<Ballot>,
+    /// The write of rule R8 was issued for `own`: the point of no return.
+    claimed: bool,
+    stage: Stage,
+    /// Until when the last look gives the right to act; only under a lease.
+    right_until: Instant,
+    /// Predecessors whose fence was confirmed for the own ballot.
+    fenced: heapless::Vec<Rid, LOG_ENTRIES_MAX>,
+    /// The leader that was taken for dead when it did not answer.
+    dead: Option<Ballot>,
+    events: heapless::Deque<Event, EVENTS_MAX>,
+}
+
+impl Election {
+    /// The election of a voter that does not take part yet. `seed` decides every random choice.
+    pub fn new(config: Config, voter: VoterConfig, seed: u64) -> Self {
+        let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
+        let round = rng.next_u32();
+        Self {
+            config,
+            voter,
+            rng,
+            volume: None,
+            ids: IoIds::new(Owner::Election),
+            wanted: false,
+            admitted: false,
+            lost: None,
+            facts: LeaderFacts::default(),
+            server_off: true,
+            step: Step::Rest(Instant(u64::MAX)),
+            reader: SuperReader::new(None),
+            collect: Collect::new(),
+            writer: None,
+            cycle_began: Instant(0),
+            collect_began: Instant(0),
+            io_began: Instant(0),
+            io_failing: false,
+            log_full: false,
+            view: None,
+            views: 0,
+            log: Log::new(),
+            peers: Peers::new(),
+            witness: Witness::new(),
+            pace: Pace::default(),
+            said: Said {
+                term: Term(0),
+                voted: None,
+                abstain: None,
+                void_term: Term(0),
+                void_due: false,
+                write_nr: WriteNr(0),
+                ring: 0,
+                round,
+                barren: false,
+                yielded_to: None,
+            },
+            own: None,
+            claimed: false,
+            stage: Stage::Off,
+            right_until: Instant(0),
+            fenced: heapless::Vec::new(),
+            dead: None,
+            events: heapless::Deque::new(),
+        }
+    }
+
+    /// Whether this voter should take part: it cannot reach a server (and how it lost the one it had), or can.
+    pub fn set_wanted(&mut self, now: Instant, wanted: bool, lost: Option<Lost>) {
+        if self.lost != lost {
+            self.lost = lost;
+            self.wake(now);
+        }
+        if self.wanted != wanted {
+            self.wanted = wanted;
+            self.wake(now);
+        }
+    }
+
+    /// Whether a server has admitted this mount as a voter: it then needs no gate before its next region write (A5).
+    pub const fn set_admitted(&mut self, admitted: bool) {
+        self.admitted = admitted;
+    }
+
+    /// What the server under this mount's ballot knows.
+    pub fn set_facts(&mut self, now: Instant, facts: LeaderFacts) {
+        if facts.serving != self.facts.serving || (facts.urgent && !self.facts.urgent) {
+            self.wake(now);
+        }
+        self.facts = facts;
+    }
+
+    /// The server has nothing outstanding any more, or has (`false`) been started.
+    pub fn set_server_off(&mut self, now: Instant, off: bool) {
+        if off && !self.server_off {
+            self.wake(now);
+        }
+        self.server_off = off;
+    }
+
+    /// The ballot under which the server should run, with the super block as it stands in both copies.
+    pub const fn wish(&self) -> Option<(Ballot, &SuperView)> {
+        match (&self.stage, &self.view) {
+            (Stage::Lead(lead), Some(view)) => Some((lead.ballot, view)),
+            _ => None,
+        }
+    }
+
+    /// Predecessors whose fence was confirmed before this mount led: no write of theirs reaches the device any more.
+    pub fn fenced_predecessors(&self) -> &[Rid] {
+        &self.fenced
+    }
+
+    /// Stop leading, cleanly: this mount leaves, or its server cannot start. Does nothing without a ballot that leads.
+    pub fn resign(&mut self, now: Instant) {
+        if let Stage::Lead(lead) = &self.stage {
+            let ballot = lead.ballot;
+            self.stop_leading(now, ballot, None);
+        }
+    }
+
+    /// Whether the device failed under the leader: its server stops answering at once.
+    pub const fn is_disk_failing(&self) -> bool {
+        self.io_failing
+    }
+
+    /// Since when the doorbell rings, while it does: the server pings its voters then, and counts who answers.
+    pub const fn bell_since(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Lead(lead) => lead.bell_since,
+            _ => None,
+        }
+    }
+
+    /// The ballot under which this mount may act as leader at this moment (see the read lease in `core/DESIGN.md`).
+    pub fn right(&self, now: Instant) -> Option<Ballot> {
+        let ballot = match &self.stage {
+            Stage::Lead(lead) => lead.ballot,
+            Stage::Stop(stop) => stop.ballot,
+            _ => return None,
+        };
+        self.may_act(now).then_some(ballot)
+    }
+
+    /// Whether nothing of this voter needs the device: it may be left.
+    pub const fn is_off(&self) -> bool {
+        matches!((&self.stage, self.step), (Stage::Off, Step::Rest(_)))
+    }
+
+    /// The newest super block seen, and how many were.
+    pub const fn view(&self) -> Option<(&SuperView, u32)> {
+        match &self.view {
+            Some(view) => Some((view, self.views)),
+            None => None,
+        }
+    }
+
+    /// Votes in sight (this mount counted) and votes needed, while it asks for them.
+    pub fn votes_while_asking(&self) -> Option<(u16, u16)> {
+        match &self.stage {
+            Stage::Ask(ask) if ask.votes > 0 => Some((ask.votes, self.quorum_count())),
+            _ => None,
+        }
+    }
+
+    /// A disk request of this machine ended.
+    pub fn handle_disk(&mut self, now: Instant, id: IoId, outcome: DiskOutcome<'_>) {
+        self.step_handle(now, id, outcome);
+    }
+
+    /// What became of a fence request.
+    pub fn handle_fence(&mut self, now: Instant, victim: Ballot, outcome: FenceOutcome) {
+        self.fence_answered(now, victim, outcome);
+        self.wake(now);
+    }
+
+    /// Lets time pass: begins the next cycle when it is due.
+    pub fn poll(&mut self, now: Instant) {
+        self.step_poll(now);
+    }
+
+    /// The next disk request; a write is put into `buffer`.
+    pub fn poll_disk(&mut self, now: Instant, buffer: &mut [u8]) -> Option<DiskRequest> {
+        self.step_request(now, buffer)
+    }
+
+    /// The next predecessor to fence.
+    pub fn poll_fence(&mut self, now: Instant) -> Option<FenceRequest> {
+        let Stage::Silence(silence) = &mut self.stage else {
+            return None;
+        };
+        let (victim, attempt) = silence.victims.iter_mut().find_map(|victim| match victim.state {
+            VictimState::FenceDue { attempt, at } if at <= now => Some((victim, attempt)),
+            _ => None,
+        })?;
+        victim.state = VictimState::Fencing { attempt };
+        let entry = victim.entry;
+        self.tell(Event::Fencing {
+            victim: entry.ballot,
+            attempt,
+        });
+        Some(FenceRequest {
+            victim: entry,
+            attempt,
+        })
+    }
+
+    /// The next thing to tell.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`poll`](Self::poll) has something to do at the latest.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match self.step {
+            Step::Rest(at) | Step::Hold(at) | Step::Reread(at) if at.0 != u64::MAX => Some(at),
+            _ => None,
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.events.is_full() {
+            // The newest news matter most; the platform drains the queue after every input.
+            self.events.pop_front();
+        }
+        // Cannot fail: one was taken out if it was full.
+        let _ = self.events.push_back(event);
+    }
+
+    fn random(&mut self) -> u32 {
+        self.rng.next_u32()
+    }
+
+    /// Whether a leader may act now: always, unless it promised a lease that has run out.
+    fn may_act(&self, now: Instant) -> bool {
+        self.voter.lease.is_none() || now < self.right_until
+    }
+
+    fn quorum_count(&self) -> u16 {
+        self.volume.map_or(u16::MAX, |volume| volume.quorum_count)
+    }
+
+    /// What this mount's ballot promises those who read its entry.
+    fn own_entry(&self, ballot: Ballot) -> LogEntry {
+        let quiet_ms = self
+            .voter
+            .lease
+            .map_or(0, |lease| (lease + self.config.write_time_max).as_millis_ceil());
+        LogEntry {
+            ballot,
+            host: self.config.host,
+            boot: self.config.boot,
+            addr: self.voter.server_addr,
+            quiet_ms: u32::try_from(quiet_ms).unwrap_or(u32::MAX),
+            fence_param: self.voter.fence_param,
+        }
+    }
+}

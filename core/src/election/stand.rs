@@ -1,0 +1,390 @@
+//! With a ballot: candidate, seal, silence the predecessors, claim the super block.
+
+use crate::bounds::{ASK_TIME, FENCE_RETRY_PAUSE};
+use crate::event::{Event, Fault, GaveUp, Silenced};
+use crate::fence::FenceOutcome;
+use crate::ids::{Ballot, Mark};
+use crate::superio::{Copies, SuperView, SuperWriter};
+use crate::time::{Duration, Instant};
+
+use super::Election;
+use super::cycle::Step;
+use super::stage::{Lead, Silence, Stage, Victim, VictimState};
+
+impl Election {
+    /// Becomes a candidate of a new term; returns whether the cycle's write was decided.
+    pub(super) fn stand(&mut self, now: Instant) -> bool {
+        let room = self.log.has_room_for(self.config.rid);
+        let Some(term) = self.next_term().filter(|_| room) else {
+            self.tell(Event::Fault(Fault::LogAlmostFull));
+            self.rest(now, Duration::from_secs(1));
+            return true;
+        };
+        let ballot = Ballot {
+            term,
+            rid: self.config.rid,
+        };
+        self.said.term = term;
+        self.said.voted = Some(self.config.rid);
+        self.own = Some(ballot);
+        let random = self.random();
+        let slowest = self.peers.slowest_cycle(self.collect_began);
+        self.stage = Stage::Candidate {
+            ballot,
+            until: now + self.pace.election_timeout(slowest, random),
+        };
+        self.write_vote();
+        true
+    }
+
+    pub(super) fn decide_standing(&mut self, now: Instant) {
+        let Some(own) = self.own else {
+            self.stage = self.follow(now);
+            return self.write_vote();
+        };
+        let higher = self.log.highest().filter(|&highest| highest > own);
+        if self.claimed {
+            return self.decide_claimed(now, own, higher);
+        }
+        if let Some(higher) = higher {
+            self.withdraw(now, GaveUp::Higher(higher));
+        } else if !self.wanted {
+            self.withdraw(now, GaveUp::ServerReached);
+        }
+        match &self.stage {
+            Stage::Candidate { until, .. } => {
+                let until = *until;
+                self.count_votes(now, own, until);
+            }
+            Stage::Seal { .. } if self.witness.is_sealed() => return self.read_super(true),
+            Stage::Silence(_) => return self.silence(now),
+            Stage::Claim { .. } => return self.read_super(true),
+            Stage::Withdraw { silence, why } => {
+                let fencing = |victim: &Victim| matches!(victim.state, VictimState::Fencing { .. });
+                if !silence.victims.iter().any(fencing) {
+                    let why = *why;
+                    self.give_up(now, why);
+                }
+            }
+            _ => {}
+        }
+        self.write_vote();
+    }
+
+    /// After the point of no return: goes on, or stops cleanly for a higher ballot that is sealed.
+    fn decide_claimed(&mut self, now: Instant, own: Ballot, higher: Option<Ballot>) {
+        let sealed = higher.filter(|&higher| self.is_sealed_elsewhere(higher));
+        if let Some(higher) = sealed {
+            self.stop_leading(now, own, Some(higher));
+            return self.rest(now, Duration::ZERO);
+        }
+        self.read_super(true);
+    }
+
+    /// Whether the owner of this ballot says that it is sealed.
+    pub(super) fn is_sealed_elsewhere(&self, ballot: Ballot) -> bool {
+        self.peers
+            .find(ballot.rid)
+            .is_some_and(|peer| peer.own == Some(ballot) && peer.sealed)
+    }
+
+    fn count_votes(&mut self, now: Instant, own: Ballot, until: Instant) {
+        let votes = 1 + self.peers.votes(own.term, own.rid);
+        let outdone = self.peers.newest_candidate(own.term).is_some();
+        if let Some(rival) = self.rival() {
+            self.give_up(now, GaveUp::Higher(rival));
+        } else if votes >= self.quorum_count() {
+            let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
+            let entry = self.own_entry(own);
+            self.log.add(&entry, trimmed, |_| crate::ids::Term(0));
+            self.stage = Stage::Seal { ballot: own };
+            self.tell(Event::Elected(own));
+        } else if outdone || until <= now {
+            self.give_up(now, GaveUp::TooFewVotes);
+        }
+    }
+
+    /// Gives the ballot up for good (R5): declares it void with every write from now on.
+    pub(super) fn give_up(&mut self, now: Instant, why: GaveUp) {
+        assert!(
+            !self.claimed,
+            "R3: nothing is voided after its R8 write was issued"
+        );
+        let Some(ballot) = self.own.take() else { return };
+        self.said.void_term = self.said.void_term.max(ballot.term);
+        self.said.void_due = true;
+        self.drop_own_from_log();
+        self.stage = if why == GaveUp::TooFewVotes {
+            self.follow(now)
+        } else {
+            self.stand_back(now)
+        };
+        self.tell(Event::GaveUp { ballot, why });
+    }
+
+    pub(super) fn drop_own_from_log(&mut self) {
+        let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
+        let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
+        let void_term = |rid| {
+            if rid == me {
+                said.void_term
+            } else {
+                peers.void_term(rid)
+            }
+        };
+        // Nothing is added, so that it cannot be too full.
+        let _ = self.log.settle(trimmed, void_term, None);
+    }
+
+    /// Gives up at once, or when the fences that were fired are answered.
+    fn withdraw(&mut self, now: Instant, why: GaveUp) {
+        match core::mem::replace(&mut self.stage, Stage::Off) {
+            Stage::Silence(silence) => self.stage = Stage::Withdraw { silence, why },
+            stage @ Stage::Withdraw { .. } => self.stage = stage,
+            stage => {
+                self.stage = stage;
+                self.give_up(now, why);
+            }
+        }
+    }
+
+    /// The super block has moved past the own ballot.
+    pub(super) fn overtaken(&mut self, now: Instant, own: Ballot) {
+        if matches!(self.stage, Stage::Stop(_)) {
+            return;
+        }
+        if !self.claimed {
+            return self.withdraw(now, GaveUp::Overtaken);
+        }
+        // Nothing is left to void or to stop: a successor has silenced this ballot, by a lease that ran out.
+        if let Some(by) = self.view.and_then(|view| view.state.server) {
+            self.tell(Event::Superseded { ballot: own, by });
+        }
+        self.tell(Event::StoppedServing {
+            ballot: own,
+            clean: false,
+        });
+        self.own = None;
+        self.claimed = false;
+        self.stage = self.stand_back(now);
+    }
+
+    /// The super block was read again: after the seal (R6), before the claim (R8), or as the end of a look.
+    pub(super) fn looked_again(&mut self, now: Instant, view: &SuperView) {
+        match &self.stage {
+            Stage::Seal { ballot } => {
+                let ballot = *ballot;
+                self.begin_silencing(now, ballot);
+                self.silence(now);
+            }
+            Stage::Claim { ballot } => {
+                let ballot = *ballot;
+                self.claim(now, ballot, view);
+            }
+            Stage::Lead(_) => self.looked_as_leader(now, view),
+            _ => self.rest(now, Duration::ZERO),
+        }
+    }
+
+    fn begin_silencing(&mut self, now: Instant, ballot: Ballot) {
+        let mut victims = heapless::Vec::new();
+        self.fenced.clear();
+        let live = self.view.and_then(|view| view.live_server());
+        for entry in self
+            .log
+            .entries()
+            .iter()
+            .filter(|entry| entry.ballot < ballot && entry.ballot.rid != ballot.rid)
+        {
+            let asked = if self.dead == Some(entry.ballot) {
+                Duration::ZERO
+            } else if live == Some(entry.ballot) {
+                ASK_TIME.max(self.pace.longest_io().times(4))
+            } else {
+                self.pace
+                    .election_timeout(self.peers.slowest_cycle(self.collect_began), 0)
+            };
+            let victim = Victim {
+                entry: *entry,
+                state: VictimState::Asked { until: now + asked },
+            };
+            // Cannot fail: the log has no more entries than there are places.
+            let _ = victims.push(victim);
+        }
+        let until = now + ASK_TIME.max(self.pace.longest_io().times(4)) + self.voter.fence_time_max;
+        self.stage = Stage::Silence(Silence {
+            ballot,
+            sealed_at: now,
+            until,
+            victims,
+            rang: None,
+        });
+        self.tell(Event::Sealed(ballot));
+    }
+
+    /// Brings every victim one step further; claims the super block when all are silent.
+    fn silence(&mut self, now: Instant) {
+        let Stage::Silence(mut silence) = core::mem::replace(&mut self.stage, Stage::Off) else {
+            return;
+        };
+        let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
+        let mut refused = None;
+        for victim in &mut silence.victims {
+            if let Err(why) = self.press(now, silence.sealed_at, trimmed, victim) {
+                refused = Some(why);
+            } else if victim.state != VictimState::Silent && silence.until < now && victim.entry.quiet_ms == 0
+            {
+                refused = Some(GaveUp::FenceRefused(victim.entry.ballot));
+            }
+        }
+        let ballot = silence.ballot;
+        let done = silence
+            .victims
+            .iter()
+            .all(|victim| victim.state == VictimState::Silent);
+        self.stage = if done {
+            Stage::Claim { ballot }
+        } else {
+            Stage::Silence(silence)
+        };
+        match refused {
+            _ if done => return self.read_super(true),
+            Some(why) => self.withdraw(now, why),
+            None => {}
+        }
+        self.write_vote();
+    }
+
+    /// One victim: void, stopped, out of its lease, or due to be fenced (R7).
+    fn press(
+        &mut self,
+        now: Instant,
+        sealed_at: Instant,
+        trimmed: Mark,
+        victim: &mut Victim,
+    ) -> Result<(), GaveUp> {
+        let ballot = victim.entry.ballot;
+        let void = self.peers.void_term(ballot.rid) >= ballot.term;
+        let quiet = Duration::from_millis(u64::from(victim.entry.quiet_ms));
+        let drift = Duration(
+            quiet.0 / 1_000_000 * 2 * u64::from(self.voter.clock_error_ppm)
+                + 2 * u64::from(self.voter.clock_error_ppm),
+        );
+        let ran_out = victim.entry.quiet_ms > 0 && now.since(sealed_at) > quiet + drift;
+        let how = match victim.state {
+            VictimState::Silent | VictimState::Fencing { .. } => return Ok(()),
+            _ if void => Silenced::Void,
+            _ if trimmed.covers(ballot) => Silenced::Stopped,
+            _ if ran_out => Silenced::LeaseRanOut,
+            VictimState::Asked { until } if until <= now => {
+                victim.state = match (self.voter.can_fence, victim.entry.quiet_ms) {
+                    (true, _) => VictimState::FenceDue { attempt: 1, at: now },
+                    (false, 0) => return Err(GaveUp::CannotFence(ballot)),
+                    (false, _) => VictimState::Waiting,
+                };
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        victim.state = VictimState::Silent;
+        self.tell(Event::Silenced { victim: ballot, how });
+        Ok(())
+    }
+
+    pub(super) fn fence_answered(&mut self, now: Instant, ballot: Ballot, outcome: FenceOutcome) {
+        let Some(victims) = self.stage.victims_mut() else {
+            return;
+        };
+        let Some(victim) = victims.iter_mut().find(|victim| victim.entry.ballot == ballot) else {
+            return;
+        };
+        let VictimState::Fencing { attempt } = victim.state else {
+            return;
+        };
+        let event = match outcome {
+            FenceOutcome::Done => {
+                victim.state = VictimState::Silent;
+                // Has a place for each: there are no more victims than entries in a log.
+                let _ = self.fenced.push(ballot.rid);
+                Event::Silenced {
+                    victim: ballot,
+                    how: Silenced::Fenced,
+                }
+            }
+            FenceOutcome::Failed => {
+                let at = now + FENCE_RETRY_PAUSE;
+                victim.state = VictimState::FenceDue {
+                    attempt: attempt.saturating_add(1),
+                    at,
+                };
+                Event::FenceFailed {
+                    victim: ballot,
+                    attempt,
+                }
+            }
+        };
+        self.tell(event);
+    }
+
+    /// Rule R8. The super block was read just now, and does not cover the own ballot.
+    fn claim(&mut self, now: Instant, ballot: Ballot, view: &SuperView) {
+        if let Some(lease) = self.voter.lease {
+            self.right_until = self.collect_began + lease;
+        }
+        if view.state.server == Some(ballot) && view.copies == Copies::Equal {
+            return self.lead(now, ballot);
+        }
+        let mut writer = SuperWriter::new(view);
+        writer.start(|state| {
+            state.fenced = Mark::below(ballot);
+            state.server = Some(ballot);
+            state.server_addr = None;
+        });
+        self.writer = Some(writer);
+        self.step = Step::SuperWrite;
+    }
+
+    /// The R8 write goes out: the point of no return.
+    pub(super) fn claim_issued(&mut self, ballot: Ballot) {
+        assert!(self.own == Some(ballot), "R3: the ballot claimed is the live one");
+        self.claimed = true;
+    }
+
+    fn lead(&mut self, now: Instant, ballot: Ballot) {
+        self.facts = super::LeaderFacts::default();
+        self.stage = Stage::Lead(Lead {
+            ballot,
+            since: now,
+            bell: None,
+            bell_since: None,
+            ringing_until: now,
+            bell_looked: now,
+            looked: now,
+            scrub_at: now + crate::bounds::SCRUB_INTERVAL,
+            reads_failed: 0,
+        });
+        self.rest(now, Duration::ZERO);
+    }
+
+    /// The super block stands in both copies as it was written.
+    pub(super) fn super_written(&mut self, now: Instant) {
+        if let Some(writer) = self.writer.take() {
+            self.view = Some(SuperView {
+                state: *writer.current(),
+                copies: Copies::Equal,
+            });
+            self.views = self.views.wrapping_add(1);
+        }
+        match &self.stage {
+            Stage::Claim { ballot } => {
+                let ballot = *ballot;
+                self.lead(now, ballot);
+            }
+            Stage::Stop(stop) => {
+                let ballot = stop.ballot;
+                self.stopped(now, ballot, true);
+            }
+            _ => self.rest(now, Duration::ZERO),
+        }
+    }
+}

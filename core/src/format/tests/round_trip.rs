@@ -1,0 +1,359 @@
+//! Round trips of arbitrary content, and what garbage may do: nothing but an error.
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use arbtest::arbtest;
+
+use super::*;
+use crate::bounds::{CLIENTS_LIMIT, LOG_ENTRIES_MAX, MESSAGE_BYTES_MAX, TERM_MAX};
+use crate::checksum::portable;
+use crate::format::CLIENTS_PER_BLOCK;
+use crate::format::wire::{Command, FRAME_BYTES, Greeting, Message, RequestId, Status, Welcome};
+
+fn any_rid(u: &mut Unstructured<'_>) -> Result<Rid> {
+    Ok(rid(u.int_in_range(1..=u64::MAX)?))
+}
+
+fn any_term(u: &mut Unstructured<'_>) -> Result<Term> {
+    Ok(Term(u.int_in_range(0..=TERM_MAX)?))
+}
+
+fn any_ballot(u: &mut Unstructured<'_>) -> Result<Ballot> {
+    Ok(Ballot {
+        term: Term(u.int_in_range(1..=TERM_MAX)?),
+        rid: any_rid(u)?,
+    })
+}
+
+fn maybe<T>(
+    u: &mut Unstructured<'_>,
+    some: impl FnOnce(&mut Unstructured<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    bool::arbitrary(u)?.then(|| some(u)).transpose()
+}
+
+fn any_addr(u: &mut Unstructured<'_>) -> Result<SocketAddr> {
+    let port = u.arbitrary()?;
+    if u.arbitrary()? {
+        return Ok((<[u8; 4]>::arbitrary(u)?, port).into());
+    }
+    let ip = Ipv6Addr::from(<[u8; 16]>::arbitrary(u)?);
+    Ok(SocketAddrV6::new(ip, port, 0, u.arbitrary()?).into())
+}
+
+fn any_geometry(u: &mut Unstructured<'_>) -> Result<Geometry> {
+    let clients_max = u.int_in_range(1..=CLIENTS_LIMIT)?;
+    let device_blocks = u.int_in_range(1 << 17..=1 << 52)?;
+    Ok(Geometry::plan(device_blocks, clients_max).expect("room for any table"))
+}
+
+fn any_super(u: &mut Unstructured<'_>) -> Result<SuperBlock> {
+    let server = maybe(u, any_ballot)?;
+    let fenced = match maybe(u, any_ballot)? {
+        Some(ballot) if u.arbitrary()? => Mark::at(ballot),
+        Some(ballot) => Mark::below(ballot),
+        None => Mark::NONE,
+    };
+    Ok(SuperBlock {
+        volume: VolumeId(u.arbitrary()?),
+        seq: u.arbitrary()?,
+        quorum_count: u.int_in_range(1..=u16::MAX)?,
+        fenced,
+        server,
+        server_addr: match server {
+            Some(_) => maybe(u, any_addr)?,
+            None => None,
+        },
+        unmount_barrier: u.arbitrary()?,
+        geometry: any_geometry(u)?,
+        key: VolumeKey(u.arbitrary()?),
+    })
+}
+
+fn any_head(u: &mut Unstructured<'_>) -> Result<QuorumHead> {
+    let writer = any_rid(u)?;
+    Ok(QuorumHead {
+        writer,
+        host: HostId(u.arbitrary()?),
+        boot: BootId(u.arbitrary()?),
+        write_nr: WriteNr(u.arbitrary()?),
+        term: any_term(u)?,
+        kind: *u.choose(&[VoteKind::Vote, VoteKind::Ask, VoteKind::Yes, VoteKind::Leader])?,
+        vote_for: maybe(u, any_rid)?,
+        own: maybe(u, any_ballot)?.map(|ballot| Ballot {
+            rid: writer,
+            ..ballot
+        }),
+        void_term: any_term(u)?,
+        won: u.arbitrary()?,
+        sealed: u.arbitrary()?,
+        barren: u.arbitrary()?,
+        round: u.arbitrary()?,
+        answer: maybe(u, |u| {
+            Ok(Answer {
+                voters: u.int_in_range(1..=u16::MAX)?,
+                interval: Duration(u.arbitrary()?),
+            })
+        })?,
+        cycle: Duration(u.arbitrary()?),
+    })
+}
+
+fn any_log(u: &mut Unstructured<'_>) -> Result<Vec<LogEntry>> {
+    let mut log = Vec::new();
+    for _ in 0..u.int_in_range(0..=LOG_ENTRIES_MAX)? {
+        log.push(LogEntry {
+            ballot: any_ballot(u)?,
+            host: HostId(u.arbitrary()?),
+            boot: BootId(u.arbitrary()?),
+            addr: any_addr(u)?,
+            quiet_ms: u.arbitrary()?,
+            fence_param: FenceParam(u.arbitrary()?),
+        });
+    }
+    log.sort_by_key(|entry| entry.ballot.rid);
+    log.dedup_by_key(|entry| entry.ballot.rid);
+    Ok(log)
+}
+
+fn any_record(u: &mut Unstructured<'_>) -> Result<ClientRecord> {
+    Ok(ClientRecord {
+        rid: any_rid(u)?,
+        barrier: u.arbitrary()?,
+        voter: u.arbitrary()?,
+        evicted: u.arbitrary()?,
+        host: HostId(u.arbitrary()?),
+        boot: BootId(u.arbitrary()?),
+        addr: maybe(u, any_addr)?,
+        fence_param: FenceParam(u.arbitrary()?),
+    })
+}
+
+#[test]
+fn super_blocks_come_back() {
+    arbtest(|u| {
+        let (written, at) = (any_super(u)?, BlockNo(u.arbitrary()?));
+        let mut block = [0xa5; BLOCK_BYTES];
+        written.encode(at, portable, &mut block);
+        for volume in [None, Some(written.volume)] {
+            assert_eq!(
+                SuperBlock::decode(&block, at, volume, hardware).as_ref(),
+                Ok(&written)
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn quorum_blocks_come_back() {
+    arbtest(|u| {
+        let (head, log, at) = (any_head(u)?, any_log(u)?, BlockNo(u.arbitrary()?));
+        let mut block = [0xa5; BLOCK_BYTES];
+        encode_quorum(&head, &log, at, VOLUME, portable, &mut block);
+        match RegionBlock::decode(&block, at, VOLUME, hardware) {
+            Ok(RegionBlock::Written(read, entries)) => {
+                assert_eq!(read, head);
+                assert_eq!(entries.absurd(), 0);
+                assert!(entries.eq(log));
+            }
+            other => panic!("{other:?}"),
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn doorbells_come_back() {
+    arbtest(|u| {
+        let bell = maybe(u, any_rid)?.map_or(Ok(Doorbell::SILENT), |rid| {
+            Ok(Doorbell {
+                rid: Some(rid),
+                ring: u.arbitrary()?,
+                term: any_term(u)?,
+            })
+        })?;
+        let at = BlockNo(u.arbitrary()?);
+        let mut block = [0xa5; BLOCK_BYTES];
+        bell.encode(at, VOLUME, portable, &mut block);
+        assert_eq!(Doorbell::decode(&block, at, VOLUME, hardware), Ok(bell));
+        Ok(())
+    });
+}
+
+#[test]
+fn client_tables_come_back() {
+    arbtest(|u| {
+        let mut records = Vec::new();
+        for _ in 0..u.int_in_range(0..=CLIENTS_PER_BLOCK)? {
+            records.push(maybe(u, any_record)?);
+        }
+        let (seq, at) = (u.arbitrary()?, BlockNo(u.arbitrary()?));
+        let mut block = [0xa5; BLOCK_BYTES];
+        encode_table_block(seq, records.iter().copied(), at, VOLUME, portable, &mut block);
+        let table = TableBlock::decode(&block, at, VOLUME, hardware).expect("what was just written");
+        assert_eq!(table.seq, seq);
+        for index in 0..CLIENTS_PER_BLOCK {
+            assert_eq!(
+                table.record(index),
+                records.get(index).copied().flatten(),
+                "place {index}"
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn messages_come_back() {
+    arbtest(|u| {
+        let answer = u.arbitrary()?;
+        let message = Message {
+            command: Command(u.arbitrary()?),
+            answer,
+            status: if answer { Status::Full } else { Status::Ok },
+            id: RequestId(u.arbitrary()?),
+            released: RequestId(u.arbitrary()?),
+            body: <&[u8]>::arbitrary(u)?,
+        };
+        let mut out = [0xa5; MESSAGE_BYTES_MAX];
+        match message.encode(&mut out) {
+            Some(length) => assert_eq!(Message::decode(&out), Ok(Some((message, length)))),
+            None => assert!(message.body.len() > MESSAGE_BYTES_MAX - FRAME_BYTES),
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn greetings_and_welcomes_come_back() {
+    arbtest(|u| {
+        let greeting = Greeting {
+            volume: VolumeId(u.arbitrary()?),
+            format: u.arbitrary()?,
+            rid: any_rid(u)?,
+            voter: u.arbitrary()?,
+            farewell: u.arbitrary()?,
+            server: maybe(u, any_ballot)?,
+            host: HostId(u.arbitrary()?),
+            boot: BootId(u.arbitrary()?),
+            addr: maybe(u, any_addr)?,
+            fence_param: FenceParam(u.arbitrary()?),
+        };
+        let mut body = [0xa5; Greeting::BYTES];
+        greeting.encode(&mut body);
+        assert_eq!(Greeting::decode(&body), Ok(greeting));
+
+        let welcome = Welcome {
+            server: any_ballot(u)?,
+            barrier: u.arbitrary()?,
+            voter: u.arbitrary()?,
+            known: u.arbitrary()?,
+        };
+        let mut body = [0xa5; Welcome::BYTES];
+        welcome.encode(&mut body);
+        assert_eq!(Welcome::decode(&body), Ok(welcome));
+        Ok(())
+    });
+}
+
+/// Damages a few bytes among the first `within`, where the fields are.
+fn damage(u: &mut Unstructured<'_>, bytes: &mut [u8], within: usize) -> Result<()> {
+    for _ in 0..u.int_in_range(1..=4)? {
+        let offset = u.int_in_range(0..=within - 1)?;
+        bytes[offset] = u.arbitrary()?;
+    }
+    Ok(())
+}
+
+/// Reads a block of any kind and writes what was read; `None` if it was refused. Entries with absurd terms are
+/// left out in reading and so cannot be written again.
+fn read_and_write_again(sample: &Sample, bytes: &[u8]) -> Option<[u8; BLOCK_BYTES]> {
+    let at = sample.at;
+    let mut again = [0xa5; BLOCK_BYTES];
+    match sample.name {
+        "super" => SuperBlock::decode(bytes, at, None, hardware)
+            .ok()?
+            .encode(at, hardware, &mut again),
+        "quorum" | "empty" => match RegionBlock::decode(bytes, at, VOLUME, hardware).ok()? {
+            RegionBlock::Empty => encode_empty(at, VOLUME, hardware, &mut again),
+            RegionBlock::Written(head, entries) => {
+                let absurd = entries.absurd();
+                let log: Vec<LogEntry> = entries.collect();
+                assert!(log.iter().all(|entry| entry.ballot.term.0 <= TERM_MAX));
+                encode_quorum(&head, &log, at, VOLUME, hardware, &mut again);
+                if absurd > 0 {
+                    return None;
+                }
+            }
+        },
+        "doorbell" => Doorbell::decode(bytes, at, VOLUME, hardware)
+            .ok()?
+            .encode(at, VOLUME, hardware, &mut again),
+        "clients" => {
+            let table = TableBlock::decode(bytes, at, VOLUME, hardware).ok()?;
+            let records = (0..CLIENTS_PER_BLOCK).map(|index| table.record(index));
+            encode_table_block(table.seq, records, at, VOLUME, hardware, &mut again);
+        }
+        other => panic!("no block is called {other}"),
+    }
+    Some(again)
+}
+
+#[test]
+fn whatever_is_believed_is_exactly_what_a_writer_writes() {
+    let mut believed = 0;
+    let samples = samples();
+    arbtest(|u| {
+        let sample = u.choose(&samples)?;
+        let mut bytes = sample.bytes.clone();
+        damage(u, &mut bytes, 512)?;
+        correct_checksum(&mut bytes);
+        if let Some(again) = read_and_write_again(sample, &bytes) {
+            assert!(bytes == again, "{} was read as something else", sample.name);
+            believed += 1;
+        }
+        Ok(())
+    })
+    .budget_ms(500)
+    .run();
+    assert!(believed > 0, "the damage must leave some blocks believable");
+}
+
+#[test]
+fn garbage_is_an_error_for_every_decoder() {
+    let samples = samples();
+    arbtest(|u| {
+        let garbage = u.bytes(u.len())?;
+        for sample in &samples {
+            assert!((sample.judge)(garbage, sample.at, VOLUME).is_err());
+        }
+        assert!(!matches!(Message::decode(garbage), Ok(Some(_))));
+        // These have no checksum of their own; they may succeed, but must come back.
+        let _ = Greeting::decode(garbage);
+        let _ = Welcome::decode(garbage);
+        Ok(())
+    });
+}
+
+#[test]
+fn damaged_bodies_are_refused_or_mean_what_they_say() {
+    arbtest(|u| {
+        let mut body = [0; Greeting::BYTES];
+        super::wire::sample_greeting().encode(&mut body);
+        damage(u, &mut body, Greeting::BYTES)?;
+        if let Ok(greeting) = Greeting::decode(&body) {
+            let mut again = [0xa5; Greeting::BYTES];
+            greeting.encode(&mut again);
+            assert_eq!(again, body);
+        }
+        let mut body = [0; Welcome::BYTES];
+        super::wire::sample_welcome().encode(&mut body);
+        damage(u, &mut body, Welcome::BYTES)?;
+        if let Ok(welcome) = Welcome::decode(&body) {
+            let mut again = [0xa5; Welcome::BYTES];
+            welcome.encode(&mut again);
+            assert_eq!(again, body);
+        }
+        Ok(())
+    });
+}

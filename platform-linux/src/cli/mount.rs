@@ -1,0 +1,187 @@
+//! `ostrakon mount`.
+
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use ostrakon_core::event::Unmounted;
+use ostrakon_core::ids::Rid;
+use ostrakon_core::service::NoService;
+use rustix::process::Resource;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::mount_args::{Args, Plan};
+use super::printer::Printer;
+use super::{Exit, Narrator};
+use crate::disk::{Access, DeviceFile, Hold};
+use crate::fence::Means;
+use crate::host::{HeapMemory, Host, HostEvent, HostOptions, Order, Orders};
+use crate::offline::{OfflineError, Volume};
+use crate::runtime::RuntimeDir;
+use crate::{clock, entropy};
+
+/// Between an eviction and the next mount: one that is evicted at once must not turn into a flood.
+const REMOUNT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many I/O time-outs opening the volume may take: it reads a few blocks, some of them twice.
+const OPEN_TIMEOUTS: u32 = 8;
+
+/// How often the orders are looked at while there is no loop yet that they could wake.
+const ORDER_INTERVAL: Duration = Duration::from_millis(50);
+
+pub(super) fn run(args: &Args) -> Exit {
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(why) => return Exit::Usage.because(why),
+    };
+    let orders = Orders::default();
+    if let Err(error) = obey_signals(orders.clone()) {
+        return Exit::Failed.because(format_args!("cannot listen to signals: {error}"));
+    }
+    let mut printer = match Printer::stdout() {
+        Ok(printer) => printer,
+        Err(error) => return Exit::Failed.because(format_args!("no thread to print from: {error}")),
+    };
+    raise_file_limit();
+    loop {
+        match mount_once(args, &plan, &orders, &mut printer) {
+            Ok(Unmounted::Evicted) if orders.standing() == Order::Stay => std::thread::sleep(REMOUNT_PAUSE),
+            Ok(Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted | Unmounted::Evicted) => {
+                return Exit::Done;
+            }
+            Ok(Unmounted::LeftRecord | Unmounted::Forced) => return Exit::NotClean,
+            Err(exit) => return exit,
+        }
+    }
+}
+
+/// The first signal leaves cleanly, the second by force, the third does not wait for anything.
+fn obey_signals(orders: Orders) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    std::thread::Builder::new()
+        .name("ostrakon-signal".to_owned())
+        .spawn(move || {
+            for _ in signals.forever() {
+                if orders.standing() == Order::Force {
+                    std::process::exit(Exit::NotClean as i32);
+                }
+                orders.escalate();
+            }
+        })
+        .map(drop)
+}
+
+/// A server has a descriptor for each client; where the limit cannot be raised, fewer are accepted.
+fn raise_file_limit() {
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = rustix::process::setrlimit(Resource::Nofile, limit);
+}
+
+fn mount_once(args: &Args, plan: &Plan, orders: &Orders, printer: &mut Printer) -> Result<Unmounted, Exit> {
+    let Some(volume) = open(args, plan, orders)? else {
+        return Ok(Unmounted::NeverMounted);
+    };
+    let rid = entropy::rid();
+    let mut narrator = Narrator::new(rid, volume.state().volume, plan.server_addr());
+    let json = args.json;
+    let options = options(plan, volume, rid, orders)?;
+    let mut host = Host::start(options, NoService).map_err(|error| Exit::Failed.because(error))?;
+    let ended = host.run(|event| tell(&event, json, &mut narrator, printer));
+    ended.map_err(|error| Exit::Failed.because(format_args!("waiting for events fails: {error}")))
+}
+
+fn tell(event: &HostEvent, json: bool, narrator: &mut Narrator, printer: &mut Printer) {
+    let description = narrator.describe(event);
+    let at_ms = clock::unix_ms();
+    let line = if json {
+        narrator.json_line(&description, at_ms)
+    } else {
+        narrator.text_line(&description, at_ms)
+    };
+    let lost = printer.line(line);
+    if lost > 0 {
+        eprintln!("ostrakon: {lost} events were lost: nobody read standard output");
+    }
+}
+
+/// Opens the volume in a thread of its own, so that a device that hangs is told and can be left.
+/// `None` if the order to leave came first.
+fn open(args: &Args, plan: &Plan, orders: &Orders) -> Result<Option<Volume>, Exit> {
+    let (send, opened) = mpsc::channel();
+    let (path, delay) = (args.device.clone(), Duration::from_millis(args.io_delay_ms));
+    std::thread::spawn(move || {
+        // Nobody listens any more once the limit has passed.
+        let _ = send.send(open_now(&path, delay));
+    });
+    let limit = clock::std_duration(plan.config.write_time_max) * OPEN_TIMEOUTS;
+    let begun = std::time::Instant::now();
+    loop {
+        match opened.recv_timeout(ORDER_INTERVAL) {
+            Ok(Ok(Some(volume))) => return Ok(Some(volume)),
+            Ok(Ok(None)) => {
+                return Err(Exit::Refused.because(format_args!(
+                    "{} is held by a tool that rewrites it (format, set-quorum-count): wait for its end",
+                    args.device.display()
+                )));
+            }
+            Ok(Err(error)) => return Err(Exit::of(&error).because(error)),
+            Err(RecvTimeoutError::Timeout) if orders.standing() != Order::Stay => return Ok(None),
+            Err(RecvTimeoutError::Timeout) if begun.elapsed() < limit => {}
+            Err(_) => {
+                return Err(Exit::Failed.because(format_args!(
+                    "{} does not answer within {} ms",
+                    args.device.display(),
+                    limit.as_millis()
+                )));
+            }
+        }
+    }
+}
+
+/// Takes its place among the mounts of this host first, so that what is read is not rewritten meanwhile;
+/// `None` while a tool does that.
+fn open_now(path: &Path, delay: Duration) -> Result<Option<Volume>, OfflineError> {
+    let mut device = DeviceFile::open(path, Access::ReadWrite)?;
+    device.set_delay(delay);
+    let held = device.hold(Hold::Shared).map_err(|error| OfflineError::Io {
+        path: path.to_owned(),
+        block: 0,
+        error,
+    })?;
+    if !held {
+        return Ok(None);
+    }
+    Volume::on(device).map(Some)
+}
+
+fn options(plan: &Plan, volume: Volume, rid: Rid, orders: &Orders) -> Result<HostOptions, Exit> {
+    let (id, geometry) = (volume.state().volume, volume.state().geometry);
+    let runtime = RuntimeDir::default_dir();
+    let lock = runtime
+        .lock(id, rid)
+        .map_err(|error| Exit::Failed.because(format_args!("cannot take the lock of this mount: {error}")))?;
+    let config = plan.config_for(rid);
+    let means = config.voter.map(|voter| Means {
+        agents: plan.agents.clone(),
+        time_max: clock::std_duration(voter.fence_time_max),
+        write_time_max: clock::std_duration(config.write_time_max),
+        host: config.host,
+        boot: config.boot,
+        ip: voter.server_addr.ip(),
+        volume: id,
+        runtime,
+    });
+    Ok(HostOptions {
+        config,
+        device: volume.into_device(),
+        lock,
+        memory: match config.voter {
+            Some(_) => HeapMemory::clients(geometry.clients_max),
+            None => HeapMemory::none(),
+        },
+        means,
+        orders: orders.clone(),
+    })
+}

@@ -1,0 +1,280 @@
+//! The arguments of `ostrakon mount`, and what combinations of them make sense.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ostrakon_core::config::{Config, VoterConfig};
+use ostrakon_core::format::FenceParam;
+use ostrakon_core::ids::Rid;
+use ostrakon_core::time::Duration;
+
+use crate::fence::{FenceAgent, fence_param};
+use crate::{machine, offline};
+
+/// Run one mount of a volume in the foreground.
+///
+/// With --server-addr it is a voter: when no server can be reached it takes part in the election, and serves at that
+/// address if it is elected. Without, it is a plain client. SIGTERM or ctrl-c leaves cleanly; a second one leaves at
+/// once, and the volume's server, or the next one, evicts what is left behind. A mount that was evicted begins anew under
+/// a new identity.
+///
+/// FENCING. Before it serves, a new leader makes sure that no write of an earlier one can reach the device any more. A
+/// voter must therefore say how, with --fence, which may be given several times:
+///
+/// agent:PROGRAM [ARGS]: a ClusterLabs fence agent (fence_ipmilan, fence_scsi, fence_virt, ...). It gets key=value
+/// lines on standard input: action=off, and what the victim published with --fence-param (either key=value,key=value or a
+/// plain name, passed on as plug, port and nodename; without one its address), and ostrakon_volume, ostrakon_rid,
+/// ostrakon_boot and ostrakon_addr. Exit code 0 means that the victim is off; anything else, or no answer in time, and it
+/// is tried again. Several agents are tried in order. agent:'ostrakon fence-kill' kills a process of this host,
+/// for demonstrations.
+///
+/// lease: no fence at all, but time. This mount promises that, when it leads, it stops writing unless it has looked at the
+/// device within --lease-ms, and publishes how long others have to wait for it; and it waits that long for others that
+/// promise the same. This covers a crash, a severed network and a severed disk. It does NOT cover a process or host that
+/// freezes between looking at its clock and writing, for longer than the lease, and then goes on; nor a virtual machine that
+/// is paused, migrated or restored from a snapshot, whose clock stops with it. Where these can happen, use an agent. A
+/// leader that promises no lease cannot be succeeded by a voter that has only this.
+#[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// Block device or image file
+    pub(super) device: PathBuf,
+    /// Take part in elections, and serve here: an address by which all other hosts reach this one
+    #[arg(long, value_name = "IP:PORT")]
+    server_addr: Option<SocketAddr>,
+    /// How earlier leaders are silenced: agent:PROGRAM or lease; may be repeated. Required for a voter
+    #[arg(long, value_name = "agent:PROGRAM|lease", value_parser = parse_fence)]
+    fence: Vec<Fence>,
+    /// What others need to fence this host, at most 40 bytes: key=value,key=value or a name
+    #[arg(long, value_name = "STR", value_parser = fence_param)]
+    fence_param: Option<FenceParam>,
+    /// How long a fence may take, all agents together, before this leader gives up and lets another try
+    #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = milliseconds(100))]
+    fence_timeout_ms: u64,
+    /// The lease: how long one look at the device gives the right to act as leader
+    #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = milliseconds(200))]
+    lease_ms: u64,
+    /// The longest time that a write may take: an I/O that takes longer has failed. The same on all hosts
+    #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = milliseconds(50))]
+    io_timeout_ms: u64,
+    /// A peer that is not heard for this long is taken for disconnected
+    #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = milliseconds(100))]
+    silence_ms: u64,
+    /// How long a new server waits for the clients it knows of before it evicts them
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = milliseconds(100))]
+    recovery_ms: u64,
+    /// Leave the record behind if leaving takes longer, because too few voters are there to elect a server; the next
+    /// server evicts it. Without this option: wait
+    #[arg(long, value_name = "MS", value_parser = milliseconds(1))]
+    unmount_timeout_ms: Option<u64>,
+    /// One JSON object a line on standard output, each with event, rid, at_ms and, where they apply, term and server_addr
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Make each disk operation take this much longer
+    #[arg(long, value_name = "MS", default_value_t = 0, hide = true)]
+    pub(super) io_delay_ms: u64,
+}
+
+/// A way to silence earlier leaders.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Fence {
+    Agent(FenceAgent),
+    Lease,
+}
+
+fn parse_fence(text: &str) -> Result<Fence, String> {
+    if text == "lease" {
+        return Ok(Fence::Lease);
+    }
+    match text.strip_prefix("agent:") {
+        Some(command_line) => FenceAgent::parse(command_line).map(Fence::Agent),
+        None => Err("expected agent:PROGRAM or lease".to_owned()),
+    }
+}
+
+fn milliseconds(least: u64) -> clap::builder::RangedU64ValueParser<u64> {
+    // A day: longer is a slip of the keyboard, and far from any overflow.
+    clap::value_parser!(u64).range(least..=86_400_000)
+}
+
+/// What a mount is made of, checked.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// For a mount with this rid; each mount instance replaces it.
+    pub(super) config: Config,
+    /// Fence agents, in order.
+    pub(super) agents: Vec<FenceAgent>,
+}
+
+impl Plan {
+    /// The configuration of a mount instance.
+    pub(super) const fn config_for(&self, rid: Rid) -> Config {
+        Config { rid, ..self.config }
+    }
+
+    pub(super) fn server_addr(&self) -> Option<SocketAddr> {
+        self.config.voter.map(|voter| voter.server_addr)
+    }
+}
+
+impl Args {
+    /// What is to be mounted, or why the combination cannot work.
+    pub(super) fn plan(&self) -> Result<Plan, String> {
+        let agents = self.agents()?;
+        let lease = self.fence.contains(&Fence::Lease);
+        let voter = self.voter(&agents, lease)?;
+        let ms = Duration::from_millis;
+        let any = Rid::new(1).expect("1 is not 0");
+        let config = Config {
+            host: machine::host_id(),
+            boot: machine::boot_id(),
+            voter,
+            write_time_max: ms(self.io_timeout_ms),
+            silence_max: ms(self.silence_ms),
+            recovery_time: ms(self.recovery_ms),
+            unmount_time_max: self.unmount_timeout_ms.map(ms),
+            checksum: offline::checksum,
+            ..Config::client(any)
+        };
+        Ok(Plan { config, agents })
+    }
+
+    fn agents(&self) -> Result<Vec<FenceAgent>, String> {
+        let agents = self.fence.iter().filter_map(|fence| match fence {
+            Fence::Agent(agent) => Some(agent.clone()),
+            Fence::Lease => None,
+        });
+        let agents: Vec<_> = agents.collect();
+        agents.iter().try_for_each(FenceAgent::check)?;
+        Ok(agents)
+    }
+
+    fn voter(&self, agents: &[FenceAgent], lease: bool) -> Result<Option<VoterConfig>, String> {
+        let Some(server_addr) = self.server_addr else {
+            return match (self.fence.is_empty(), self.fence_param) {
+                (true, None) => Ok(None),
+                _ => Err(
+                    "--fence and --fence-param are for voters: give --server-addr too, or leave them out, \
+                          for a plain client never leads and is never fenced"
+                        .to_owned(),
+                ),
+            };
+        };
+        if self.fence.is_empty() {
+            return Err("a voter needs --fence: before it may serve it has to make sure that no write of an earlier \
+                        leader can reach the device any more. Give --fence agent:PROGRAM for a fence agent, or --fence \
+                        lease for hosts without one (see `ostrakon mount --help` for what that does not cover), or \
+                        leave out --server-addr for a plain client"
+                .to_owned());
+        }
+        let ip = server_addr.ip();
+        if ip.is_unspecified() || ip.is_multicast() || server_addr.port() == 0 {
+            return Err(format!(
+                "--server-addr {server_addr}: expected the address and port by which all other hosts reach this one"
+            ));
+        }
+        if agents.len() as u64 * 100 > self.fence_timeout_ms {
+            return Err(
+                "--fence-timeout-ms is too short for so many agents: expected 100 for each".to_owned(),
+            );
+        }
+        let param = self.fence_param.unwrap_or_default();
+        Ok(Some(VoterConfig {
+            can_fence: !agents.is_empty(),
+            lease: lease.then_some(Duration::from_millis(self.lease_ms)),
+            fence_time_max: Duration::from_millis(self.fence_timeout_ms),
+            ..VoterConfig::fencing(server_addr, param)
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Bench {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn plan(line: &str) -> Result<Plan, String> {
+        let words = ["mount", "/dev/x"].into_iter().chain(line.split_whitespace());
+        Bench::try_parse_from(words)
+            .map_err(|error| error.to_string())?
+            .args
+            .plan()
+    }
+
+    #[test]
+    fn a_voter_without_a_fence_is_refused_with_an_explanation() {
+        let error = plan("--server-addr 10.0.0.1:7").unwrap_err();
+        for word in ["agent:PROGRAM", "--fence lease", "plain client", "--help"] {
+            assert!(error.contains(word), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        for (line, word) in [
+            ("--fence lease", "for voters"),
+            ("--fence-param x", "for voters"),
+            ("--server-addr 0.0.0.0:7 --fence lease", "other hosts reach"),
+            ("--server-addr [::]:7 --fence lease", "other hosts reach"),
+            ("--server-addr 10.0.0.1:0 --fence lease", "other hosts reach"),
+            (
+                "--server-addr 10.0.0.1:7 --fence agent:/nonexistent/x",
+                "no such program",
+            ),
+            ("--server-addr 10.0.0.1:7 --fence agent:", "names no program"),
+            (
+                "--server-addr 10.0.0.1:7 --fence none",
+                "expected agent:PROGRAM or lease",
+            ),
+            ("--server-addr host:7 --fence lease", "invalid socket address"),
+            ("--server-addr 10.0.0.1:7 --fence lease --lease-ms 0", "not in"),
+            (
+                "--server-addr 10.0.0.1:7 --fence lease --fence-param xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+                "at most 40",
+            ),
+        ] {
+            let error = plan(line).unwrap_err();
+            assert!(error.contains(word), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_plain_client_needs_nothing_and_says_so() {
+        let plan = plan("--io-timeout-ms 700").unwrap();
+        assert!(plan.config.voter.is_none() && plan.agents.is_empty());
+        assert_eq!(plan.config.write_time_max, Duration::from_millis(700));
+        assert_eq!(plan.config.unmount_time_max, None);
+    }
+
+    #[test]
+    fn agents_and_lease_may_be_given_together() {
+        let addr = "--server-addr [fe80::1]:7";
+        let lease = plan(&format!("{addr} --fence lease --lease-ms 900"))
+            .unwrap()
+            .config
+            .voter
+            .unwrap();
+        assert_eq!(lease.lease, Some(Duration::from_millis(900)));
+        assert!(!lease.can_fence);
+        let agent = plan(&format!("{addr} --fence agent:true"))
+            .unwrap()
+            .config
+            .voter
+            .unwrap();
+        assert_eq!((agent.lease, agent.can_fence), (None, true));
+        let both = plan(&format!(
+            "{addr} --fence agent:true --fence lease --fence agent:sh"
+        ))
+        .unwrap();
+        assert_eq!(both.agents.len(), 2);
+        let voter = both.config.voter.unwrap();
+        assert!(voter.can_fence && voter.lease.is_some());
+    }
+}

@@ -1,0 +1,35 @@
+//! `ostrakon set-quorum-count`.
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use super::Exit;
+use crate::offline::quorum_count::{ChangeError, change};
+
+/// Change the number of votes that elect a leader, while nobody is mounted.
+///
+/// Refused while a client is mounted, a server is not known to be gone, or so much is damaged that somebody may be
+/// hidden by it. Do not mount anything on any host while this runs.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Block device or image file
+    device: PathBuf,
+    /// Votes that elect a leader
+    #[arg(value_name = "N")]
+    count: NonZeroU16,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    match change(&args.device, args.count.get()) {
+        Ok(before) => {
+            println!(
+                "{}: quorum count {before} is now {}",
+                args.device.display(),
+                args.count
+            );
+            Exit::Done
+        }
+        Err(ChangeError::Volume(error)) => Exit::of(&error).because(error),
+        Err(error) => Exit::Refused.because(format_args!("{}: {error}", args.device.display())),
+    }
+}

@@ -1,0 +1,178 @@
+//! `ostrakon status`.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::{Exit, show};
+use crate::disk::Access;
+use crate::offline::{Region, Table, Volume};
+
+/// Say who serves and who is mounted, from the device alone.
+///
+/// Reads the device and nothing else, so that it works on a host where nothing runs. What stands on the device is
+/// history: a voter seen there may be long gone, and a server named there may have died a moment ago.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Block device or image file
+    device: PathBuf,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let volume = match Volume::open(&args.device, Access::Read) {
+        Ok(volume) => volume,
+        Err(error) => return Exit::of(&error).because(error),
+    };
+    let status = gather(&volume);
+    if args.json {
+        show::print_line(&status.to_string())
+    } else {
+        show::print_line(&text(&status))
+    }
+}
+
+/// Everything there is to say, as one document: the text is made from it, so that the two cannot differ.
+fn gather(volume: &Volume) -> Value {
+    let state = volume.state();
+    let region = Region::read(volume);
+    let table = Table::read(volume);
+    let clients: Vec<Value> = table
+        .records(state.unmount_barrier)
+        .map(|record| show::client(&record))
+        .collect();
+    let log = region.live_entries(volume.view().trimmed());
+    let mut damaged: Vec<Value> = region
+        .damaged()
+        .map(|(at, damage)| json!({ "block": at.0, "reason": damage.to_string() }))
+        .collect();
+    damaged.extend(
+        table
+            .damaged()
+            .map(|(at, damage)| json!({ "block": at.0, "reason": damage.to_string() })),
+    );
+    json!({
+        "device": volume.device().path().display().to_string(),
+        "volume": state.volume.to_string(),
+        "format_version": ostrakon_core::format::VERSION,
+        "super_seq": state.seq,
+        "super_copies": show::copies(volume.view().copies),
+        "quorum_count": state.quorum_count,
+        "server": state.server.map(|server| json!({
+            "term": server.term.0,
+            "rid": server.rid.to_string(),
+            "live": volume.view().live_server().is_some(),
+        })),
+        "server_addr": state.server_addr.map(|addr| addr.to_string()),
+        "fenced": show::mark(state.fenced),
+        "unmount_barrier": state.unmount_barrier,
+        "clients_max": state.geometry.clients_max,
+        "clients": clients,
+        "clients_lost_blocks": table.lost().count(),
+        "voters_seen": region.voters().values().map(show::quorum_head).collect::<Vec<_>>(),
+        "log": log.values().map(show::log_entry).collect::<Vec<_>>(),
+        "damaged": damaged,
+    })
+}
+
+fn text(status: &Value) -> String {
+    let mut lines = vec![
+        format!(
+            "volume        {} on {}",
+            word(&status["volume"]),
+            word(&status["device"])
+        ),
+        format!("server        {}", server_line(status)),
+        format!(
+            "fenced        up to term {}, rid {}",
+            status["fenced"]["term"],
+            word(&status["fenced"]["rid"])
+        ),
+        format!("votes needed  {}", status["quorum_count"]),
+        format!("barrier       {}", status["unmount_barrier"]),
+        format!(
+            "super block   update {}, copies: {}",
+            status["super_seq"],
+            word(&status["super_copies"])
+        ),
+        format!(
+            "mounted       {} of {}",
+            items(&status["clients"]).len(),
+            status["clients_max"]
+        ),
+    ];
+    lines.extend(items(&status["clients"]).iter().map(client_line));
+    lines.push(format!("voters seen   {}", items(&status["voters_seen"]).len()));
+    lines.extend(items(&status["voters_seen"]).iter().map(|voter| {
+        format!(
+            "  {}  term {}, {}, write {}",
+            word(&voter["rid"]),
+            voter["term"],
+            word(&voter["kind"]),
+            voter["write_nr"]
+        )
+    }));
+    lines.push(format!("election log  {} live", items(&status["log"]).len()));
+    lines.extend(items(&status["log"]).iter().map(|entry| {
+        format!(
+            "  {}  term {}, at {}",
+            word(&entry["rid"]),
+            entry["term"],
+            word(&entry["addr"])
+        )
+    }));
+    for damaged in items(&status["damaged"]) {
+        lines.push(format!(
+            "damaged       block {}: {}",
+            damaged["block"],
+            word(&damaged["reason"])
+        ));
+    }
+    if status["clients_lost_blocks"] != json!(0) {
+        lines.push(format!(
+            "lost          {} blocks of the client table have no valid copy: who stood there is unknown",
+            status["clients_lost_blocks"]
+        ));
+    }
+    lines.join("\n")
+}
+
+fn server_line(status: &Value) -> String {
+    let server = &status["server"];
+    if server.is_null() {
+        return "none, and there never was one".to_owned();
+    }
+    let who = format!("{} since term {}", word(&server["rid"]), server["term"]);
+    match (server["live"] == json!(true), status["server_addr"].as_str()) {
+        (true, Some(addr)) => format!("{who}, at {addr}"),
+        (true, None) => format!("{who}, does not listen yet"),
+        (false, _) => format!("none; the last was {who}, and is gone"),
+    }
+}
+
+fn client_line(client: &Value) -> String {
+    let kind = if client["voter"] == json!(true) {
+        "voter"
+    } else {
+        "client"
+    };
+    let evicted = if client["evicted"] == json!(true) {
+        ", evicted"
+    } else {
+        ""
+    };
+    match client["addr"].as_str() {
+        Some(addr) => format!("  {}  {kind}{evicted}, at {addr}", word(&client["rid"])),
+        None => format!("  {}  {kind}{evicted}", word(&client["rid"])),
+    }
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or("?")
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}

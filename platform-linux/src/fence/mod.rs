@@ -1,0 +1,17 @@
+//! Fencing: making sure that a victim's writes can reach the device no more.
+//!
+//! - `known`: what this host knows by itself (an earlier boot of its own, a process that is dead).
+//! - [`FenceAgent`]: a ClusterLabs fence agent, fed on standard input.
+//! - [`Fencer`]: requests carried out off the loop.
+//! - [`kill`]: our own agent, which kills a process of this host.
+
+mod agent;
+mod child;
+mod fencer;
+pub mod kill;
+mod known;
+mod params;
+
+pub use agent::{AgentError, FenceAgent};
+pub use fencer::{FenceReport, Fencer, How, Means};
+pub use params::{NotUtf8, fence_param, fence_param_text};

@@ -1,0 +1,354 @@
+//! The loop: waits for input, hands all of it to the mount, polls it once, carries out what it asks.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use mio::{Events, Poll, Token, Waker};
+use ostrakon_core::bounds::MESSAGE_BYTES_MAX;
+use ostrakon_core::config::Config;
+use ostrakon_core::event::{Event, Unmounted};
+use ostrakon_core::ids::BlockNo;
+use ostrakon_core::mount::Mount;
+use ostrakon_core::net::{CloseReason, ConnId};
+use ostrakon_core::server::Memory;
+use ostrakon_core::service::Service;
+use ostrakon_core::time::{Duration, Instant};
+
+use super::{HeapMemory, HostEvent, Notice, Order, Orders};
+use crate::disk::{BlockIo, Caching, DeviceFile, IoError, Outcome, Pool};
+use crate::fence::{Fencer, Means};
+use crate::net::{NET_TOKENS, Net, NetSink};
+use crate::runtime::MountLock;
+use crate::{clock, entropy};
+
+const WAKER: Token = Token(0);
+const _: () = assert!(WAKER.0 < NET_TOKENS);
+
+/// Socket events taken from the system at once.
+const EVENTS_MAX: usize = 1024;
+
+/// Batches of socket events taken before the mount is polled: with more, those who flood would keep it from
+/// looking at the time at all.
+const BATCHES_MAX: usize = 8;
+
+/// The longest wait: bounds what a deadline far ahead, or none, makes of a time-out.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// What a host is started with.
+pub struct HostOptions {
+    /// The mount's configuration.
+    pub config: Config,
+    /// The device, open for reading and writing.
+    pub device: DeviceFile,
+    /// The lock by which this host's other mounts know that this one lives. Released when the last disk request
+    /// has ended, even one that outlives the host.
+    pub lock: MountLock,
+    /// Memory for the clients, if this mount is a voter.
+    pub memory: HeapMemory,
+    /// What a voter fences with.
+    pub means: Option<Means>,
+    /// Orders from other threads.
+    pub orders: Orders,
+}
+
+/// Why a host could not start.
+#[derive(Debug)]
+pub struct StartError(io::Error);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the system grants no thread or event queue: {}", self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// The device of one mount, and the lock that lives as long as anybody may touch it.
+struct LockedDevice {
+    device: DeviceFile,
+    lock: MountLock,
+}
+
+impl BlockIo for LockedDevice {
+    fn read(&self, first: BlockNo, bytes: &mut [u8]) -> Result<(), IoError> {
+        self.device.read_at(first, bytes)
+    }
+    fn write(&self, first: BlockNo, bytes: &[u8], durable: bool) -> Result<(), IoError> {
+        self.device.write_at(first, bytes, durable)
+    }
+    fn flush(&self) -> Result<(), IoError> {
+        self.device.flush()
+    }
+}
+
+/// One mount on this machine, and the loop that drives it.
+pub struct Host<S> {
+    mount: Mount<HeapMemory, S>,
+    poll: Poll,
+    net: Net,
+    pool: Pool,
+    device: Arc<LockedDevice>,
+    fencer: Option<Fencer>,
+    orders: Orders,
+    obeyed: Order,
+    message: Box<[u8]>,
+    /// To be told before core's next events.
+    news: Vec<HostEvent>,
+    /// Steps of the mount's life that were told already, by whoever noticed first.
+    told: Vec<Event>,
+    last_disk_error: Option<String>,
+    ended: Option<Unmounted>,
+}
+
+impl<S: Service> Host<S> {
+    /// Begins to mount; nothing happens before [`run`](Self::run).
+    ///
+    /// # Errors
+    /// The system's, if it grants no threads or no event queue.
+    pub fn start(options: HostOptions, service: S) -> Result<Self, StartError> {
+        let HostOptions {
+            config,
+            device,
+            lock,
+            memory,
+            means,
+            orders,
+        } = options;
+        let poll = Poll::new().map_err(StartError)?;
+        let registry = poll.registry().try_clone().map_err(StartError)?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(StartError)?;
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+            // A full counter has been told already, which is the only way this fails.
+            let _ = waker.wake();
+        });
+        orders.set_wake(Arc::clone(&wake));
+        // The volume was read to be given to this host, so its super block is believed already.
+        let mut news = vec![HostEvent::Mount(Event::Started)];
+        if device.caching() == Caching::PageCache {
+            news.push(HostEvent::Notice(Notice::PageCache(device.path().to_owned())));
+        }
+        let device = Arc::new(LockedDevice { device, lock });
+        let io = Arc::clone(&device) as Arc<dyn BlockIo>;
+        let pool = Pool::start(io, config.transfer_blocks, Arc::clone(&wake)).map_err(StartError)?;
+        Ok(Self {
+            mount: Mount::new(clock::now(), config, entropy::seed(), memory, service),
+            poll,
+            net: Net::new(registry),
+            pool,
+            device,
+            fencer: means.map(|means| Fencer::new(means, wake)),
+            orders,
+            obeyed: Order::Stay,
+            message: vec![0; MESSAGE_BYTES_MAX].into(),
+            news,
+            told: Vec::new(),
+            last_disk_error: None,
+            ended: None,
+        })
+    }
+
+    /// Drives the mount until it has ended, and says how. `tell` must not wait: while it does, the mount stands
+    /// still, and a leader that stands still is deposed.
+    ///
+    /// # Errors
+    /// The system's, if waiting for events fails: nothing can be driven then.
+    pub fn run(&mut self, mut tell: impl FnMut(HostEvent)) -> io::Result<Unmounted> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut wait = Duration::ZERO;
+        loop {
+            self.take_inputs(&mut events, wait)?;
+            self.mount.poll(clock::now());
+            self.give_outputs(&mut tell);
+            if let Some(how) = self.ended() {
+                return Ok(how);
+            }
+            wait = self.next_wait();
+        }
+    }
+
+    /// Everything that has come in, before the mount may judge that a time has passed.
+    fn take_inputs(&mut self, events: &mut Events, wait: Duration) -> io::Result<()> {
+        let mut wait = wait;
+        for _ in 0..BATCHES_MAX {
+            match self.poll.poll(events, Some(clock::std_duration(wait))) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            let ours = events.iter().filter(|event| event.token() != WAKER);
+            ours.for_each(|event| self.net.ready(event));
+            if events.iter().count() < EVENTS_MAX {
+                break;
+            }
+            wait = Duration::ZERO;
+        }
+        self.take_orders();
+        self.take_disk();
+        self.take_fences();
+        self.net.turn(clock::now(), &mut Sink(&mut self.mount));
+        Ok(())
+    }
+
+    fn take_orders(&mut self) {
+        let order = self.orders.standing();
+        if order <= self.obeyed {
+            return;
+        }
+        self.obeyed = order;
+        match order {
+            Order::Stay => {}
+            Order::Unmount => {
+                self.news.push(HostEvent::Mount(Event::Unmounting));
+                self.mount.unmount(clock::now());
+            }
+            Order::Force => self.mount.force(clock::now()),
+        }
+    }
+
+    fn take_disk(&mut self) {
+        while let Some(completed) = self.pool.next_completed(clock::now()) {
+            let words = match completed.outcome {
+                Outcome::Done => None,
+                Outcome::Failed(error) => Some(error.to_string()),
+                Outcome::TimedOut { begun: true } => Some("the device does not answer".to_owned()),
+                Outcome::TimedOut { begun: false } => {
+                    Some("not begun in time: earlier requests hang in the device".to_owned())
+                }
+            };
+            self.mount
+                .handle_disk(clock::now(), completed.id(), completed.outcome());
+            if let Some(words) = words.clone().filter(|_| words != self.last_disk_error) {
+                let request = completed.request;
+                self.news
+                    .push(HostEvent::Notice(Notice::DiskError { request, words }));
+            }
+            self.last_disk_error = words;
+            self.pool.release(completed);
+        }
+    }
+
+    fn take_fences(&mut self) {
+        while let Some(report) = self.fencer.as_mut().and_then(Fencer::next_report) {
+            self.mount
+                .handle_fence(clock::now(), report.victim, report.outcome());
+            self.news.push(HostEvent::Notice(Notice::Fence(report)));
+        }
+    }
+
+    /// Step 2 of the order of calls, in its order: events, network, messages, fences, disk.
+    fn give_outputs(&mut self, tell: &mut impl FnMut(HostEvent)) {
+        for news in std::mem::take(&mut self.news) {
+            self.tell_once(news, tell);
+        }
+        while let Some(event) = self.mount.poll_event() {
+            if let Event::Unmounted(how) = event {
+                self.ended = Some(how);
+            }
+            self.tell_once(HostEvent::Mount(event), tell);
+        }
+        self.give_net();
+        while let Some(request) = self.mount.poll_fence(clock::now()) {
+            match &mut self.fencer {
+                Some(fencer) => fencer.start(&request),
+                // Core fences for voters only, and a voter has means.
+                None => unreachable!("a plain client asked to fence {}", request.victim.ballot),
+            }
+        }
+        self.give_disk();
+    }
+
+    /// The host knows before core that a mount has started and that it is to leave; each is told once.
+    fn tell_once(&mut self, event: HostEvent, tell: &mut impl FnMut(HostEvent)) {
+        if let HostEvent::Mount(step @ (Event::Started | Event::Unmounting)) = &event {
+            if self.told.contains(step) {
+                return;
+            }
+            self.told.push(step.clone());
+        }
+        tell(event);
+    }
+
+    fn give_net(&mut self) {
+        while let Some(request) = self.mount.poll_net(clock::now()) {
+            self.net.request(request);
+            if let Some(words) = self.net.take_listen_error() {
+                self.news.push(HostEvent::Notice(Notice::CannotListen(words)));
+            }
+        }
+        while let Some((conn, length)) = self.mount.poll_transmit(clock::now(), &mut self.message) {
+            self.net.transmit(conn, &self.message[..length]);
+        }
+        self.net.flush();
+    }
+
+    fn give_disk(&mut self) {
+        loop {
+            let mut buffer = self.pool.buffer();
+            let now = clock::now();
+            match self.mount.poll_disk(now, buffer.bytes_mut()) {
+                Some(request) => self.pool.submit(now, request, buffer),
+                None => return self.pool.recycle(buffer),
+            }
+        }
+    }
+
+    /// How the mount ended, once it may be dropped.
+    fn ended(&self) -> Option<Unmounted> {
+        let how = self.ended?;
+        // Whoever is told to go at once does not wait for a device that hangs. Its lock goes with its last I/O.
+        let over = how == Unmounted::Forced || self.mount.has_ended();
+        if over
+            && matches!(
+                how,
+                Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted
+            )
+        {
+            self.device.lock.remove();
+        }
+        over.then_some(how)
+    }
+
+    /// How long until something is due.
+    fn next_wait(&mut self) -> Duration {
+        if self.net.has_work() || !self.news.is_empty() {
+            return Duration::ZERO;
+        }
+        let due = [
+            self.mount.next_deadline(),
+            self.pool.next_deadline(),
+            self.net.next_deadline(),
+        ];
+        let now = clock::now();
+        let waits = due
+            .into_iter()
+            .flatten()
+            .map(|deadline: Instant| deadline.since(now));
+        waits.min().unwrap_or(WAIT_MAX).min(WAIT_MAX)
+    }
+
+    /// The mount, for a service's caller that looks into it between two runs.
+    pub fn mount(&mut self) -> &mut Mount<HeapMemory, S> {
+        &mut self.mount
+    }
+}
+
+/// The mount as the one who is told what came in from the network.
+struct Sink<'a, M, S>(&'a mut Mount<M, S>);
+
+impl<M: Memory, S: Service> NetSink for Sink<'_, M, S> {
+    fn listening(&mut self, listens: Result<(), CloseReason>) {
+        self.0.handle_listening(clock::now(), listens);
+    }
+    fn accept(&mut self) -> Option<ConnId> {
+        self.0.handle_accept(clock::now())
+    }
+    fn connected(&mut self, conn: ConnId) {
+        self.0.handle_connected(clock::now(), conn);
+    }
+    fn closed(&mut self, conn: ConnId, reason: CloseReason) {
+        self.0.handle_closed(clock::now(), conn, reason);
+    }
+    fn bytes(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        self.0.handle_bytes(clock::now(), conn, bytes)
+    }
+}

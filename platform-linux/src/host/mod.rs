@@ -1,0 +1,16 @@
+//! The host: one loop that polls a mount and carries out what it asks.
+//!
+//! - [`Host`]: the loop, in the order of calls that core's `Mount` prescribes.
+//! - [`Orders`]: what other threads (signals, a service) may order it to do.
+//! - [`HostEvent`]: what it tells.
+//! - [`HeapMemory`]: memory for as many clients as a volume has room for.
+
+mod driver;
+mod events;
+mod memory;
+mod orders;
+
+pub use driver::{Host, HostOptions, StartError};
+pub use events::{HostEvent, Notice};
+pub use memory::HeapMemory;
+pub use orders::{Order, Orders};

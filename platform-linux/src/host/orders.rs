@@ -1,0 +1,91 @@
+//! What other threads order a mount to do. Orders outlive a mount that was evicted: the next one obeys them too.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What a mount is to do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Order {
+    /// Go on.
+    Stay = 0,
+    /// Leave cleanly.
+    Unmount = 1,
+    /// Leave at once.
+    Force = 2,
+}
+
+type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// The standing order, shared by whoever gives and whoever obeys it. It can only be raised.
+#[derive(Clone, Default)]
+pub struct Orders {
+    standing: Arc<AtomicU8>,
+    wake: Arc<Mutex<Option<Wake>>>,
+}
+
+impl Orders {
+    /// Raises the standing order and wakes the loop.
+    pub fn give(&self, order: Order) {
+        self.standing.fetch_max(order as u8, Ordering::SeqCst);
+        self.wake_up();
+    }
+
+    /// The next higher order: first to leave cleanly, then at once.
+    pub fn escalate(&self) {
+        // Two at once escalate twice, as two signals should.
+        let _ = self
+            .standing
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |order| {
+                Some((order + 1).min(Order::Force as u8))
+            });
+        self.wake_up();
+    }
+
+    /// The standing order.
+    pub fn standing(&self) -> Order {
+        match self.standing.load(Ordering::SeqCst) {
+            0 => Order::Stay,
+            1 => Order::Unmount,
+            _ => Order::Force,
+        }
+    }
+
+    pub(super) fn set_wake(&self, wake: Wake) {
+        *self.slot() = Some(wake);
+    }
+
+    fn wake_up(&self) {
+        if let Some(wake) = self.slot().as_ref() {
+            wake();
+        }
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Wake>> {
+        self.wake
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Orders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Orders({:?})", self.standing())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_raised_and_never_taken_back() {
+        let orders = Orders::default();
+        assert_eq!(orders.standing(), Order::Stay);
+        orders.escalate();
+        assert_eq!(orders.standing(), Order::Unmount);
+        orders.clone().escalate();
+        orders.escalate();
+        orders.give(Order::Unmount);
+        assert_eq!(orders.standing(), Order::Force);
+    }
+}

@@ -1,0 +1,38 @@
+//! A volume without a mount: formatting, looking, and the one change that is made offline.
+//!
+//! - [`Volume`]: a device that holds a volume, read block by block and waited for as long as it takes.
+//! - [`signatures`]: what else a device may hold.
+//! - [`format`](mod@format): laying a volume out.
+//! - [`quorum_count`]: changing the number of votes.
+
+mod damage;
+mod error;
+pub mod format;
+pub mod quorum_count;
+mod region;
+pub mod signatures;
+mod table;
+mod volume;
+
+pub use damage::Damage;
+pub use error::{OfflineError, super_error_text};
+pub use region::{Region, RegionState};
+pub use table::{CopyState, Table, TableState};
+pub use volume::Volume;
+
+/// The checksum routine of this platform: the processor's instruction where it has one.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_fast_checksum_agrees_with_the_portable_one() {
+        let bytes: Vec<u8> = (0..5000u32).map(|n| ((n * n) >> 3) as u8).collect();
+        for length in [0, 1, 7, 64, 4092, 4096, 5000] {
+            let bytes = &bytes[..length];
+            assert_eq!(super::checksum(bytes), ostrakon_core::checksum::portable(bytes));
+        }
+    }
+}
