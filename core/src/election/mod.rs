@@ -171,7 +171,7 @@ impl Election {
             log: Log::new(),
             peers: Peers::new(),
             witness: Witness::new(),
-            pace: Pace::default(),
+            pace: Pace::new(config.write_time_max),
             said: Said {
                 term: Term(0),
                 voted: None,

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::memory::{NONE, Standing};
 use super::{Memory, Parts, Server, State};
 use crate::bounds::GHOST_FENCE_WAIT;
+use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{ClientRecord, LogEntry};
 use crate::ids::{Ballot, Rid, Term};
@@ -93,12 +94,15 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// The fence of a predecessor was confirmed before this server started: its record goes at once, and its voter's
     /// place with it. Call it while the server is [`State::Serving`].
     pub fn remove_fenced(&mut self, rid: Rid) {
+        // Without room to tell of it, the record goes with the other absent ones when their time is over.
         if self.state == State::Serving
+            && !self.events.is_full()
             && let Some(mut parts) = self.parts()
             && let Some(slot) = parts.find(rid)
             && parts.clients[slot as usize].conn == NONE
         {
             parts.let_go(slot);
+            self.tell(Event::ClientEvicted(rid));
         }
     }
 

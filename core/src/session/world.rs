@@ -385,9 +385,11 @@ impl World {
             this.fences
                 .extend(core::iter::from_fn(|| server.poll_fence(now, this.may_act)));
         }
+        let told = this.events.len();
         this.events
             .extend(core::iter::from_fn(|| this.client.poll_event()));
-        let mut busy = this.server.as_ref().and_then(|server| server.serving()) != ballot;
+        let news = this.events.len() > told;
+        let mut busy = news || this.server.as_ref().and_then(|server| server.serving()) != ballot;
         while let Some(request) = self.nodes[node].client.poll_net(now) {
             busy = true;
             self.client_net(node, request);
