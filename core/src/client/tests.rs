@@ -71,6 +71,23 @@ fn a_greeting_that_made_no_record_is_answered_for_by_the_next_server() {
 }
 
 #[test]
+fn hole_11_a_record_that_is_just_being_made_is_taken_back_too() {
+    let mut world = World::with_voters(1, 1);
+    world.disk.hung = true;
+    let plain = world.informed();
+    world.settle();
+    world.unmount(plain);
+    // It comes again, as one that leaves, while the record of its first greeting is being written.
+    world.cut(plain);
+    world.inform(plain);
+    world.pass(Duration::from_millis(100));
+    world.disk.hung = false;
+    world.settle();
+    assert_eq!(world.ended(plain), Some(Unmounted::Farewell));
+    assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
 fn waiting_for_a_quorum_ends_when_it_was_told_to() {
     let mut world = World::with_voters(1, 1);
     let patient = world.plain();

@@ -188,8 +188,11 @@ impl Reign {
         self.update.is_none() && self.supers.current().server_addr == Some(self.addr)
     }
 
+    /// Whether the listener may be opened: not before the table is whole, so that nothing is acknowledged upon a record
+    /// that one more fault could take away.
     pub(super) fn may_listen(&self, now: Instant) -> bool {
-        self.listen_retry.is_none_or(|at| now >= at)
+        let whole = matches!(&self.table, Table::Ready(committer) if committer.is_settled());
+        whole && self.listen_retry.is_none_or(|at| now >= at)
     }
 
     /// Counts a failure to listen; `Some` when it was the last one.
@@ -263,7 +266,7 @@ impl<S: Service> Parts<'_, S> {
                     None => Completed::NotMine,
                     Some(Loading::More) => Completed::Fine,
                     Some(Loading::Failed(fault)) => Completed::ReadFailed(fault),
-                    Some(Loading::Done(seq)) => self.loaded(seq),
+                    Some(Loading::Done { seq, repair }) => self.loaded(seq, repair),
                 }
             }
             Table::Ready(committer) => match committer.handle_disk(id, outcome, self.clients) {
@@ -281,9 +284,9 @@ impl<S: Service> Parts<'_, S> {
     }
 
     /// The table is read: counts who is expected back.
-    fn loaded(&mut self, seq: u64) -> Completed {
+    fn loaded(&mut self, seq: u64, repair: bool) -> Completed {
         let layout = self.reign.layout;
-        self.reign.table = Table::Ready(Committer::new(layout, seq));
+        self.reign.table = Table::Ready(Committer::new(layout, seq, repair));
         for (slot, client) in self.clients.iter().enumerate() {
             let slot = slot as u32;
             self.reign.expected += u32::from(client.expected);

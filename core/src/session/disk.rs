@@ -44,6 +44,8 @@ pub(crate) enum Loss {
     LastTorn,
     /// All of them arrived, but of the last one only the first half.
     LastHalved,
+    /// All of them arrived, but of the last one the sector that was being written is unreadable rubbish.
+    LastGarbled,
     /// None arrived.
     All,
     /// Only the last one arrived.
@@ -262,9 +264,12 @@ impl Disk {
                 Loss::AllButLast if index < last => 0,
                 Loss::LastTorn if index == last => SECTOR_BYTES,
                 Loss::LastHalved if index == last => after.len() / 2,
-                Loss::AllButLast | Loss::LastTorn | Loss::LastHalved => after.len(),
+                Loss::AllButLast | Loss::LastTorn | Loss::LastHalved | Loss::LastGarbled => after.len(),
             };
             self.bytes[*from..*from + arrives].copy_from_slice(&after[..arrives]);
+            if loss == Loss::LastGarbled && index == last {
+                self.bytes[*from..*from + SECTOR_BYTES].fill(0x5a);
+            }
         }
     }
 }
