@@ -189,6 +189,7 @@ impl Election {
 
     fn begin_silencing(&mut self, now: Instant, ballot: Ballot) {
         let mut victims = heapless::Vec::new();
+        let mut longest = Duration::ZERO;
         self.fenced.clear();
         let live = self.view.and_then(|view| view.live_server());
         for entry in self
@@ -205,6 +206,7 @@ impl Election {
                 self.pace
                     .election_timeout(self.peers.slowest_cycle(self.collect_began), 0)
             };
+            longest = longest.max(asked);
             let victim = Victim {
                 entry: *entry,
                 state: VictimState::Asked { until: now + asked },
@@ -212,7 +214,7 @@ impl Election {
             // Cannot fail: the log has no more entries than there are places.
             let _ = victims.push(victim);
         }
-        let until = now + ASK_TIME.max(self.pace.longest_io().times(4)) + self.voter.fence_time_max;
+        let until = now + longest + self.voter.fence_time_max;
         self.stage = Stage::Silence(Silence {
             ballot,
             sealed_at: now,
