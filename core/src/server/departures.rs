@@ -176,7 +176,6 @@ impl<S: Service> Parts<'_, S> {
             if client.is_mounted() {
                 self.service.client_gone(record.rid);
             }
-            self.forget_expected(slot as u32);
             self.depart(now, slot as u32);
         }
     }
