@@ -238,6 +238,7 @@ impl World {
         match &event {
             Event::Connected { server, .. } => self.client_connected(id, *server),
             Event::Disconnected { .. } => self.procs[id].connected = None,
+            Event::PlainClient => self.procs[id].turned_down = true,
             Event::Elected(ballot) => self.elected(id, *ballot),
             Event::Sealed(ballot) => self.sealed(id, *ballot),
             Event::GaveUp { ballot, .. } => self.gave_up(*ballot),
