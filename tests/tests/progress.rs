@@ -1,6 +1,8 @@
 //! One scenario, or more, for each rule for progress: no fence loops, no livelocks, no state from which a live
 //! quorum never gets a server; and no harm done to the healthy on the way.
 
+#![forbid(unsafe_code)]
+
 use ostrakon_core::event::{Event, GaveUp, Silenced, Unmounted};
 use ostrakon_core::format::SUPER_COPIES;
 use ostrakon_tests::sim::options::FenceKind;

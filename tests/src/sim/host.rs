@@ -283,7 +283,7 @@ impl World {
         let (lease, can_fence) = match options.silence {
             Silence::Fence => (None, true),
             Silence::Lease(ms) => (Some(ms), false),
-            Silence::Both(ms) => (Some(ms), host % 2 == 0),
+            Silence::Both(ms) => (Some(ms), host.is_multiple_of(2)),
         };
         let voter = VoterConfig {
             can_fence,
