@@ -138,6 +138,10 @@ impl<S: Service> Parts<'_, S> {
                     }
                 }
                 Standing::Leaving => self.depart(now, slot as u32),
+                Standing::Mounted if core::mem::take(&mut client.promoted) && client.conn != NONE => {
+                    let conn = client.conn;
+                    self.welcome(conn, true);
+                }
                 Standing::Free | Standing::Mounted | Standing::Ghost => {}
             }
         }

@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::memory::{NONE, Standing};
 use super::{Memory, Parts, Server, State};
-use crate::bounds::{GHOST_FENCE_WAIT, GHOST_SILENT_TIME};
+use crate::bounds::{GHOST_FENCE_WAIT, GHOST_SILENT_TIME, VOTERS_MAX};
 use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{ClientRecord, LogEntry};
@@ -43,6 +43,26 @@ impl<S: Service> Parts<'_, S> {
 
     pub(super) fn has_ghost(&self) -> bool {
         self.ghosts().next().is_some()
+    }
+
+    /// Gives places that have become free to voters that were turned down before; where none is free, a ghost's is
+    /// wanted. They are told when it is durable.
+    pub(super) fn offer_places(&mut self) {
+        for slot in 0..self.clients.len() {
+            if !self.clients[slot].was_turned_down() {
+                continue;
+            }
+            if self.reign.places.len() >= VOTERS_MAX || self.reign.places.push(slot as u32).is_err() {
+                self.reign.ghost.wanted = self.has_ghost();
+                return;
+            }
+            let client = &mut self.clients[slot];
+            client.promoted = true;
+            if let Some(record) = &mut client.record {
+                record.voter = true;
+            }
+            self.reign.mark(slot as u32, self.clients);
+        }
     }
 
     fn next_ghost(&mut self, now: Instant) -> Option<FenceRequest> {
