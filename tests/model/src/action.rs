@@ -52,7 +52,7 @@ pub enum Action {
 /// A violation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Violation {
-    /// A ballot can still write outside the region though a higher one has claimed the super block.
+    /// A ballot can still write outside the region though the super block names a higher one.
     NotSilent(u8),
     /// Two ballots can write outside the region at once.
     TwoLeaders,
@@ -60,6 +60,8 @@ pub enum Violation {
     WentBack,
     /// An update was overwritten by one that did not know it.
     LostUpdate,
+    /// A reading of the super block was believed that is older than what stood there when it began.
+    Stale,
 }
 
 fn name(process: u8) -> char {
@@ -114,9 +116,10 @@ impl fmt::Display for Action {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotSilent(ballot) => write!(f, "ballot {ballot} can still write though a higher one has claimed"),
+            Self::NotSilent(ballot) => write!(f, "ballot {ballot} can still write though the super block names a higher one"),
             Self::TwoLeaders => f.write_str("two ballots can write at once"),
             Self::WentBack => f.write_str("fenced or the server went back"),
+            Self::Stale => f.write_str("a reading of the super block was believed that was stale when it began"),
             Self::LostUpdate => f.write_str("an update of the super block was lost"),
         }
     }

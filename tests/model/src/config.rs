@@ -93,8 +93,8 @@ pub struct Config {
     pub torn_updates: u8,
     /// Reads overlap region writes.
     pub overlap: bool,
-    /// Super block writes fail, outlive their process, and leaders retry.
-    pub update_fails: bool,
+    /// Super block writes that fail, or outlive their process.
+    pub failing_updates: u8,
     /// Those who silence others or lead go on writing in the region.
     pub keeps_writing: bool,
     /// Leaders promise a lease, and nobody can fence.
@@ -119,7 +119,7 @@ impl Config {
         copies: 1,
         torn_updates: 0,
         overlap: false,
-        update_fails: false,
+        failing_updates: 0,
         keeps_writing: false,
         lease: false,
         one_term: false,

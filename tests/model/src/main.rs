@@ -11,7 +11,7 @@ fn main() {
             "p" => c.processes = n(), "q" => c.blocks = n(), "b" => c.ballots = n() as u8, "n" => c.seal = n(),
             "torn" => c.torn = n() as u8, "late" => c.late = n() as u8, "k" => c.left_out = n() as u8,
             "copies" => c.copies = n() as u8, "tu" => c.torn_updates = n() as u8,
-            "overlap" => c.overlap = true, "fails" => c.update_fails = true, "keeps" => c.keeps_writing = true,
+            "overlap" => c.overlap = true, "fails" => c.failing_updates = n() as u8, "keeps" => c.keeps_writing = true,
             "lease" => c.lease = true, "one" => c.one_term = true, "max" => max = v.parse().unwrap(),
             "rule" => c = c.without(v),
             _ => panic!("{k}"),

@@ -151,7 +151,6 @@ impl World<'_> {
         me.step = Step::Update;
         me.claimed = true;
         me.unnamed = 0;
-        next.reign = next.reign.max(me.own);
     }
 
     pub(crate) fn updating(&mut self, p: usize) {
@@ -162,10 +161,11 @@ impl World<'_> {
         self.landed(&mut landed.processes[p]);
         self.emit(Action::EndUpdate(process), landed);
 
-        if self.config.update_fails {
+        if self.state.failing_updates_left > 0 {
             self.update_failed(p);
             if self.state.late_update.at == 0 {
                 let mut next = *self.state;
+                next.failing_updates_left -= 1;
                 next.late_update = late_update(&me);
                 next.processes[p] = Process::default();
                 self.emit(Action::DieUpdating(process, true), next);
@@ -202,6 +202,7 @@ impl World<'_> {
         let rules = &self.config.rules;
         let claiming = me.stage == Stage::Claim;
         let mut failed = *self.state;
+        failed.failing_updates_left -= 1;
         let process = &mut failed.processes[p];
         (process.update, process.copy, process.second_due) = (Super::default(), 0, false);
         process.step = Step::Stopping;

@@ -54,7 +54,8 @@ fn hash(state: &State) -> u64 {
 /// Explores `config` until a violation, the end, or `states_max` states.
 pub fn search(config: &Config, states_max: u64) -> Report {
     let began = Instant::now();
-    let first = World::canonical(config, &State::new(config.torn, config.late, config.torn_updates));
+    let first = State::new(config.torn, config.late, config.torn_updates, config.failing_updates);
+    let first = World::canonical(config, &first);
     let mut seen = Seen::default();
     seen.insert(hash(&first), 0);
     let (mut level, mut following, mut successors) = (vec![first], Vec::new(), Vec::new());

@@ -144,6 +144,8 @@ pub struct Process {
     pub found_copy: u8,
     /// What it said.
     pub found: Super,
+    /// The newest sequence number on the device when this reading began.
+    pub newest: u8,
     /// The only valid copy of the pass before: 0 none, else its number plus 1.
     pub only_copy: u8,
     /// What it said.
@@ -212,13 +214,13 @@ pub struct State {
     pub late_left: u8,
     /// Torn writes of the super block that may still happen.
     pub torn_updates_left: u8,
-    /// The highest ballot that ever issued its claim.
-    pub reign: u8,
+    /// Super block writes that may still fail, or outlive their process.
+    pub failing_updates_left: u8,
 }
 
 impl State {
     /// An empty device and processes that have just come.
-    pub fn new(torn: u8, late: u8, torn_updates: u8) -> Self {
+    pub fn new(torn: u8, late: u8, torn_updates: u8, failing_updates: u8) -> Self {
         let first = Super {
             seq: 1,
             ..Super::default()
@@ -233,7 +235,7 @@ impl State {
             torn_left: torn,
             late_left: late,
             torn_updates_left: torn_updates,
-            reign: 0,
+            failing_updates_left: failing_updates,
         }
     }
 

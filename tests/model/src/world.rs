@@ -25,8 +25,8 @@ pub struct World<'a> {
 pub(crate) enum Reading {
     /// It takes more reads.
     Goes(State),
-    /// It has ended with this view.
-    Ended(State, SuperView),
+    /// It has ended with this view, which may be older than what stood there when it began.
+    Ended(State, SuperView, bool),
 }
 
 impl<'a> World<'a> {
@@ -98,7 +98,8 @@ impl<'a> World<'a> {
                 let action = Action::ReadSuper(p as u8, Some((copy as u8, overlapped)));
                 match self.pass(p, copy, found) {
                     Reading::Goes(next) => self.emit(action, next),
-                    Reading::Ended(next, view) => self.read_ended(p, action, next, &view),
+                    Reading::Ended(next, _, true) => self.out.push((action, next, Some(Violation::Stale))),
+                    Reading::Ended(next, view, false) => self.read_ended(p, action, next, &view),
                 }
             }
         }
@@ -116,6 +117,9 @@ impl<'a> World<'a> {
         let mut next = *self.state;
         let me = &mut next.processes[p];
         if me.found_copy == 0 {
+            if me.only_copy == 0 {
+                me.newest = self.state.newest().seq;
+            }
             (me.found_copy, me.found) = (copy as u8 + 1, found);
             return Reading::Goes(next);
         }
@@ -124,7 +128,10 @@ impl<'a> World<'a> {
         (me.found_copy, me.found) = (0, Super::default());
         (me.only_copy, me.only) = (0, Super::default());
         match belief {
-            Ok(view) => Reading::Ended(next, view),
+            Ok(view) => {
+                let stale = view.state.seq < u64::from(std::mem::take(&mut me.newest));
+                Reading::Ended(next, view, stale)
+            }
             Err((only_copy, only)) => {
                 (me.only_copy, me.only) = (only_copy, only);
                 Reading::Goes(next)
@@ -156,20 +163,14 @@ impl<'a> World<'a> {
         if twice || (after != before && after.seq <= before.seq) {
             return Some(Violation::LostUpdate);
         }
-        let mut acting = None;
-        for process in next.processes.iter().filter(|process| self.may_act(process)) {
-            if process.own < next.reign {
-                return Some(Violation::NotSilent(process.own));
-            }
-            if acting.replace(process.own).is_some() {
-                return Some(Violation::TwoLeaders);
-            }
+        let late = (next.late_update.at > 0).then_some(next.late_update.ballot);
+        let processes = next.processes.iter().filter(|process| self.may_act(process));
+        let mut acting = processes.map(|process| process.own).chain(late);
+        let first = acting.next()?;
+        if acting.next().is_some() {
+            return Some(Violation::TwoLeaders);
         }
-        let late = next.late_update;
-        if late.at > 0 && late.ballot < next.reign {
-            return Some(Violation::NotSilent(late.ballot));
-        }
-        None
+        (first < after.server).then_some(Violation::NotSilent(first))
     }
 
     /// Whether a process can write outside the region without looking at anything before.
