@@ -74,18 +74,30 @@ impl fmt::Display for Action {
             Self::ReadSuper(p, None) => write!(f, "{} reads the super block", name(p)),
             Self::ReadSuper(p, Some((copy, false))) => write!(f, "{} reads super copy {copy}", name(p)),
             Self::ReadSuper(p, Some((copy, true))) => {
-                write!(f, "{} reads super copy {copy} while it is written: invalid", name(p))
+                write!(
+                    f,
+                    "{} reads super copy {copy} while it is written: invalid",
+                    name(p)
+                )
             }
             Self::Read(p, at) => write!(f, "{} reads block {at}", name(p)),
             Self::LeaveOut(p, at) => write!(f, "{} leaves block {at} out", name(p)),
             Self::TakeForEmpty(p, at) => write!(f, "{} takes invalid block {at} for empty", name(p)),
             Self::Write(p, at, None) => write!(f, "{} writes block {at}", name(p)),
             Self::Write(p, at, Some(ballot)) => {
-                write!(f, "{} is elected with ballot {ballot} and writes block {at}", name(p))
+                write!(
+                    f,
+                    "{} is elected with ballot {ballot} and writes block {at}",
+                    name(p)
+                )
             }
             Self::BeginWrite(p, at, None) => write!(f, "{} begins to write block {at}", name(p)),
             Self::BeginWrite(p, at, Some(ballot)) => {
-                write!(f, "{} is elected with ballot {ballot} and begins to write block {at}", name(p))
+                write!(
+                    f,
+                    "{} is elected with ballot {ballot} and begins to write block {at}",
+                    name(p)
+                )
             }
             Self::EndWrite(p) => write!(f, "the write of {} lands", name(p)),
             Self::Tear(p, at) => write!(f, "the write of {} to block {at} tears", name(p)),
@@ -94,13 +106,23 @@ impl fmt::Display for Action {
             Self::GiveUp(p, ballot) => write!(f, "{} gives ballot {ballot} up", name(p)),
             Self::Fence(p, ballot, false) => write!(f, "{} fences ballot {ballot}", name(p)),
             Self::Fence(p, ballot, true) => {
-                write!(f, "{} fences ballot {ballot}, whose super block write tears", name(p))
+                write!(
+                    f,
+                    "{} fences ballot {ballot}, whose super block write tears",
+                    name(p)
+                )
             }
             Self::WaitedOut(p) => write!(f, "{} has waited out the leases", name(p)),
             Self::EndUpdate(p) => write!(f, "the super block write of {} lands", name(p)),
-            Self::FailUpdate(p, false) => write!(f, "the super block write of {} fails and never lands", name(p)),
+            Self::FailUpdate(p, false) => {
+                write!(f, "the super block write of {} fails and never lands", name(p))
+            }
             Self::FailUpdate(p, true) => {
-                write!(f, "the super block write of {} fails, and is still in flight", name(p))
+                write!(
+                    f,
+                    "the super block write of {} fails, and is still in flight",
+                    name(p)
+                )
             }
             Self::DieUpdating(p, false) => write!(f, "{} dies, its super block write tears", name(p)),
             Self::DieUpdating(p, true) => write!(f, "{} dies, its super block write in flight", name(p)),
@@ -116,10 +138,15 @@ impl fmt::Display for Action {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotSilent(ballot) => write!(f, "ballot {ballot} can still write though the super block names a higher one"),
+            Self::NotSilent(ballot) => write!(
+                f,
+                "ballot {ballot} can still write though the super block names a higher one"
+            ),
             Self::TwoLeaders => f.write_str("two ballots can write at once"),
             Self::WentBack => f.write_str("fenced or the server went back"),
-            Self::Stale => f.write_str("a reading of the super block was believed that was stale when it began"),
+            Self::Stale => {
+                f.write_str("a reading of the super block was believed that was stale when it began")
+            }
             Self::LostUpdate => f.write_str("an update of the super block was lost"),
         }
     }

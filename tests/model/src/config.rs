@@ -101,6 +101,9 @@ pub struct Config {
     pub lease: bool,
     /// All ballots are of one term, and ordered by rid.
     pub one_term: bool,
+    /// Fewer interleavings, to find a violation sooner: nobody crashes or gives up on a whim, and the super block is
+    /// read at once after a write. Every run of this world is one of the world without it.
+    pub calm: bool,
     /// The rules.
     pub rules: Rules,
 }
@@ -123,6 +126,7 @@ impl Config {
         keeps_writing: false,
         lease: false,
         one_term: false,
+        calm: false,
         rules: Rules::ALL,
     };
 

@@ -22,3 +22,4 @@ pub mod search;
 pub mod state;
 mod walk;
 pub mod world;
+pub mod worlds;

@@ -45,7 +45,10 @@ impl World<'_> {
         me.stage = Stage::Claim;
         me.step = if look { Step::Begin } else { Step::BeforeClaim };
         if !self.config.rules.read_again {
-            let state = self.real.state_of(me.update).expect("it was valid when it was read");
+            let state = self
+                .real
+                .state_of(me.update)
+                .expect("it was valid when it was read");
             let copy = me.copy;
             self.issue(p, next, &state, copy, |state, own| safety::claim(state, own));
         }
@@ -70,10 +73,17 @@ impl World<'_> {
         let rid = self.state.rids[usize::from(victim)];
         let mut next = *self.state;
         next.processes[p].victims &= !(1 << victim);
-        let updating = self.state.processes.iter().find(|process| process.rid == rid && process.step == Step::Update);
+        let updating = self
+            .state
+            .processes
+            .iter()
+            .find(|process| process.rid == rid && process.step == Step::Update);
         if self.config.rules.fence_stops_writes {
             let dropped = |late: &LateWrite| late.at > 0 && late.rid == rid;
-            next.late.iter_mut().filter(|late| dropped(late)).for_each(|late| *late = LateWrite::default());
+            next.late
+                .iter_mut()
+                .filter(|late| dropped(late))
+                .for_each(|late| *late = LateWrite::default());
             let late = next.late_update;
             if late.at > 0 && self.state.rids[usize::from(late.ballot)] == rid {
                 next.late_update = LateUpdate::default();
@@ -117,7 +127,11 @@ impl World<'_> {
     pub(crate) fn before_claim(&self, p: usize, view: &SuperView, next: &mut State) {
         let me = &mut next.processes[p];
         if self.is_overtaken(view, me.own) {
-            if me.claimed { let_go(me) } else { give_up(me) }
+            if me.claimed {
+                let_go(me)
+            } else {
+                give_up(me)
+            }
             me.step = Step::Begin;
             return;
         }
@@ -128,7 +142,9 @@ impl World<'_> {
             }
             (me.right, me.right_before) = (true, me.look_before);
         }
-        self.issue(p, next, &view.state, view.first_to_write() as u8, |state, own| safety::claim(state, own));
+        self.issue(p, next, &view.state, view.first_to_write() as u8, |state, own| {
+            safety::claim(state, own)
+        });
     }
 
     /// A write of the super block is issued.
@@ -146,7 +162,11 @@ impl World<'_> {
         update.seq = state.seq + 1;
         me.update = self.real.copy_of(&update);
         let two = self.config.copies == 2;
-        me.copy = if two && self.config.rules.copy_order { first } else { 0 };
+        me.copy = if two && self.config.rules.copy_order {
+            first
+        } else {
+            0
+        };
         me.second_due = two;
         me.step = Step::Update;
         me.claimed = true;
@@ -276,9 +296,17 @@ impl World<'_> {
                     me.step = Step::Begin;
                 }
             }
-            Stopping::Named if self.config.lease && !me.right && self.config.rules.stop_within_right => return,
+            Stopping::Named if self.config.lease && !me.right && self.config.rules.stop_within_right => {
+                return;
+            }
             Stopping::Named => {
-                self.issue(p, &mut next, &view.state, view.first_to_write() as u8, safety::stop);
+                self.issue(
+                    p,
+                    &mut next,
+                    &view.state,
+                    view.first_to_write() as u8,
+                    safety::stop,
+                );
             }
         }
         self.emit(action, next);

@@ -54,7 +54,12 @@ fn hash(state: &State) -> u64 {
 /// Explores `config` until a violation, the end, or `states_max` states.
 pub fn search(config: &Config, states_max: u64) -> Report {
     let began = Instant::now();
-    let first = State::new(config.torn, config.late, config.torn_updates, config.failing_updates);
+    let first = State::new(
+        config.torn,
+        config.late,
+        config.torn_updates,
+        config.failing_updates,
+    );
     let first = World::canonical(config, &first);
     let mut seen = Seen::default();
     seen.insert(hash(&first), 0);
@@ -98,7 +103,11 @@ pub fn search(config: &Config, states_max: u64) -> Report {
 /// The steps from the first state to a look-alike of the one with this hash.
 fn trace(config: &Config, seen: &Seen, first: &State, last: u64) -> (Vec<Action>, State) {
     let mut path = vec![last];
-    while let Some(&before) = path.last().and_then(|at| seen.get(at)).filter(|&&before| before != 0) {
+    while let Some(&before) = path
+        .last()
+        .and_then(|at| seen.get(at))
+        .filter(|&&before| before != 0)
+    {
         path.push(before);
     }
     path.reverse();

@@ -15,7 +15,10 @@ impl World<'_> {
     pub(crate) fn begin(&self, p: usize, view: &SuperView, next: &mut State) {
         let trimmed = self.real.mark_number(self.real.trimmed(view));
         let me = &mut next.processes[p];
-        if me.own != 0 && self.config.rules.check_fenced && safety::is_overtaken(view, self.real.ballot(me.own)) {
+        if me.own != 0
+            && self.config.rules.check_fenced
+            && safety::is_overtaken(view, self.real.ballot(me.own))
+        {
             if me.claimed { let_go(me) } else { give_up(me) }
         }
         me.trimmed = trimmed;
@@ -31,7 +34,11 @@ impl World<'_> {
             me.log = (1..=self.config.ballots)
                 .filter(|&ballot| self.state.rids[usize::from(ballot)] != 0)
                 .fold(0, |set, ballot| set | 1 << ballot);
-            let voids = self.state.processes.iter().fold(0, |set, process| set | self.real.own_voids(process));
+            let voids = self
+                .state
+                .processes
+                .iter()
+                .fold(0, |set, process| set | self.real.own_voids(process));
             next.processes[p].voids = voids;
             self.collected(p, next);
         }
@@ -56,8 +63,15 @@ impl World<'_> {
     }
 
     fn is_block_written(&self, reader: usize, at: usize) -> bool {
-        let others = self.state.processes.iter().enumerate().filter(|&(p, _)| p != reader);
-        others.into_iter().any(|(_, process)| usize::from(process.writing) == at + 1)
+        let others = self
+            .state
+            .processes
+            .iter()
+            .enumerate()
+            .filter(|&(p, _)| p != reader);
+        others
+            .into_iter()
+            .any(|(_, process)| usize::from(process.writing) == at + 1)
     }
 
     /// A valid block was read.
@@ -133,7 +147,12 @@ impl World<'_> {
     /// Every look that began before now began before this seal.
     fn mark_older_looks(&self, sealer: usize, next: &mut State) {
         if self.config.lease {
-            for (_, process) in next.processes.iter_mut().enumerate().filter(|&(p, _)| p != sealer) {
+            for (_, process) in next
+                .processes
+                .iter_mut()
+                .enumerate()
+                .filter(|&(p, _)| p != sealer)
+            {
                 process.right_before |= 1 << sealer;
                 process.look_before |= 1 << sealer;
             }
@@ -146,7 +165,11 @@ impl World<'_> {
             return;
         }
         if higher {
-            me.step = if self.config.keeps_writing { Step::Collected } else { Step::Idle };
+            me.step = if self.config.keeps_writing {
+                Step::Collected
+            } else {
+                Step::Idle
+            };
         } else if self.config.rules.look_ends_with_super {
             me.step = Step::EndLook;
         } else {
@@ -159,13 +182,17 @@ impl World<'_> {
         if !me.look_expired {
             (me.right, me.right_before) = (true, me.look_before);
         }
-        me.step = if self.config.keeps_writing { Step::Collected } else { Step::Idle };
+        me.step = if self.config.keeps_writing {
+            Step::Collected
+        } else {
+            Step::Idle
+        };
     }
 
     /// Writes one block, perhaps as one that has just been elected, or gives its ballot up.
     pub(crate) fn write(&mut self, p: usize) {
         let me = self.state.processes[p];
-        if me.stage == Stage::Seal {
+        if me.stage == Stage::Seal && !self.config.calm {
             let mut next = *self.state;
             give_up(&mut next.processes[p]);
             self.emit(Action::GiveUp(p as u8, me.own), next);
@@ -173,7 +200,9 @@ impl World<'_> {
         if self.config.blocks == 0 {
             return self.elect(p, None);
         }
-        for at in 0..self.config.blocks {
+        for at in
+            (0..self.config.blocks).filter(|&at| !self.config.calm || is_picked(&me, at, self.config.blocks))
+        {
             if me.own == 0 {
                 self.elect(p, Some(at));
             }
@@ -206,7 +235,11 @@ impl World<'_> {
             elected.own = ballot;
             elected.stage = Stage::Seal;
             elected.log |= 1 << ballot;
-            elected.term = if self.config.rules.merge_all_terms { 0 } else { ballot };
+            elected.term = if self.config.rules.merge_all_terms {
+                0
+            } else {
+                ballot
+            };
             match at {
                 Some(at) => self.write_block(p, at, next, Some(ballot)),
                 None => {
@@ -270,7 +303,9 @@ impl World<'_> {
         let me = &mut next.processes[p];
         me.looked = false;
         me.writing = 0;
-        me.seen.iter_mut().for_each(|seen| *seen &= !(seen::MINE | seen::BEFORE));
+        me.seen
+            .iter_mut()
+            .for_each(|seen| *seen &= !(seen::MINE | seen::BEFORE));
         me.step = match me.stage {
             Stage::Silence => Step::Press,
             Stage::Lead => Step::Idle,
@@ -296,4 +331,10 @@ impl World<'_> {
         next.processes[p] = Process::default();
         self.emit(Action::DieWriting(p as u8, at as u8), next);
     }
+}
+
+/// Which block: one that does not carry the own ballot, if there is one. Safety does not rest on that.
+fn is_picked(me: &Process, at: usize, blocks: usize) -> bool {
+    let carries = |seen: &u8| seen & seen::NOW != 0;
+    me.stage != Stage::Seal || !carries(&me.seen[at]) || me.seen[..blocks].iter().all(carries)
 }

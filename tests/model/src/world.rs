@@ -33,13 +33,21 @@ impl<'a> World<'a> {
     /// Appends all successors of `state` to `out`.
     pub fn successors(config: &'a Config, state: &'a State, out: &'a mut Vec<Successor>) {
         let real = Real::new(config, state);
-        let mut world = Self { config, state, real, out };
+        let mut world = Self {
+            config,
+            state,
+            real,
+            out,
+        };
         (0..config.processes).for_each(|p| world.process(p));
         world.late();
     }
 
     pub(crate) fn emit(&mut self, action: Action, mut next: State) {
         let violation = self.violation(&next);
+        if self.config.calm && self.config.copies == 1 && violation.is_none() {
+            begin_at_once(self.config, &mut next);
+        }
         self.forget(&mut next);
         self.out.push((action, next, violation));
     }
@@ -47,7 +55,9 @@ impl<'a> World<'a> {
     fn process(&mut self, p: usize) {
         let me = &self.state.processes[p];
         match me.step {
-            Step::Begin | Step::AfterSeal | Step::BeforeClaim | Step::EndLook | Step::Stopping => self.read(p),
+            Step::Begin | Step::AfterSeal | Step::BeforeClaim | Step::EndLook | Step::Stopping => {
+                self.read(p)
+            }
             Step::Collect => self.collect(p),
             Step::Collected => self.write(p),
             Step::Writing => self.writing(p),
@@ -55,7 +65,7 @@ impl<'a> World<'a> {
             Step::Update => self.updating(p),
             Step::Idle => self.lead(p),
         }
-        if *me != Process::default() {
+        if *me != Process::default() && !self.config.calm {
             let mut next = *self.state;
             next.processes[p] = Process::default();
             self.emit(Action::Crash(p as u8), next);
@@ -123,7 +133,11 @@ impl<'a> World<'a> {
             (me.found_copy, me.found) = (copy as u8 + 1, found);
             return Reading::Goes(next);
         }
-        let copies = if copy == 0 { [found, me.found] } else { [me.found, found] };
+        let copies = if copy == 0 {
+            [found, me.found]
+        } else {
+            [me.found, found]
+        };
         let belief = self.real.belief(copies, (me.only_copy, me.only));
         (me.found_copy, me.found) = (0, Super::default());
         (me.only_copy, me.only) = (0, Super::default());
@@ -175,13 +189,16 @@ impl<'a> World<'a> {
 
     /// Whether a process can write outside the region without looking at anything before.
     fn may_act(&self, process: &Process) -> bool {
-        process.step == Step::Update || (process.stage == Stage::Lead && (!self.config.lease || process.right))
+        process.step == Step::Update
+            || (process.stage == Stage::Lead && (!self.config.lease || process.right))
     }
 
     /// Forgets what can make no difference any more, so that fewer states differ, and orders what has no order.
     fn forget(&self, next: &mut State) {
         let waiting = (0..PROCESSES_MAX)
-            .filter(|&p| next.processes[p].step == Step::AfterSeal || next.processes[p].stage == Stage::Silence)
+            .filter(|&p| {
+                next.processes[p].step == Step::AfterSeal || next.processes[p].stage == Stage::Silence
+            })
             .fold(0, |set, p| set | 1 << p);
         for process in &mut next.processes {
             process.right_before &= waiting;
@@ -194,8 +211,10 @@ impl<'a> World<'a> {
                 (process.right, process.look_expired) = (false, false);
                 (process.right_before, process.look_before) = (0, 0);
             }
-            let keeps_log = matches!(process.step, Step::Collect | Step::Collected | Step::Writing | Step::EndLook)
-                || (process.step == Step::AfterSeal);
+            let keeps_log = matches!(
+                process.step,
+                Step::Collect | Step::Collected | Step::Writing | Step::EndLook
+            ) || (process.step == Step::AfterSeal);
             if !keeps_log {
                 process.log = 0;
             }
@@ -221,6 +240,25 @@ impl<'a> World<'a> {
             order_blocks(&mut next, config);
         }
         next
+    }
+}
+
+/// Whoever is about to begin a cycle reads the super block at once.
+fn begin_at_once(config: &Config, next: &mut State) {
+    for p in 0..config.processes {
+        if next.processes[p].step != Step::Begin {
+            continue;
+        }
+        let state = *next;
+        let real = Real::new(config, &state);
+        let mut out = Vec::new();
+        let world = World {
+            config,
+            state: &state,
+            real,
+            out: &mut out,
+        };
+        world.begin(p, &real.atomic_view(state.supers[0]), next);
     }
 }
 
