@@ -60,6 +60,8 @@ pub enum Violation {
     WentBack,
     /// An update was overwritten by one that did not know it.
     LostUpdate,
+    /// Too few blocks carry a ballot that is sealed and live, so that a collect may miss it.
+    Forgotten(u8),
     /// A reading of the super block was believed that is older than what stood there when it began.
     Stale,
 }
@@ -144,6 +146,12 @@ impl fmt::Display for Violation {
             ),
             Self::TwoLeaders => f.write_str("two ballots can write at once"),
             Self::WentBack => f.write_str("fenced or the server went back"),
+            Self::Forgotten(ballot) => {
+                write!(
+                    f,
+                    "too few blocks carry ballot {ballot}, which is sealed and live"
+                )
+            }
             Self::Stale => {
                 f.write_str("a reading of the super block was believed that was stale when it began")
             }

@@ -101,6 +101,9 @@ pub struct Config {
     pub lease: bool,
     /// All ballots are of one term, and ordered by rid.
     pub one_term: bool,
+    /// It is a violation already if fewer than K + 1 blocks carry a ballot that is sealed and live: what the proof says
+    /// of every moment after a seal, and what goes wrong long before two ballots act.
+    pub watch_seals: bool,
     /// Fewer interleavings, to find a violation sooner: nobody crashes or gives up on a whim, and the super block is
     /// read at once after a write. Every run of this world is one of the world without it.
     pub calm: bool,
@@ -126,6 +129,7 @@ impl Config {
         keeps_writing: false,
         lease: false,
         one_term: false,
+        watch_seals: false,
         calm: false,
         rules: Rules::ALL,
     };

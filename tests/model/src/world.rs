@@ -177,6 +177,9 @@ impl<'a> World<'a> {
         if twice || (after != before && after.seq <= before.seq) {
             return Some(Violation::LostUpdate);
         }
+        if let Some(forgotten) = self.forgotten(next) {
+            return Some(Violation::Forgotten(forgotten));
+        }
         let late = (next.late_update.at > 0).then_some(next.late_update.ballot);
         let processes = next.processes.iter().filter(|process| self.may_act(process));
         let mut acting = processes.map(|process| process.own).chain(late);
@@ -185,6 +188,27 @@ impl<'a> World<'a> {
             return Some(Violation::TwoLeaders);
         }
         (first < after.server).then_some(Violation::NotSilent(first))
+    }
+
+    /// A sealed ballot, not covered by `fenced`, that a collect may miss.
+    fn forgotten(&self, next: &State) -> Option<u8> {
+        if !self.config.watch_seals {
+            return None;
+        }
+        let fenced = next.newest().fenced;
+        let is_sealed = |process: &&Process| {
+            !matches!(process.stage, Stage::Follow | Stage::Seal) || process.step == Step::AfterSeal
+        };
+        let carriers = |own: u8| {
+            next.blocks
+                .iter()
+                .filter(|block| block.log & (1 << own) != 0)
+                .count()
+        };
+        let sealed = next.processes.iter().filter(is_sealed).map(|process| process.own);
+        // The number of the mark that covers a ballot is twice its own.
+        let mut live = sealed.filter(|&own| fenced < 2 * own);
+        live.find(|&own| carriers(own) <= usize::from(self.config.left_out))
     }
 
     /// Whether a process can write outside the region without looking at anything before.

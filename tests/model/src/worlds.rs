@@ -37,32 +37,38 @@ const LEASE: Config = Config {
 pub const QUICK: &[Config] = &[
     Config {
         name: "two blocks",
+        watch_seals: true,
         ..TWO_BLOCKS
     },
     Config {
         name: "two blocks, ballots of one term",
         one_term: true,
+        watch_seals: true,
         ..TWO_BLOCKS
     },
     Config {
         name: "two blocks, reads overlap writes",
         overlap: true,
+        watch_seals: true,
         ..TWO_BLOCKS
     },
     Config {
         name: "two blocks, a failing update of the super block",
         failing_updates: 1,
+        watch_seals: true,
         ..TWO_BLOCKS
     },
     Config {
         name: "two blocks, leaders go on writing",
         keeps_writing: true,
+        watch_seals: true,
         ..TWO_BLOCKS
     },
     Config {
         name: "two blocks, two copies of the super block",
         copies: 2,
         calm: true,
+        watch_seals: true,
         ..TWO_BLOCKS
     },
     LEASE,
@@ -72,6 +78,7 @@ pub const QUICK: &[Config] = &[
         blocks: 3,
         seal: 3,
         torn: 1,
+        watch_seals: true,
         calm: true,
         ..Config::BASE
     },
@@ -80,6 +87,7 @@ pub const QUICK: &[Config] = &[
         blocks: 3,
         seal: 3,
         left_out: 1,
+        watch_seals: true,
         calm: true,
         ..Config::BASE
     },
@@ -89,17 +97,20 @@ pub const QUICK: &[Config] = &[
 pub const FULL: &[Config] = &[
     Config {
         name: "three blocks",
+        watch_seals: true,
         ..Config::BASE
     },
     Config {
         name: "two blocks, three ballots",
         ballots: 3,
+        watch_seals: true,
         ..TWO_BLOCKS
     },
     Config {
         name: "three blocks, calm, a late write",
         seal: 3,
         late: 1,
+        watch_seals: true,
         calm: true,
         ..Config::BASE
     },
@@ -112,6 +123,7 @@ pub const FULL: &[Config] = &[
         name: "three processes, three blocks, calm",
         processes: 3,
         seal: 3,
+        watch_seals: true,
         calm: true,
         ..Config::BASE
     },
@@ -154,6 +166,7 @@ pub fn rows() -> Vec<Row> {
             Config {
                 processes: 3,
                 seal: 3,
+                watch_seals: true,
                 calm: true,
                 ..Config::BASE
             }
@@ -173,6 +186,7 @@ pub fn rows() -> Vec<Row> {
             "64",
             Config {
                 overlap: true,
+                keeps_writing: true,
                 ..TWO_BLOCKS
             }
             .without("invalid_is_not_empty"),
