@@ -133,10 +133,15 @@ impl<S: Service> Parts<'_, S> {
                     client.standing = Standing::Mounted;
                     let conn = client.conn;
                     if conn != NONE {
-                        self.welcome(conn, false);
+                        let known = self.slots[conn as usize].known;
+                        self.welcome(conn, known);
                     }
                 }
                 Standing::Leaving => self.depart(now, slot as u32),
+                Standing::Mounted if core::mem::take(&mut client.promoted) && client.conn != NONE => {
+                    let conn = client.conn;
+                    self.welcome(conn, true);
+                }
                 Standing::Free | Standing::Mounted | Standing::Ghost => {}
             }
         }
@@ -175,7 +180,6 @@ impl<S: Service> Parts<'_, S> {
             if client.is_mounted() {
                 self.service.client_gone(record.rid);
             }
-            self.forget_expected(slot as u32);
             self.depart(now, slot as u32);
         }
     }
