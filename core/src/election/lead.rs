@@ -195,7 +195,11 @@ impl Election {
     }
 
     pub(super) fn stop_leading(&mut self, now: Instant, ballot: Ballot, by: Option<Ballot>) {
-        self.stage = Stage::Stop(Stop { ballot, unnamed: 0 });
+        self.stage = Stage::Stop(Stop {
+            ballot,
+            unnamed: 0,
+            fresh: false,
+        });
         if let Some(by) = by {
             self.tell(Event::Superseded { ballot, by });
         }
@@ -206,6 +210,9 @@ impl Election {
     /// needs a look first.
     pub(super) fn begin_stopping(&mut self, now: Instant) {
         if self.server_off {
+            if let Stage::Stop(stop) = &mut self.stage {
+                stop.fresh = true;
+            }
             self.begin_cycle(now)
         } else {
             self.rest(now, RETRY_PAUSE)
@@ -213,9 +220,17 @@ impl Election {
     }
 
     pub(super) fn stop_reading(&mut self, now: Instant, view: &SuperView, after: bool) {
-        let Stage::Stop(Stop { ballot, unnamed }) = self.stage else {
+        let Stage::Stop(Stop {
+            ballot,
+            unnamed,
+            fresh,
+        }) = self.stage
+        else {
             return;
         };
+        if !fresh {
+            return self.rest(now, Duration::ZERO);
+        }
         match safety::stopping(view, ballot) {
             Stopping::Over { clean } => return self.stopped(now, ballot, clean),
             Stopping::Unnamed => return self.not_named(now, ballot, view.copies, unnamed),
@@ -243,7 +258,11 @@ impl Election {
     fn not_named(&mut self, now: Instant, ballot: Ballot, copies: Copies, unnamed: u8) {
         let unnamed = safety::unnamed_readings(copies, unnamed);
         if !safety::may_void(self.claimed, unnamed) {
-            self.stage = Stage::Stop(Stop { ballot, unnamed });
+            self.stage = Stage::Stop(Stop {
+                ballot,
+                unnamed,
+                fresh: true,
+            });
             return self.rest(now, RETRY_PAUSE);
         }
         self.claimed = false;
