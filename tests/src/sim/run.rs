@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
+use ostrakon_core::bounds::GHOST_FENCE_WAIT;
+
 use super::check::Counts;
 use super::clock::Time;
 use super::dice::Dice;
@@ -225,19 +227,16 @@ impl World {
         })
     }
 
-    /// Whether there is nothing left to do: nobody waits for a voter's place, and nothing has been fenced for a while.
+    /// Whether there is nothing left to do: nothing has been fenced for longer than it takes until the next ghost's
+    /// turn comes.
     fn is_settled(&self) -> bool {
-        let waits = |host: &super::host::Host| {
-            let process = host.process.as_ref();
-            process.is_some_and(|process| self.procs[process.id].turned_down)
-        };
         let quiet_for = self.now - self.check.fenced_at.max(self.disturbed);
-        self.is_converged() && !self.hosts.iter().any(waits) && quiet_for > self.settling_time()
+        self.is_converged() && quiet_for > GHOST_FENCE_WAIT.0 + self.settling_time()
     }
 
     /// Time in which a server finds out who is not going to come back.
     fn settling_time(&self) -> Time {
-        (self.options.recovery_ms + self.options.silence_max_ms) * 1_000 + 5_000_000
+        (self.options.recovery_ms + self.options.silence_max_ms) * 1_000 + 2_000_000
     }
 
     /// A healed world comes to rest, and stays as it is: no elections, no fences, no I/O but the server's.
@@ -245,7 +244,6 @@ impl World {
         if self.wrong.is_some() {
             return;
         }
-        self.run_until(self.now + self.settling_time());
         self.run_until_holds("rest", Self::is_settled);
         if self.wrong.is_some() {
             return;
