@@ -252,10 +252,10 @@ impl Options {
     /// Draws everything.
     pub fn draw(dice: &mut Dice) -> Self {
         let voters = match dice.below(20) {
-            0..=1 => 1,
-            2..=6 => 2,
-            7..=12 => 3,
-            13..=17 => dice.between(4, 6) as usize,
+            0 => 1,
+            1..=5 => 2,
+            6..=12 => 3,
+            13..=18 => dice.between(4, 6) as usize,
             _ => dice.between(7, 16) as usize,
         };
         let clients = match dice.below(20) {
@@ -299,7 +299,7 @@ impl Options {
                 .one_in(2)
                 .then(|| Span(dice.between(1_000, 100_000), dice.between(100_000, 5_000_000))),
             chaos: draw_chaos(dice),
-            chaos_ms: dice.between(5_000, 40_000),
+            chaos_ms: dice.scattered(2_000, 40_000),
         }
     }
 
