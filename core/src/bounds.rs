@@ -14,6 +14,10 @@ pub const REGION_BLOCKS: usize = 64;
 /// P: processes that may take part in an election at once, the candidate counted (assumption A5).
 pub const VOTERS_MAX: usize = 16;
 
+/// Voters' places that a server keeps account of: P for those it admits, and as many again for leaders that were not
+/// admitted by anybody before they were elected.
+pub const PLACES_MAX: usize = 2 * VOTERS_MAX;
+
 /// T: torn region writes within one scrub period that the seal survives.
 pub const TORN_MAX: usize = 6;
 

@@ -9,6 +9,8 @@
 mod leave;
 mod seek;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 use core::net::SocketAddr;
 

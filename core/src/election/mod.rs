@@ -22,6 +22,7 @@ mod tests;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
+use crate::bounds::LOG_ENTRIES_MAX;
 use crate::config::{Config, VoterConfig};
 use crate::decide::log::Log;
 use crate::decide::pace::Pace;
@@ -133,6 +134,8 @@ pub struct Election {
     stage: Stage,
     /// Until when the last look gives the right to act; only under a lease.
     right_until: Instant,
+    /// Predecessors whose fence was confirmed for the own ballot.
+    fenced: heapless::Vec<Rid, LOG_ENTRIES_MAX>,
     /// The leader that was taken for dead when it did not answer.
     dead: Option<Ballot>,
     events: heapless::Deque<Event, EVENTS_MAX>,
@@ -185,6 +188,7 @@ impl Election {
             claimed: false,
             stage: Stage::Off,
             right_until: Instant(0),
+            fenced: heapless::Vec::new(),
             dead: None,
             events: heapless::Deque::new(),
         }
@@ -202,9 +206,9 @@ impl Election {
         }
     }
 
-    /// A server has admitted this mount as a voter: it needs no gate before its next region write (A5).
-    pub const fn admitted(&mut self) {
-        self.admitted = true;
+    /// Whether a server has admitted this mount as a voter: it then needs no gate before its next region write (A5).
+    pub const fn set_admitted(&mut self, admitted: bool) {
+        self.admitted = admitted;
     }
 
     /// What the server under this mount's ballot knows.
@@ -229,6 +233,11 @@ impl Election {
             (Stage::Lead(lead), Some(view)) => Some((lead.ballot, view)),
             _ => None,
         }
+    }
+
+    /// Predecessors whose fence was confirmed before this mount led: no write of theirs reaches the device any more.
+    pub fn fenced_predecessors(&self) -> &[Rid] {
+        &self.fenced
     }
 
     /// Stop leading, cleanly: this mount leaves, or its server cannot start. Does nothing without a ballot that leads.

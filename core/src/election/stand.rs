@@ -188,6 +188,7 @@ impl Election {
 
     fn begin_silencing(&mut self, now: Instant, ballot: Ballot) {
         let mut victims = heapless::Vec::new();
+        self.fenced.clear();
         let live = self.view.and_then(|view| view.live_server());
         for entry in self
             .log
@@ -303,6 +304,8 @@ impl Election {
         let event = match outcome {
             FenceOutcome::Done => {
                 victim.state = VictimState::Silent;
+                // Has a place for each: there are no more victims than entries in a log.
+                let _ = self.fenced.push(ballot.rid);
                 Event::Silenced {
                     victim: ballot,
                     how: Silenced::Fenced,

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::memory::Standing;
+use super::memory::{NONE, Standing};
 use super::{Memory, Parts, Server, State};
 use crate::bounds::GHOST_FENCE_WAIT;
 use crate::fence::{FenceOutcome, FenceRequest};
@@ -88,6 +88,18 @@ impl<M: Memory, S: Service> Server<M, S> {
             return None;
         }
         self.parts()?.next_ghost(now)
+    }
+
+    /// The fence of a predecessor was confirmed before this server started: its record goes at once, and its voter's
+    /// place with it. Call it while the server is [`State::Serving`].
+    pub fn remove_fenced(&mut self, rid: Rid) {
+        if self.state == State::Serving
+            && let Some(mut parts) = self.parts()
+            && let Some(slot) = parts.find(rid)
+            && parts.clients[slot as usize].conn == NONE
+        {
+            parts.let_go(slot);
+        }
     }
 
     /// What became of the fence of this ghost. Outcomes for others are ignored.

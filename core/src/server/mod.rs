@@ -19,6 +19,8 @@ mod memory;
 mod reign;
 mod sweep;
 mod table;
+#[cfg(test)]
+mod tests;
 mod transmit;
 
 pub use memory::{ClientSlot, ConnSlot, FixedMemory, Memory};
@@ -426,6 +428,12 @@ impl<M: Memory, S: Service> Server<M, S> {
         self.state
     }
 
+    /// The ballot under which it serves; `None` unless its address is published.
+    pub fn serving(&self) -> Option<Ballot> {
+        let reign = self.reign.as_ref().filter(|_| self.state == State::Serving);
+        reign.map(|reign| reign.ballot)
+    }
+
     /// Whether nothing is outstanding: no write, no connection, no listener. Writes that failed are outstanding
     /// until W has passed. Holds only for a server that is off or has failed.
     pub fn is_off(&self) -> bool {
@@ -462,10 +470,11 @@ impl<M: Memory, S: Service> Server<M, S> {
         let Some(parts) = self.parts() else { return 0 };
         let heard = parts.reign.places.iter().filter(|&&place| {
             let client = &parts.clients[place as usize];
+            if !client.is_mounted() || client.conn == NONE {
+                return false;
+            }
             let local = conns::name(client.conn, parts.slots.len()) == ConnId::LOCAL;
-            client.is_mounted()
-                && client.conn != NONE
-                && (local || parts.slots[client.conn as usize].heard >= since)
+            local || parts.slots[client.conn as usize].heard >= since
         });
         // At most VOTERS_MAX.
         heard.count() as u16

@@ -7,7 +7,7 @@ use super::commit::{Committer, Committing};
 use super::load::{Loader, Loading};
 use super::memory::{ClientSlot, Role, Standing};
 use super::table::Layout;
-use crate::bounds::{BLOCK_BYTES, GREETING_TIMEOUT, LISTEN_RETRY_WAIT, LISTEN_TRIES_MAX, VOTERS_MAX};
+use crate::bounds::{BLOCK_BYTES, GREETING_TIMEOUT, LISTEN_RETRY_WAIT, LISTEN_TRIES_MAX, PLACES_MAX};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Fault;
@@ -104,7 +104,7 @@ pub(super) struct Reign {
     pub(super) barrier: u64,
     pub(super) quorum_count: u16,
     /// Slots with a voter's place.
-    pub(super) places: heapless::Vec<u32, VOTERS_MAX>,
+    pub(super) places: heapless::Vec<u32, PLACES_MAX>,
     pub(super) listen_tries: u32,
     pub(super) listen_retry: Option<Instant>,
     /// Clients known from before that were not heard of yet.
@@ -270,9 +270,9 @@ impl<S: Service> Parts<'_, S> {
         for (slot, client) in self.clients.iter().enumerate() {
             let slot = slot as u32;
             self.reign.expected += u32::from(client.expected);
-            if client.has_voters_place() && self.reign.places.push(slot).is_err() {
-                // No server admits more voters than there are places.
-                return Completed::ReadFailed(Fault::TableDamaged(layout.at(Layout::block_of(slot), 0)));
+            if client.has_voters_place() {
+                // More than that were never admitted; their records count as voters' all the same.
+                let _ = self.reign.places.push(slot);
             }
         }
         Completed::Fine

@@ -6,8 +6,12 @@
 //! way, so that a number alone says where a request is kept, on either side: [`Requests`] keeps what the client must
 //! be able to send again, [`Window`] what the server must not execute again.
 
+#[cfg(test)]
+pub(crate) mod disk;
 mod requests;
 mod window;
+#[cfg(test)]
+pub(crate) mod world;
 
 pub(crate) use requests::Requests;
 pub(crate) use window::{Arrival, Due, Window};

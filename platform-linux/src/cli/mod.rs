@@ -16,7 +16,7 @@ mod status;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
 pub use narrate::{Description, Narrator};
@@ -42,25 +42,23 @@ struct Cli {
     command: Command,
 }
 
+// The documentation of each is that of its arguments, beside what it does.
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Lay out a volume on a device or image file
     Format(format::Args),
-    /// Run one mount of a volume in the foreground
     Mount(Box<mount_args::Args>),
-    /// Say who serves and who is mounted, from the device alone
     Status(status::Args),
-    /// Decode the blocks of a volume, and say of each invalid one why
     Dump(dump::Args),
-    /// Change the number of votes that elect a leader, while nobody is mounted
     SetQuorumCount(set_quorum_count::Args),
-    /// A fence agent that kills the process of a mount on this host
     FenceKill(fence_kill::Args),
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors, and clap knows which stream each belongs on.
@@ -86,7 +84,11 @@ pub fn main() -> ExitCode {
 
 /// The definition of the command line, for those who generate documents from it.
 pub fn command() -> clap::Command {
-    Cli::command().mut_subcommands(|subcommand| subcommand.after_help(EXIT_CODES))
+    Cli::command().mut_subcommands(|subcommand| match subcommand.get_after_help() {
+        // An agent's exit codes are given by its protocol.
+        Some(_) => subcommand,
+        None => subcommand.after_help(EXIT_CODES),
+    })
 }
 
 #[cfg(test)]

@@ -130,15 +130,21 @@ impl DeviceFile {
         if access == Access::Exclusive && kind == DeviceKind::Block {
             flags |= OFlags::EXCL;
         }
-        let (file, caching) = match rustix::fs::open(path, flags | OFlags::DIRECT, Mode::empty()) {
+        match Self::open_as(path, kind, flags, Caching::Direct) {
             Err(Errno::INVAL) if kind == DeviceKind::Image => {
-                let file = rustix::fs::open(path, flags | OFlags::SYNC, Mode::empty()).map_err(os)?;
-                (file, Caching::PageCache)
+                Self::open_as(path, kind, flags, Caching::PageCache).map_err(os)
             }
-            opened => (opened.map_err(os)?, Caching::Direct),
+            opened => opened.map_err(os),
+        }
+    }
+
+    fn open_as(path: &Path, kind: DeviceKind, flags: OFlags, caching: Caching) -> Result<Self, Errno> {
+        let cached = match caching {
+            Caching::Direct => OFlags::DIRECT,
+            Caching::PageCache => OFlags::SYNC,
         };
         Ok(Self {
-            file,
+            file: rustix::fs::open(path, flags | cached, Mode::empty())?,
             path: path.to_owned(),
             kind,
             caching,
@@ -290,6 +296,24 @@ mod tests {
             image.as_file().sync_data().unwrap();
             reader.read_at(BlockNo(1), back.bytes_mut()).unwrap();
             assert!(back.bytes().iter().all(|&byte| byte == round));
+        }
+    }
+
+    #[test]
+    fn without_direct_io_two_processes_still_see_each_others_writes() {
+        let image = image(4);
+        let open = || {
+            let flags = OFlags::RDWR | OFlags::CLOEXEC;
+            DeviceFile::open_as(image.path(), DeviceKind::Image, flags, Caching::PageCache).unwrap()
+        };
+        let (one, two) = (open(), open());
+        let mut buffer = AlignedBuffer::blocks(1);
+        for round in 1..5u8 {
+            buffer.bytes_mut().fill(round);
+            one.write_at(BlockNo(2), buffer.bytes(), round % 2 == 0).unwrap();
+            buffer.bytes_mut().fill(0);
+            two.read_at(BlockNo(2), buffer.bytes_mut()).unwrap();
+            assert!(buffer.bytes().iter().all(|&byte| byte == round));
         }
     }
 

@@ -73,9 +73,10 @@ struct Pending {
 /// Carries out core's disk requests.
 ///
 /// A request that hangs is answered with [`Outcome::TimedOut`] when its limit has passed; its thread is given
-/// up and replaced, and whatever the device says later is ignored. At most [`STUCK_MAX`] threads hang at once.
+/// up and replaced, and whatever the device says later is ignored. Threads given up are replaced 16 times at
+/// most; what comes then waits in the queue, times out there, and is never begun.
 ///
-/// Memory: one buffer for each request under way or stuck, and [`SPARE_BUFFERS_MAX`].
+/// Memory: one buffer for each request under way or stuck, and a few spare ones.
 pub struct Pool {
     queue: Arc<Queue>,
     device: Arc<dyn BlockIo>,

@@ -93,7 +93,10 @@ pub struct Host<S> {
     orders: Orders,
     obeyed: Order,
     message: Box<[u8]>,
-    notices: Vec<Notice>,
+    /// To be told before core's next events.
+    news: Vec<HostEvent>,
+    /// Steps of the mount's life that were told already, by whoever noticed first.
+    told: Vec<Event>,
     last_disk_error: Option<String>,
     ended: Option<Unmounted>,
 }
@@ -120,9 +123,10 @@ impl<S: Service> Host<S> {
             let _ = waker.wake();
         });
         orders.set_wake(Arc::clone(&wake));
-        let mut notices = Vec::new();
+        // The volume was read to be given to this host, so its super block is believed already.
+        let mut news = vec![HostEvent::Mount(Event::Started)];
         if device.caching() == Caching::PageCache {
-            notices.push(Notice::PageCache(device.path().to_owned()));
+            news.push(HostEvent::Notice(Notice::PageCache(device.path().to_owned())));
         }
         let device = Arc::new(LockedDevice { device, lock });
         let io = Arc::clone(&device) as Arc<dyn BlockIo>;
@@ -137,7 +141,8 @@ impl<S: Service> Host<S> {
             orders,
             obeyed: Order::Stay,
             message: vec![0; MESSAGE_BYTES_MAX].into(),
-            notices,
+            news,
+            told: Vec::new(),
             last_disk_error: None,
             ended: None,
         })
@@ -192,7 +197,10 @@ impl<S: Service> Host<S> {
         self.obeyed = order;
         match order {
             Order::Stay => {}
-            Order::Unmount => self.mount.unmount(clock::now()),
+            Order::Unmount => {
+                self.news.push(HostEvent::Mount(Event::Unmounting));
+                self.mount.unmount(clock::now());
+            }
             Order::Force => self.mount.force(clock::now()),
         }
     }
@@ -211,7 +219,8 @@ impl<S: Service> Host<S> {
                 .handle_disk(clock::now(), completed.id(), completed.outcome());
             if let Some(words) = words.clone().filter(|_| words != self.last_disk_error) {
                 let request = completed.request;
-                self.notices.push(Notice::DiskError { request, words });
+                self.news
+                    .push(HostEvent::Notice(Notice::DiskError { request, words }));
             }
             self.last_disk_error = words;
             self.pool.release(completed);
@@ -222,20 +231,20 @@ impl<S: Service> Host<S> {
         while let Some(report) = self.fencer.as_mut().and_then(Fencer::next_report) {
             self.mount
                 .handle_fence(clock::now(), report.victim, report.outcome());
-            self.notices.push(Notice::Fence(report));
+            self.news.push(HostEvent::Notice(Notice::Fence(report)));
         }
     }
 
     /// Step 2 of the order of calls, in its order: events, network, messages, fences, disk.
     fn give_outputs(&mut self, tell: &mut impl FnMut(HostEvent)) {
-        for notice in std::mem::take(&mut self.notices) {
-            tell(HostEvent::Notice(notice));
+        for news in std::mem::take(&mut self.news) {
+            self.tell_once(news, tell);
         }
         while let Some(event) = self.mount.poll_event() {
             if let Event::Unmounted(how) = event {
                 self.ended = Some(how);
             }
-            tell(HostEvent::Mount(event));
+            self.tell_once(HostEvent::Mount(event), tell);
         }
         self.give_net();
         while let Some(request) = self.mount.poll_fence(clock::now()) {
@@ -248,11 +257,22 @@ impl<S: Service> Host<S> {
         self.give_disk();
     }
 
+    /// The host knows before core that a mount has started and that it is to leave; each is told once.
+    fn tell_once(&mut self, event: HostEvent, tell: &mut impl FnMut(HostEvent)) {
+        if let HostEvent::Mount(step @ (Event::Started | Event::Unmounting)) = &event {
+            if self.told.contains(step) {
+                return;
+            }
+            self.told.push(step.clone());
+        }
+        tell(event);
+    }
+
     fn give_net(&mut self) {
         while let Some(request) = self.mount.poll_net(clock::now()) {
             self.net.request(request);
             if let Some(words) = self.net.take_listen_error() {
-                self.notices.push(Notice::CannotListen(words));
+                self.news.push(HostEvent::Notice(Notice::CannotListen(words)));
             }
         }
         while let Some((conn, length)) = self.mount.poll_transmit(clock::now(), &mut self.message) {
@@ -290,7 +310,7 @@ impl<S: Service> Host<S> {
 
     /// How long until something is due.
     fn next_wait(&mut self) -> Duration {
-        if self.net.has_work() || !self.notices.is_empty() {
+        if self.net.has_work() || !self.news.is_empty() {
             return Duration::ZERO;
         }
         let due = [
