@@ -36,7 +36,8 @@ pub(crate) struct Settings {
     pub(crate) ip: Ipv4Addr,
     /// See `ip`.
     pub(crate) prefix: u8,
-    /// `gateway=ADDRESS`: the way to every other network, and to the loopback network of the emulator's host.
+    /// `gateway=ADDRESS`: the way to every other network. QEMU's own also leads to its host's loopback network, so that
+    /// guests and processes of that host know one another by the same addresses.
     pub(crate) gateway: Ipv4Addr,
     /// `log=error|warn|info|debug|trace`.
     pub(crate) level: Level,

@@ -2,7 +2,7 @@
 
 mod card;
 
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::SocketAddr;
 
 pub(crate) use card::Card;
 use ostrakon_core::bounds::MESSAGE_BYTES_MAX;
@@ -76,7 +76,6 @@ pub(crate) struct Net {
     listen: Option<SocketAddr>,
     /// Core waits to hear that the listener stands.
     tell_listening: bool,
-    gateway: Ipv4Addr,
     next_port: u16,
     stuck_since: Option<Instant>,
 }
@@ -130,7 +129,6 @@ impl Net {
             uses: [Use::Free; SOCKETS],
             listen: None,
             tell_listening: false,
-            gateway: settings.gateway,
             next_port: (seed >> 16) as u16 % PORTS,
             stuck_since: None,
         }
@@ -203,28 +201,17 @@ impl Net {
             warning!("net: {} is no IPv4 address", addr);
             return Err(CloseReason::Failed);
         };
-        let to = self.way_to(addr);
         let index = self.free().ok_or(CloseReason::Failed)?;
         let port = PORTS_FROM + self.next_port;
         self.next_port = (self.next_port + 1) % PORTS;
         let context = self.interface.context();
         let socket = self.sockets.get_mut::<Socket<'_>>(self.handles[index]);
-        let to = IpEndpoint::new(IpAddress::Ipv4(*to.ip()), to.port());
+        let to = IpEndpoint::new(IpAddress::Ipv4(*addr.ip()), addr.port());
         socket
             .connect(context, to, port)
             .map_err(|_| CloseReason::Failed)?;
         self.uses[index] = Use::Connecting(conn);
         Ok(())
-    }
-
-    /// Under an emulator the nodes are known by addresses of its host's loopback network, which works for guests
-    /// and for processes of the host alike: a guest gets there through its gateway.
-    fn way_to(&self, addr: SocketAddrV4) -> SocketAddrV4 {
-        if addr.ip().is_loopback() {
-            SocketAddrV4::new(self.gateway, addr.port())
-        } else {
-            addr
-        }
     }
 
     /// Takes a message for a connection. One for a connection that is gone is dropped: core will be told.
