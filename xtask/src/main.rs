@@ -18,6 +18,7 @@ Commands:
   test   every test of the workspace, and what was skipped and why
   ci     what must hold before anything is merged; each step also by itself
   sim    the simulator (options are passed on)
+  run-qemu  bare images under QEMU on one disk: elect, fail over, fence, leave
 
 cargo xtask COMMAND --help says more.
 ";
@@ -44,6 +45,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("test") => commands::test::run(arguments),
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
+        Some("run-qemu") => commands::run_qemu::run(arguments),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

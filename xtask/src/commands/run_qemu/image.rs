@@ -1,0 +1,61 @@
+//! Building the image, for the bare target where it is installed and by the host target's `core` where it is not.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use ostrakon_xtask::failure::{During, Result};
+
+use crate::cargo::{cargo, output, succeed, target_folder, workspace};
+
+const BARE_TARGET: &str = "x86_64-unknown-none";
+const HOST_TARGET: &str = "x86_64-unknown-linux-gnu";
+const NAME: &str = "ostrakon-qemu";
+
+/// The image and how it was built.
+pub(super) struct Image {
+    /// An ELF file that QEMU boots by PVH.
+    pub(super) path: PathBuf,
+    /// For people.
+    pub(super) how: String,
+}
+
+/// Builds the image.
+pub(super) fn build() -> Result<Image> {
+    let bare = is_installed(BARE_TARGET)?;
+    let target = if bare { BARE_TARGET } else { HOST_TARGET };
+    let folder = target_folder().join("qemu");
+    let mut command = cargo(["build", "--release", "--target", target]);
+    command
+        .current_dir(workspace().join("platform-qemu"))
+        .arg("--target-dir")
+        .arg(&folder)
+        // Flags meant for hosted programs have no place in the image.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    succeed(&mut command)?;
+    let path = folder.join(target).join("release").join(NAME);
+    let how = if bare {
+        format!("for {BARE_TARGET}")
+    } else {
+        format!(
+            "for {HOST_TARGET}, freestanding, because {BARE_TARGET} is not installed (rustup target add {BARE_TARGET})"
+        )
+    };
+    Ok(Image { path, how })
+}
+
+fn is_installed(target: &str) -> Result<bool> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    command
+        .args(["--print", "target-libdir", "--target", target])
+        .stderr(Stdio::null());
+    let folder = output(&mut command)?;
+    let files = match std::fs::read_dir(folder.trim()) {
+        Ok(files) => files,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error).during(format!("looking into {}", folder.trim())),
+    };
+    let is_core = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("libcore-");
+    Ok(files.flatten().any(|file| is_core(&file.file_name())))
+}

@@ -1,0 +1,219 @@
+//! `cargo xtask run-qemu`: a cluster of bare images on one disk.
+
+mod fleet;
+mod guest;
+mod image;
+mod news;
+mod qmp;
+mod script;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lexopt::{Arg, ValueExt};
+use ostrakon_xtask::cluster::Cluster;
+use ostrakon_xtask::failure::{During, Failure, Result, ensure};
+
+use crate::cargo::{ostrakon_binary, target_folder};
+use fleet::{Fleet, Guest};
+use guest::{Board, QEMU};
+use news::News;
+use script::Script;
+
+const HELP: &str = "\
+cargo xtask run-qemu [OPTIONS]
+
+Builds ostrakon as a bare x86_64 image, formats an image file below the target folder, and boots voters and plain
+clients under QEMU (software emulation), each a machine of its own, all on that one disk. What they log is shown with
+the time and the name of each.
+
+It runs a script: elect, pull the leader's plug, freeze a leader by QMP stop, freeze the next one by SIGSTOP, unmount
+everybody; each step is verified on the device by `ostrakon status` and `ostrakon dump`. Exit code 0 only if every
+step held.
+
+  --voters N   voters (3)
+  --clients N  plain clients (2)
+  --memory M   MiB of memory of each guest (16)
+  --log LEVEL  what the images log: error, warn, info, debug or trace (info)
+  --keep       keeps the folder with the image file
+";
+
+/// Clients that the image has memory for; a volume for more is refused by it.
+const CLIENTS_MAX: &str = "56";
+
+/// Bytes of the image file.
+const DISK_BYTES: &str = "16M";
+
+/// Half the defaults: a frozen leader is noticed, and the records of the dead go, while one still likes to watch.
+const TIMES: &str = "silence-ms=2000 recovery-ms=4000 fence-timeout-ms=10000";
+
+struct Wishes {
+    voters: usize,
+    clients: usize,
+    memory: u32,
+    log: String,
+    keep: bool,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            voters: 3,
+            clients: 2,
+            memory: 16,
+            log: "info".to_owned(),
+            keep: false,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
+    let mut wishes = Wishes::default();
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => {
+                print!("{HELP}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Arg::Long("voters") => wishes.voters = parser.value()?.parse()?,
+            Arg::Long("clients") => wishes.clients = parser.value()?.parse()?,
+            Arg::Long("memory") => wishes.memory = parser.value()?.parse()?,
+            Arg::Long("log") => wishes.log = parser.value()?.string()?,
+            Arg::Long("keep") => wishes.keep = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    ensure((1..=16).contains(&wishes.voters), || {
+        "expected 1 to 16 voters".to_owned()
+    })?;
+    ensure(wishes.clients <= 32, || "expected at most 32 clients".to_owned())?;
+    look_for_qemu()?;
+    show(&wishes).map(|()| ExitCode::SUCCESS)
+}
+
+/// Fails with the command that installs QEMU if it is not there.
+fn look_for_qemu() -> Result<()> {
+    let mut command = Command::new(QEMU);
+    command
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if command.status().is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{QEMU} is not installed, or does not run. To install it:\n\n    {}\n",
+        install_command()
+    )))
+}
+
+fn install_command() -> &'static str {
+    let managers = [
+        (
+            "apt-get",
+            "sudo apt-get install --no-install-recommends qemu-system-x86",
+        ),
+        ("dnf", "sudo dnf install qemu-system-x86-core"),
+        ("pacman", "sudo pacman -S qemu-system-x86"),
+        ("zypper", "sudo zypper install qemu-x86"),
+        ("apk", "sudo apk add qemu-system-x86_64"),
+        ("brew", "brew install qemu"),
+    ];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    let found = managers.iter().find(|(manager, _)| is_there(manager));
+    found.map_or("see https://www.qemu.org/download/", |(_, command)| command)
+}
+
+fn show(wishes: &Wishes) -> Result<()> {
+    let binary = ostrakon_binary(false)?;
+    let image = image::build()?;
+    let bytes = image_bytes(&image.path)?;
+    println!("image built {}: {} KiB to load", image.how, bytes / 1024);
+
+    let mut cluster = Cluster::unformatted(&binary, &target_folder(), "run-qemu")?;
+    if wishes.keep {
+        println!("everything is kept in {}", cluster.keep_folder().display());
+    }
+    let quorum = (wishes.voters / 2 + 1).to_string();
+    let formatted = cluster.tool().run(
+        "format",
+        &[
+            "--quorum-count",
+            &quorum,
+            "--clients-max",
+            CLIENTS_MAX,
+            "--size",
+            DISK_BYTES,
+        ],
+    )?;
+    ensure(formatted.status.success(), || {
+        String::from_utf8_lossy(&formatted.stderr).into_owned()
+    })?;
+
+    let begun = Instant::now();
+    let fleet = Arc::new(fleet_of(wishes, &cluster, image.path)?);
+    let mut script = Script::new(&fleet, &cluster);
+    script.play()?;
+    println!("\nWhat took how long:");
+    for (what, took) in script.timings() {
+        println!("  {what:56} {:>8.1} ms", took.as_secs_f64() * 1e3);
+    }
+    println!(
+        "Every step was verified on the device. {} s in all.",
+        rounded(begun.elapsed())
+    );
+    Ok(())
+}
+
+fn rounded(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64())
+}
+
+fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: PathBuf) -> Result<Fleet> {
+    let mut guests = Vec::new();
+    for number in 1..=wishes.voters {
+        guests.push(Guest::new(format!("n{number}"), Some(cluster.free_addr()?)));
+    }
+    for number in 1..=wishes.clients {
+        guests.push(Guest::new(format!("c{number}"), None));
+    }
+    let board = Board {
+        image,
+        disk: cluster.image().display().to_string(),
+        folder: cluster.folder().to_path_buf(),
+        memory: wishes.memory,
+        words: format!("log={} {TIMES}", wishes.log),
+    };
+    Ok(Fleet::new(
+        guests,
+        News::new(true),
+        board,
+        cluster.reaper().clone(),
+        cluster.tool().clone(),
+    ))
+}
+
+/// Bytes of the image that are loaded: an ELF file also holds symbols.
+fn image_bytes(image: &std::path::Path) -> Result<u64> {
+    let file = std::fs::read(image).during(format!("reading {}", image.display()))?;
+    let field = |at: usize, length: usize| {
+        let bytes = file.get(at..at + length).unwrap_or_default();
+        bytes
+            .iter()
+            .rev()
+            .fold(0_u64, |value, &byte| value << 8 | u64::from(byte))
+    };
+    // ELF64: where the program headers are, how long each and how many; type 1 is loaded.
+    let (first, size, count) = (field(32, 8), field(54, 2), field(56, 2));
+    let headers = (0..count).map(|index| (first + index * size) as usize);
+    Ok(headers
+        .filter(|&at| field(at, 4) == 1)
+        .map(|at| field(at + 32, 8))
+        .sum())
+}
