@@ -101,6 +101,11 @@ impl News {
         Mark(locked(&self.items).len())
     }
 
+    /// Looks at everything that was said so far.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&[Item]) -> T) -> T {
+        look(&locked(&self.items))
+    }
+
     /// Waits until an item after `from` yields something; `None` when the time is up.
     pub(super) fn wait<T>(
         &self,

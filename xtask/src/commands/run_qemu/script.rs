@@ -22,6 +22,9 @@ const WATCH: Duration = Duration::from_millis(1_500);
 /// Exit status of a QEMU whose image left the volume cleanly: code 1, as `isa-debug-exit` passes it on.
 const LEFT: i32 = (1 << 1) | 1;
 
+/// How often what was said is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
 /// Lines of the log beneath a failure.
 const LAST_WORDS: usize = 40;
 
@@ -37,6 +40,40 @@ struct Leader {
     guest: usize,
     ballot: Ballot,
     serving: Item,
+}
+
+impl Leader {
+    fn of(item: &Item) -> Option<Self> {
+        let term = (item.name() == "serving").then(|| item.word(0).parse().ok())??;
+        let ballot = Ballot {
+            term,
+            rid: item.rid.clone(),
+        };
+        Some(Self {
+            guest: item.guest,
+            ballot,
+            serving: item.clone(),
+        })
+    }
+}
+
+/// The newest leader and when the last of these guests was connected to it, if all are.
+fn settled(items: &[Item], guests: &BTreeSet<usize>, term: u64) -> Option<(Leader, Instant)> {
+    let leader = items
+        .iter()
+        .filter_map(Leader::of)
+        .max_by_key(|leader| leader.ballot.term)?;
+    let mut last = leader.serving.seen;
+    for &guest in guests {
+        let state = items.iter().rev().find(|item| {
+            item.guest == guest && ["connected", "disconnected", "hello"].contains(&item.name())
+        })?;
+        if state.name() != "connected" || state.word(1) != leader.ballot.rid {
+            return None;
+        }
+        last = last.max(state.seen);
+    }
+    (leader.ballot.term > term).then_some((leader, last))
 }
 
 impl<'a> Script<'a> {
@@ -105,35 +142,26 @@ impl<'a> Script<'a> {
     /// Waits until a guest serves in a term above `term`.
     fn wait_leader(&self, from: Mark, term: u64) -> Result<Leader> {
         self.wait(from, "a server", |item| {
-            let serves = item.name() == "serving";
-            let ballot = Ballot {
-                term: item.word(0).parse().ok()?,
-                rid: item.rid.clone(),
-            };
-            (serves && ballot.term > term).then(|| Leader {
-                guest: item.guest,
-                ballot,
-                serving: item.clone(),
-            })
+            Leader::of(item).filter(|leader| leader.ballot.term > term)
         })
     }
 
-    /// Waits until each of these guests is connected to this leader; returns when the last one was.
-    fn wait_connected(&self, from: Mark, guests: &BTreeSet<usize>, leader: &Leader) -> Result<Instant> {
-        let mut last = leader.serving.seen;
-        for &guest in guests {
-            let what = format!(
-                "{} to be connected to {}",
-                self.name(guest),
-                self.name(leader.guest)
-            );
-            last = last.max(self.wait(from, &what, |item| {
-                let it =
-                    item.guest == guest && item.name() == "connected" && item.word(1) == leader.ballot.rid;
-                it.then_some(item.seen)
-            })?);
+    /// Waits until each of these guests is connected to the newest leader, whose term is above `term`: the first one
+    /// to serve may have yielded to another. Returns that leader, and when the last guest was connected.
+    fn wait_settled(&self, guests: &BTreeSet<usize>, term: u64) -> Result<(Leader, Instant)> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(settled) = self.fleet.news.look(|items| settled(items, guests, term)) {
+                return Ok(settled);
+            }
+            thread::sleep(LOOK_INTERVAL);
         }
-        Ok(last)
+        let names: Vec<&str> = guests.iter().map(|&guest| self.name(guest)).collect();
+        Err(Failure::new(format!(
+            "waited {} s for {} to be connected to a leader of a term above {term}, in vain",
+            PATIENCE.as_secs(),
+            names.join(", ")
+        )))
     }
 
     fn rid(&self, guest: usize) -> Result<String> {
@@ -199,7 +227,7 @@ impl<'a> Script<'a> {
         }
         let leader = self.wait_leader(from, 0)?;
         self.took("from the first power-on to a server", leader.serving.seen - begun);
-        let connected = self.wait_connected(from, &self.everyone(), &leader)?;
+        let (leader, connected) = self.wait_settled(&self.everyone(), 0)?;
         self.took(
             "from the first power-on until everybody is connected",
             connected - begun,
@@ -215,42 +243,45 @@ impl<'a> Script<'a> {
         self.fleet.switch_off(old.guest);
         let leader = self.succeeded(from, begun, old, "fail-over after the plug was pulled")?;
         self.act(&format!("{} is switched on again", self.name(old.guest)));
-        self.returns(old.guest, from, &leader)?;
-        Ok(leader)
+        self.returns(old.guest, &leader)
     }
 
     /// Waits for a successor, which must have had the power switch confirm its predecessor's silence, and for
     /// everybody else to be connected to it.
     fn succeeded(&mut self, from: Mark, begun: Instant, old: &Leader, what: &str) -> Result<Leader> {
-        let leader = self.wait_leader(from, old.ballot.term)?;
-        ensure(leader.guest != old.guest, || {
+        let first = self.wait_leader(from, old.ballot.term)?;
+        ensure(first.guest != old.guest, || {
             "the one that is gone serves".to_owned()
         })?;
         let fenced = self.wait(from, "the fence to be confirmed", |item| {
             let it =
-                item.guest == leader.guest && item.name() == "power_switch" && item.word(1) == old.ballot.rid;
+                item.guest == first.guest && item.name() == "power_switch" && item.word(1) == old.ballot.rid;
             it.then_some(item.seen)
         })?;
-        ensure(fenced <= leader.serving.seen, || {
+        ensure(fenced <= first.serving.seen, || {
             "it served before the fence was confirmed".to_owned()
         })?;
-        self.took(what, leader.serving.seen - begun);
+        self.took(what, first.serving.seen - begun);
         let mut others = self.everyone();
         others.remove(&old.guest);
-        let connected = self.wait_connected(from, &others, &leader)?;
+        let (leader, connected) = self.wait_settled(&others, old.ballot.term)?;
         self.took("    until all others are connected", connected - begun);
         self.verify_leader(&leader, Some(&old.ballot))?;
         Ok(leader)
     }
 
     /// A guest that was off, or whose processor stood still, boots and mounts anew; nobody is deposed by that.
-    fn returns(&mut self, guest: usize, from: Mark, leader: &Leader) -> Result<()> {
+    fn returns(&mut self, guest: usize, leader: &Leader) -> Result<Leader> {
         if !self.fleet.guests[guest].is_on() {
             self.fleet.switch_on(guest)?;
         }
-        self.wait_connected(from, &BTreeSet::from([guest]), leader)?;
-        self.verify_leader(leader, None)?;
-        self.verify_mounted(&self.everyone())
+        let (now, _) = self.wait_settled(&self.everyone(), leader.ballot.term - 1)?;
+        ensure(now.ballot == leader.ballot, || {
+            format!("{:?} served before, {:?} serves now", leader.ballot, now.ballot)
+        })?;
+        self.verify_leader(&now, None)?;
+        self.verify_mounted(&self.everyone())?;
+        Ok(now)
     }
 
     fn freeze(&mut self, old: &Leader, how: Freeze) -> Result<Leader> {
@@ -261,7 +292,6 @@ impl<'a> Script<'a> {
         let leader = self.succeeded(from, begun, old, &format!("fail-over after a freeze ({words})"))?;
 
         self.act(&format!("{name} is thawed"));
-        let from = self.fleet.news.mark();
         let before = self.writes_of(&old.ballot.rid)?;
         if self.fleet.guests[old.guest].is_on() {
             self.fleet.thaw(old.guest)?;
@@ -287,8 +317,7 @@ impl<'a> Script<'a> {
             "nothing of {} was written after its successor served",
             old.ballot.rid
         ));
-        self.returns(old.guest, from, &leader)?;
-        Ok(leader)
+        self.returns(old.guest, &leader)
     }
 
     /// Writes of a mount that stand in the quorum region: the block and the writer's number of it.
