@@ -4,10 +4,13 @@ mod fleet;
 mod guest;
 mod image;
 mod news;
+mod play;
 mod qmp;
 mod script;
+mod terminal;
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -30,12 +33,15 @@ Builds ostrakon as a bare x86_64 image, formats an image file below the target f
 clients under QEMU (software emulation), each a machine of its own, all on that one disk. What they log is shown with
 the time and the name of each.
 
-It runs a script: elect, pull the leader's plug, freeze a leader by QMP stop, freeze the next one by SIGSTOP, unmount
-everybody; each step is verified on the device by `ostrakon status` and `ostrakon dump`. Exit code 0 only if every
-step held.
+In a terminal it shows a live table, and keys pull plugs, freeze, thaw and power-cycle nodes; ctrl-c unmounts everybody.
+Without a terminal, or with --script, it runs a script: elect, pull the leader's plug, freeze a leader by QMP stop, freeze
+the next one by SIGSTOP, unmount everybody; each step is verified on the device by `ostrakon status` and `ostrakon
+dump`, and the exit code is 0 only if every step held.
 
   --voters N   voters (3)
   --clients N  plain clients (2)
+  --script     runs the script, in a terminal too
+  --seconds N  instead of the script: leaves everybody alone for N seconds, then unmounts them
   --memory M   MiB of memory of each guest (16)
   --log LEVEL  what the images log: error, warn, info, debug or trace (info)
   --keep       keeps the folder with the image file
@@ -56,6 +62,8 @@ struct Wishes {
     memory: u32,
     log: String,
     keep: bool,
+    script: bool,
+    seconds: Option<u64>,
 }
 
 impl Default for Wishes {
@@ -66,6 +74,8 @@ impl Default for Wishes {
             memory: 16,
             log: "info".to_owned(),
             keep: false,
+            script: false,
+            seconds: None,
         }
     }
 }
@@ -84,6 +94,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             Arg::Long("memory") => wishes.memory = parser.value()?.parse()?,
             Arg::Long("log") => wishes.log = parser.value()?.string()?,
             Arg::Long("keep") => wishes.keep = true,
+            Arg::Long("script") => wishes.script = true,
+            Arg::Long("seconds") => wishes.seconds = Some(parser.value()?.parse()?),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -156,9 +168,17 @@ fn show(wishes: &Wishes) -> Result<()> {
         String::from_utf8_lossy(&formatted.stderr).into_owned()
     })?;
 
+    let keys = !wishes.script && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let fleet = Arc::new(fleet_of(wishes, &cluster, image.path, !keys)?);
+    if keys || wishes.seconds.is_some() {
+        return play::play(&fleet, &cluster, wishes.seconds, keys);
+    }
+    run_script(&fleet, &cluster)
+}
+
+fn run_script(fleet: &Arc<Fleet>, cluster: &Cluster) -> Result<()> {
     let begun = Instant::now();
-    let fleet = Arc::new(fleet_of(wishes, &cluster, image.path)?);
-    let mut script = Script::new(&fleet, &cluster);
+    let mut script = Script::new(fleet, cluster);
     script.play()?;
     println!("\nWhat took how long:");
     for (what, took) in script.timings() {
@@ -175,7 +195,7 @@ fn rounded(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64())
 }
 
-fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: PathBuf) -> Result<Fleet> {
+fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: PathBuf, prints: bool) -> Result<Fleet> {
     let mut guests = Vec::new();
     for number in 1..=wishes.voters {
         guests.push(Guest::new(format!("n{number}"), Some(cluster.free_addr()?)));
@@ -192,7 +212,7 @@ fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: PathBuf) -> Result<Fleet>
     };
     Ok(Fleet::new(
         guests,
-        News::new(true),
+        News::new(prints),
         board,
         cluster.reaper().clone(),
         cluster.tool().clone(),
