@@ -21,18 +21,21 @@ impl<T> TakeOnce<T> {
         }
     }
 
-    fn take(&'static self) -> &'static mut MaybeUninit<T> {
+    /// The room, for one caller ever: nobody else has a way to it.
+    fn take(&'static self) -> *mut MaybeUninit<T> {
         assert!(!self.taken.swap(true, Ordering::Relaxed), "taken twice");
-        // SAFETY: the assertion above lets one caller through, so that this is the only reference, for good.
-        unsafe { &mut *self.room.get() }
+        self.room.get()
     }
 
     /// The value, made in place as far as the compiler can.
     ///
     /// # Panics
     /// If it was taken before.
+    #[allow(clippy::mut_from_ref, reason = "`take` lets one caller through, ever")]
     pub(crate) fn fill(&'static self, make: impl FnOnce() -> T) -> &'static mut T {
-        self.take().write(make())
+        // SAFETY: `take` gave the only way to the room, for good.
+        let room = unsafe { &mut *self.take() };
+        room.write(make())
     }
 }
 
@@ -41,14 +44,15 @@ impl<T, const N: usize> TakeOnce<[T; N]> {
     ///
     /// # Panics
     /// If it was taken before.
+    #[allow(clippy::mut_from_ref, reason = "`take` lets one caller through, ever")]
     pub(crate) fn fill_each(&'static self, mut make: impl FnMut() -> T) -> &'static mut [T; N] {
         let room = self.take();
-        let first: *mut T = room.as_mut_ptr().cast();
+        let first: *mut T = room.cast();
         for index in 0..N {
             // SAFETY: within the array, which nobody else can reach.
             unsafe { first.add(index).write(make()) };
         }
-        // SAFETY: every element was just written.
-        unsafe { room.assume_init_mut() }
+        // SAFETY: every element was just written, and `take` gave the only way to the room.
+        unsafe { (*room).assume_init_mut() }
     }
 }
