@@ -19,20 +19,25 @@ pub(super) struct Image {
     pub(super) how: String,
 }
 
+/// Cargo in the folder of the image, for the target given.
+fn cargo_for(verb: &str, target: &str) -> Command {
+    let mut command = cargo([verb, "--release", "--target", target]);
+    command
+        .current_dir(workspace().join("platform-qemu"))
+        .arg("--target-dir")
+        .arg(target_folder().join("qemu"))
+        // Flags meant for hosted programs have no place in the image.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command
+}
+
 /// Builds the image.
 pub(super) fn build() -> Result<Image> {
     let bare = is_installed(BARE_TARGET)?;
     let target = if bare { BARE_TARGET } else { HOST_TARGET };
+    succeed(&mut cargo_for("build", target))?;
     let folder = target_folder().join("qemu");
-    let mut command = cargo(["build", "--release", "--target", target]);
-    command
-        .current_dir(workspace().join("platform-qemu"))
-        .arg("--target-dir")
-        .arg(&folder)
-        // Flags meant for hosted programs have no place in the image.
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    succeed(&mut command)?;
     let path = folder.join(target).join("release").join(NAME);
     let how = if bare {
         format!("for {BARE_TARGET}")
@@ -42,6 +47,23 @@ pub(super) fn build() -> Result<Image> {
         )
     };
     Ok(Image { path, how })
+}
+
+/// The image is formatted, and builds without a warning for both targets. Returns what could not be checked.
+pub(super) fn lint() -> Result<Vec<String>> {
+    let mut format = cargo(["fmt", "--check"]);
+    succeed(format.current_dir(workspace().join("platform-qemu")))?;
+    let mut skipped = Vec::new();
+    for target in [BARE_TARGET, HOST_TARGET] {
+        if !is_installed(target)? {
+            skipped.push(format!(
+                "the image for {target}: not installed (rustup target add {target})"
+            ));
+            continue;
+        }
+        succeed(cargo_for("clippy", target).args(["--", "-D", "warnings"]))?;
+    }
+    Ok(skipped)
 }
 
 fn is_installed(target: &str) -> Result<bool> {

@@ -1,8 +1,10 @@
 //! `cargo xtask run-qemu`: a cluster of bare images on one disk.
 
+mod check;
 mod fleet;
 mod guest;
 mod image;
+mod nbd;
 mod news;
 mod play;
 mod qmp;
@@ -11,7 +13,7 @@ mod terminal;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +23,10 @@ use ostrakon_xtask::cluster::Cluster;
 use ostrakon_xtask::failure::{During, Failure, Result, ensure};
 
 use crate::cargo::{ostrakon_binary, target_folder};
+pub(crate) use check::check;
 use fleet::{Fleet, Guest};
 use guest::{Board, QEMU};
+use nbd::NbdServer;
 use news::News;
 use script::Script;
 
@@ -41,6 +45,9 @@ dump`, and the exit code is 0 only if every step held.
   --voters N   voters (3)
   --clients N  plain clients (2)
   --script     runs the script, in a terminal too
+  --disk DISK  a volume that is formatted already, instead of a new image file: a file, a device, or any disk that QEMU
+               can name by a URL (then nothing is verified on it, and --seconds or a terminal is needed)
+  --nbd        the new image file is served to all guests by a real NBD server (qemu-nbd)
   --seconds N  instead of the script: leaves everybody alone for N seconds, then unmounts them
   --memory M   MiB of memory of each guest (16)
   --log LEVEL  what the images log: error, warn, info, debug or trace (info)
@@ -62,8 +69,11 @@ struct Wishes {
     memory: u32,
     log: String,
     keep: bool,
-    script: bool,
+    /// Keys and a live table, if there is a terminal.
+    keys: bool,
     seconds: Option<u64>,
+    disk: Option<String>,
+    nbd: bool,
 }
 
 impl Default for Wishes {
@@ -74,14 +84,19 @@ impl Default for Wishes {
             memory: 16,
             log: "info".to_owned(),
             keep: false,
-            script: false,
+            keys: false,
             seconds: None,
+            disk: None,
+            nbd: false,
         }
     }
 }
 
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
-    let mut wishes = Wishes::default();
+    let mut wishes = Wishes {
+        keys: true,
+        ..Wishes::default()
+    };
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -94,7 +109,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             Arg::Long("memory") => wishes.memory = parser.value()?.parse()?,
             Arg::Long("log") => wishes.log = parser.value()?.string()?,
             Arg::Long("keep") => wishes.keep = true,
-            Arg::Long("script") => wishes.script = true,
+            Arg::Long("disk") => wishes.disk = Some(parser.value()?.string()?),
+            Arg::Long("nbd") => wishes.nbd = true,
+            Arg::Long("script") => wishes.keys = false,
             Arg::Long("seconds") => wishes.seconds = Some(parser.value()?.parse()?),
             other => return Err(other.unexpected().into()),
         }
@@ -107,15 +124,19 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     show(&wishes).map(|()| ExitCode::SUCCESS)
 }
 
-/// Fails with the command that installs QEMU if it is not there.
-fn look_for_qemu() -> Result<()> {
+fn is_qemu_there() -> bool {
     let mut command = Command::new(QEMU);
     command
         .arg("--version")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    if command.status().is_ok_and(|status| status.success()) {
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Fails with the command that installs QEMU if it is not there.
+fn look_for_qemu() -> Result<()> {
+    if is_qemu_there() {
         return Ok(());
     }
     Err(Failure::new(format!(
@@ -152,28 +173,72 @@ fn show(wishes: &Wishes) -> Result<()> {
     if wishes.keep {
         println!("everything is kept in {}", cluster.keep_folder().display());
     }
-    let quorum = (wishes.voters / 2 + 1).to_string();
-    let formatted = cluster.tool().run(
-        "format",
-        &[
-            "--quorum-count",
-            &quorum,
-            "--clients-max",
-            CLIENTS_MAX,
-            "--size",
-            DISK_BYTES,
-        ],
-    )?;
-    ensure(formatted.status.success(), || {
-        String::from_utf8_lossy(&formatted.stderr).into_owned()
-    })?;
-
-    let keys = !wishes.script && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let fleet = Arc::new(fleet_of(wishes, &cluster, image.path, !keys)?);
-    if keys || wishes.seconds.is_some() {
-        return play::play(&fleet, &cluster, wishes.seconds, keys);
+    let keys = wishes.keys && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let plays = keys || wishes.seconds.is_some();
+    let disk = disk_of(wishes, &cluster, plays)?;
+    let fleet = Arc::new(fleet_of(wishes, &cluster, image.path, disk.name.clone(), !keys)?);
+    if plays {
+        return play::play(&fleet, disk.is_local.then_some(&cluster), wishes.seconds, keys);
     }
     run_script(&fleet, &cluster)
+}
+
+/// The shared disk.
+struct Disk {
+    /// As QEMU names it.
+    name: String,
+    /// Whether the Linux code can look at it, as the cluster's image.
+    is_local: bool,
+    /// Serves it while the guests run.
+    _server: Option<NbdServer>,
+}
+
+fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
+    let image = cluster.image();
+    match &wishes.disk {
+        Some(url) if url.contains(':') && !Path::new(url).exists() => {
+            ensure(plays, || {
+                "the script verifies each step on the disk, which it cannot by a URL".to_owned()
+            })?;
+            return Ok(Disk {
+                name: url.clone(),
+                is_local: false,
+                _server: None,
+            });
+        }
+        Some(path) => {
+            let path = std::fs::canonicalize(path).during(format!("looking for {path}"))?;
+            std::os::unix::fs::symlink(&path, image).during("linking the disk into the cluster's folder")?;
+        }
+        None => {
+            let quorum = (wishes.voters / 2 + 1).to_string();
+            let arguments = [
+                "--quorum-count",
+                &quorum,
+                "--clients-max",
+                CLIENTS_MAX,
+                "--size",
+                DISK_BYTES,
+            ];
+            let formatted = cluster.tool().run("format", &arguments)?;
+            ensure(formatted.status.success(), || {
+                String::from_utf8_lossy(&formatted.stderr).into_owned()
+            })?;
+        }
+    }
+    let clients = wishes.voters + wishes.clients;
+    let server = wishes
+        .nbd
+        .then(|| NbdServer::start(image, cluster.folder(), clients, cluster.reaper()))
+        .transpose()?;
+    let name = server
+        .as_ref()
+        .map_or_else(|| image.display().to_string(), |server| server.url().to_owned());
+    Ok(Disk {
+        name,
+        is_local: true,
+        _server: server,
+    })
 }
 
 fn run_script(fleet: &Arc<Fleet>, cluster: &Cluster) -> Result<()> {
@@ -195,7 +260,7 @@ fn rounded(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64())
 }
 
-fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: PathBuf, prints: bool) -> Result<Fleet> {
+fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: PathBuf, disk: String, prints: bool) -> Result<Fleet> {
     let mut guests = Vec::new();
     for number in 1..=wishes.voters {
         guests.push(Guest::new(format!("n{number}"), Some(cluster.free_addr()?)));
@@ -205,7 +270,7 @@ fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: PathBuf, prints: bool) ->
     }
     let board = Board {
         image,
-        disk: cluster.image().display().to_string(),
+        disk,
         folder: cluster.folder().to_path_buf(),
         memory: wishes.memory,
         words: format!("log={} {TIMES}", wishes.log),
@@ -220,7 +285,7 @@ fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: PathBuf, prints: bool) ->
 }
 
 /// Bytes of the image that are loaded: an ELF file also holds symbols.
-fn image_bytes(image: &std::path::Path) -> Result<u64> {
+fn image_bytes(image: &Path) -> Result<u64> {
     let file = std::fs::read(image).during(format!("reading {}", image.display()))?;
     let field = |at: usize, length: usize| {
         let bytes = file.get(at..at + length).unwrap_or_default();

@@ -26,7 +26,13 @@ const KEYS: &str = "choose a node, then: k pull its plug   f freeze (QMP stop)  
                     p power-cycle   u unmount   q leave all";
 
 /// Switches everybody on, obeys keys until told to leave or until the time is up, and unmounts everybody.
-pub(super) fn play(fleet: &Arc<Fleet>, cluster: &Cluster, seconds: Option<u64>, keys: bool) -> Result<()> {
+/// The cluster, if there is one, looks at the disk at the end.
+pub(super) fn play(
+    fleet: &Arc<Fleet>,
+    cluster: Option<&Cluster>,
+    seconds: Option<u64>,
+    keys: bool,
+) -> Result<()> {
     let deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     for guest in 0..fleet.guests.len() {
         fleet.switch_on(guest)?;
@@ -154,13 +160,14 @@ fn leave(fleet: &Arc<Fleet>) -> Result<()> {
     Ok(())
 }
 
-fn summary(fleet: &Arc<Fleet>, cluster: &Cluster) -> Result<()> {
+fn summary(fleet: &Arc<Fleet>, cluster: Option<&Cluster>) -> Result<()> {
     println!("{} s. Events of the cluster:", fleet.news.time().as_secs());
     let (elections, fences) = fleet.news.look(|items| {
         let count = |name: &str| items.iter().filter(|item| item.name() == name).count();
         (count("serving"), count("power_switch"))
     });
     println!("  {elections} servers, {fences} fences confirmed");
+    let Some(cluster) = cluster else { return Ok(()) };
     let status = cluster.status()?;
     match &status.server {
         Some(server) => println!(
