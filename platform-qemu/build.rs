@@ -23,4 +23,8 @@ fn main() {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
     println!("cargo:rustc-link-arg-bins=-T{layout}");
+    if std::env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        // Where defmt keeps its messages: in the file, never in memory.
+        println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
+    }
 }

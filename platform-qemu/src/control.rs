@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 use heapless::{Deque, String};
 use ostrakon_core::ids::{Ballot, Rid, Term};
 
-use crate::log::warning;
+use crate::log::{Debug, warning};
 use crate::machine::port::Port;
 
 const PORT: Port = Port(0x2f8);
@@ -130,7 +130,7 @@ impl Control {
             }
             match parse(line.trim()) {
                 Some(order) => return Some(order),
-                None => warning!("control: {:?} is no order", line),
+                None => warning!("control: {} is no order", Debug(&line)),
             }
         }
         None

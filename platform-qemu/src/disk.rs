@@ -6,7 +6,7 @@ use ostrakon_core::ids::BlockNo;
 use ostrakon_core::time::{Duration, Instant};
 use virtio_drivers::device::blk::{BlkReq, BlkResp, RespStatus, VirtIOBlk};
 
-use crate::log::{trace, warning};
+use crate::log::{Debug, trace, warning};
 use crate::machine::once::TakeOnce;
 use crate::virtio::{IdentityMapped, Plain};
 
@@ -94,7 +94,7 @@ impl Disk {
 
     /// Gives the device a request; its bytes are in the buffer that [`buffer`](Self::buffer) gave last.
     pub(crate) fn submit(&mut self, now: Instant, request: DiskRequest) {
-        trace!("disk: {:?}", request);
+        trace!("disk: {}", Debug(&request));
         let (id, first, count, limit) = match request {
             // Every write is durable when it completes: see `virtio::Plain`.
             DiskRequest::Flush { id, .. } => return self.answer_at_once(id, Ok(())),
@@ -153,7 +153,7 @@ impl Disk {
                 });
             }
             Err(error) => {
-                warning!("disk: the queue takes no request: {:?}", error);
+                warning!("disk: the queue takes no request: {}", Debug(&error));
                 self.answer_at_once(request.id(), Err(DiskError::Failed));
             }
         }
@@ -180,7 +180,7 @@ impl Disk {
             };
             if !under_way.given_up && under_way.deadline <= now {
                 under_way.given_up = true;
-                warning!("disk: no answer in time to {:?}", under_way.request);
+                warning!("disk: no answer in time to {}", Debug(&under_way.request));
                 tell(under_way.request.id(), DiskOutcome::Failed(DiskError::TimedOut));
             }
         }
@@ -219,10 +219,10 @@ impl Disk {
             Err(error) => {
                 let status: RespStatus = slot.response.status();
                 warning!(
-                    "disk: {:?} failed: {:?}, status {:?}",
-                    under_way.request,
-                    error,
-                    status
+                    "disk: {} failed: {}, status {}",
+                    Debug(&under_way.request),
+                    Debug(&error),
+                    Debug(&status)
                 );
                 DiskOutcome::Failed(DiskError::Failed)
             }

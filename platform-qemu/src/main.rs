@@ -75,7 +75,7 @@ fn run(clock: Clock, line: &str) -> Result<Exit, Exit> {
         settings.name,
         clock.counter_per_ms() / 1_000,
         host::CORE_BYTES / 1024,
-        boot::STACK_BYTES / 1024,
+        boot::STACK_BYTES / 1024
     );
     let devices = virtio::find();
     let drawn = devices

@@ -15,7 +15,7 @@ use ostrakon_core::time::Instant;
 use crate::control::{Control, Order};
 use crate::disk::Disk;
 use crate::fence::Fencer;
-use crate::log::{debug, error, info, warning};
+use crate::log::{Debug, debug, error, info, warning};
 use crate::machine::boot::stack_used;
 use crate::machine::clock::Clock;
 use crate::machine::exit::Exit;
@@ -104,8 +104,8 @@ impl Host {
                 self.control.say(format_args!("event exit {exit:?}"));
                 self.control.drain(LAST_WORDS_ATTEMPTS);
                 info!(
-                    "ends: {:?}; {} bytes of stack were used at most",
-                    exit,
+                    "ends: {}; {} bytes of stack were used at most",
+                    Debug(&exit),
                     stack_used()
                 );
                 return exit;
@@ -126,7 +126,7 @@ impl Host {
             mount.handle_disk(clock.now(), id, outcome)
         });
         self.fencer.turn(clock.now(), |victim, outcome| {
-            debug!("fence: {} {:?}", victim, outcome);
+            debug!("fence: {} {}", victim, Debug(&outcome));
             mount.handle_fence(clock.now(), victim, outcome);
         });
         let mut scratch = [0; SCRATCH_BYTES];
@@ -137,7 +137,7 @@ impl Host {
     fn take_orders(&mut self) {
         self.control.pump();
         while let Some(order) = self.control.next_order() {
-            debug!("control: {:?}", order);
+            debug!("control: {}", Debug(&order));
             match order {
                 Order::Unmount => self.mount.unmount(self.clock.now()),
                 Order::Force => self.mount.force(self.clock.now()),
@@ -152,7 +152,7 @@ impl Host {
             if let Event::Unmounted(how) = event {
                 self.ended = Some(how);
             }
-            words::tell(&event, self.clock.now(), &mut self.control);
+            words::tell(&event, &mut self.control);
         }
         self.give_net();
         while let Some(request) = self.mount.poll_fence(self.clock.now()) {
@@ -182,7 +182,7 @@ impl Host {
         let mut message = [0; MESSAGE_BYTES_MAX];
         while let Some((conn, length)) = self.mount.poll_transmit(clock.now(), &mut message) {
             if !self.net.transmit(conn, &message[..length]) {
-                warning!("net: {:?} takes nothing any more", conn);
+                warning!("net: {} takes nothing any more", Debug(&conn));
                 self.mount.handle_closed(clock.now(), conn, CloseReason::Failed);
             }
         }

@@ -15,7 +15,7 @@ use super::exit::{Exit, exit};
 use super::mmio::Register;
 use super::once::TakeOnce;
 use super::port::Port;
-use crate::log::error;
+use crate::log::{Hex, error};
 
 const LOCAL_APIC: usize = 0xfee0_0000;
 const IO_APIC: usize = 0xfec0_0000;
@@ -123,8 +123,12 @@ extern "C" fn fault(frame: &Frame) -> ! {
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, cr2", out(reg) address, options(nomem, nostack, preserves_flags)) };
     error!(
-        "fault {} (code {:#x}) at {:#x}, stack {:#x}, address {:#x}",
-        frame.vector, frame.code, frame.instruction, frame.stack, address
+        "fault {} (code {}) at {}, stack {}, address {}",
+        frame.vector,
+        Hex(frame.code),
+        Hex(frame.instruction),
+        Hex(frame.stack),
+        Hex(address)
     );
     exit(Exit::Fault)
 }

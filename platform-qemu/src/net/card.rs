@@ -4,7 +4,7 @@ use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 use virtio_drivers::device::net::VirtIONetRaw;
 
-use crate::log::warning;
+use crate::log::{Debug, warning};
 use crate::machine::once::TakeOnce;
 use crate::virtio::{IdentityMapped, Plain};
 
@@ -72,7 +72,7 @@ impl Card {
         // SAFETY: the frame is static, and nobody touches it before `receive` takes it back.
         match unsafe { self.raw.receive_begin(&mut self.incoming[index].0) } {
             Ok(token) => self.incoming_lent[index] = Some(token),
-            Err(error) => warning!("net: the queue takes no frame to receive into: {:?}", error),
+            Err(error) => warning!("net: the queue takes no frame to receive into: {}", Debug(&error)),
         }
     }
 
@@ -87,7 +87,7 @@ impl Card {
                 Ok((header, length)) if header + length <= FRAME_BYTES => {
                     return Some((index, header..header + length));
                 }
-                other => warning!("net: a frame that cannot be: {:?}", other),
+                other => warning!("net: a frame that cannot be: {}", Debug(&other)),
             }
             self.lend(index);
         }
@@ -102,7 +102,7 @@ impl Card {
             // SAFETY: the frame that this token was given for. Only its beginning was lent, and the driver wants
             // the same slice; it does not look at its length.
             if let Err(error) = unsafe { self.raw.transmit_complete(token, &self.outgoing[index].0) } {
-                warning!("net: a frame was not sent: {:?}", error);
+                warning!("net: a frame was not sent: {}", Debug(&error));
             }
         }
     }
@@ -119,7 +119,7 @@ impl Card {
         // SAFETY: the frame is static, and nobody touches it before `take_back_sent` takes it back.
         match unsafe { self.raw.transmit_begin(&frame[..header + length]) } {
             Ok(token) => self.outgoing_lent[index] = Some(token),
-            Err(error) => warning!("net: the queue takes no frame: {:?}", error),
+            Err(error) => warning!("net: the queue takes no frame: {}", Debug(&error)),
         }
     }
 }

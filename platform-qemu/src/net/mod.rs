@@ -13,7 +13,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpEndpoint};
 
 use crate::command_line::Settings;
-use crate::log::{trace, warning};
+use crate::log::{Debug, trace, warning};
 use crate::machine::once::TakeOnce;
 
 /// TCP sockets: connections, those that listen, and those that linger after they were closed.
@@ -160,7 +160,7 @@ impl Net {
 
     /// Carries out what core asks.
     pub(crate) fn request(&mut self, request: NetRequest, mut refuse: impl FnMut(ConnId, CloseReason)) {
-        trace!("net: {:?}", request);
+        trace!("net: {}", Debug(&request));
         match request {
             NetRequest::Listen(addr) => {
                 self.listen = Some(addr);

@@ -133,7 +133,7 @@ impl Fleet {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
                 ["hello", rid, _] => self.greeted(number, rid),
-                ["event", name, _at, ref rest @ ..] => self.told(number, name, rest),
+                ["event", name, ref rest @ ..] => self.told(number, name, rest),
                 ["fence", term, rid, addr, _attempt] => {
                     let (fleet, [term, rid, addr]) = (Arc::clone(self), [term, rid, addr].map(str::to_owned));
                     // Of its own: the power switch may take its time, and the asker has more to say meanwhile.
