@@ -114,17 +114,14 @@ impl Fleet {
         let started = Machine::start(&self.board, &guest.name, number, guest.addr, &self.reaper)?;
         *place = Some(started.machine);
         let fleet = Arc::clone(self);
-        thread::spawn(move || fleet.follow_log(number, started.log));
+        thread::spawn(move || {
+            started
+                .log
+                .follow(|line| fleet.news.say(&fleet.guests[number].name, line))
+        });
         let fleet = Arc::clone(self);
         thread::spawn(move || fleet.follow_control(number, started.control));
         Ok(())
-    }
-
-    fn follow_log(&self, number: usize, log: impl Read) {
-        for line in BufReader::new(log).lines() {
-            let Ok(line) = line else { return };
-            self.news.say(&self.guests[number].name, &line);
-        }
     }
 
     fn follow_control(self: &Arc<Self>, number: usize, control: impl Read) {

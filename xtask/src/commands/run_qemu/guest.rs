@@ -1,6 +1,6 @@
 //! One guest: an image under a QEMU process of its own.
 
-use std::io::{ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -40,6 +40,8 @@ pub(super) struct Board {
     pub(super) memory: u32,
     /// Further words of the command line.
     pub(super) words: String,
+    /// What decodes the log, if it is not text.
+    pub(super) decoder: Option<PathBuf>,
 }
 
 /// How a guest is held still.
@@ -64,8 +66,52 @@ pub(super) struct Machine {
 /// A machine that was just switched on, and the lines that come out of it.
 pub(super) struct Started {
     pub(super) machine: Machine,
-    pub(super) log: ChildStdout,
+    pub(super) log: LogLines,
     pub(super) control: UnixStream,
+}
+
+/// The log of a guest as lines of text.
+pub(super) struct LogLines {
+    lines: BufReader<ChildStdout>,
+    decoder: Option<Child>,
+}
+
+impl LogLines {
+    fn of(output: ChildStdout, board: &Board) -> Result<Self> {
+        let Some(program) = &board.decoder else {
+            return Ok(Self {
+                lines: BufReader::new(output),
+                decoder: None,
+            });
+        };
+        // It ends when QEMU closes its output.
+        let mut decoder = Command::new(program)
+            .arg(&board.image)
+            .process_group(0)
+            .stdin(output)
+            .stdout(Stdio::piped())
+            .spawn()
+            .during(format!("starting {}", program.display()))?;
+        let output = decoder
+            .stdout
+            .take()
+            .ok_or_else(|| Failure::new("the decoder has no output"))?;
+        Ok(Self {
+            lines: BufReader::new(output),
+            decoder: Some(decoder),
+        })
+    }
+
+    /// Hands over each line until the end.
+    pub(super) fn follow(mut self, mut take: impl FnMut(&str)) {
+        for line in self.lines.lines() {
+            let Ok(line) = line else { break };
+            take(&line);
+        }
+        if let Some(decoder) = &mut self.decoder {
+            let _ = decoder.wait();
+        }
+    }
 }
 
 impl Machine {
@@ -87,13 +133,17 @@ impl Machine {
             let reading = control.try_clone().during("sharing a control line")?;
             Ok((control, reading, Qmp::greet(qmp.accept(&mut child)?)?))
         })();
-        let ((control, reading, qmp), log) = match (opened, child.stdout.take()) {
-            (Ok(opened), Some(log)) => (opened, log),
-            (Err(failure), _) => {
+        let log = child
+            .stdout
+            .take()
+            .ok_or_else(|| Failure::new("QEMU has no output"));
+        let log = log.and_then(|output| LogLines::of(output, board));
+        let ((control, reading, qmp), log) = match (opened, log) {
+            (Ok(opened), Ok(log)) => (opened, log),
+            (Err(failure), _) | (_, Err(failure)) => {
                 end(&mut child, reaper);
                 return Err(failure);
             }
-            (Ok(_), None) => return Err(Failure::new("QEMU has no output")),
         };
         let machine = Self {
             child,

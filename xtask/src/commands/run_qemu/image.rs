@@ -17,6 +17,8 @@ pub(super) struct Image {
     pub(super) path: PathBuf,
     /// For people.
     pub(super) how: String,
+    /// What decodes its log, if it is not text.
+    pub(super) decoder: Option<PathBuf>,
 }
 
 /// Cargo in the folder of the image, for the target given.
@@ -32,11 +34,17 @@ fn cargo_for(verb: &str, target: &str) -> Command {
     command
 }
 
-/// Builds the image.
-pub(super) fn build() -> Result<Image> {
+/// Builds the image, and what decodes its log if that is to be defmt's.
+pub(super) fn build(defmt: bool) -> Result<Image> {
     let bare = is_installed(BARE_TARGET)?;
     let target = if bare { BARE_TARGET } else { HOST_TARGET };
-    succeed(&mut cargo_for("build", target))?;
+    let mut command = cargo_for("build", target);
+    if defmt {
+        // Every level is compiled in; the command line of the image chooses.
+        command.args(["--features", "defmt"]).env("DEFMT_LOG", "trace");
+    }
+    succeed(&mut command)?;
+    let decoder = defmt.then(build_decoder).transpose()?;
     let folder = target_folder().join("qemu");
     let path = folder.join(target).join("release").join(NAME);
     let how = if bare {
@@ -46,7 +54,19 @@ pub(super) fn build() -> Result<Image> {
             "for {HOST_TARGET}, freestanding, because {BARE_TARGET} is not installed (rustup target add {BARE_TARGET})"
         )
     };
-    Ok(Image { path, how })
+    Ok(Image { path, how, decoder })
+}
+
+/// The decoder is a package of its own, which takes minutes to build: only those who want defmt wait for it.
+fn build_decoder() -> Result<PathBuf> {
+    let folder = target_folder().join("qemu-decoder");
+    let mut command = cargo(["build", "--release"]);
+    command
+        .current_dir(workspace().join("platform-qemu/decoder"))
+        .arg("--target-dir")
+        .arg(&folder);
+    succeed(&mut command)?;
+    Ok(folder.join("release/ostrakon-qemu-decoder"))
 }
 
 /// The image is formatted, and builds without a warning for both targets. Returns what could not be checked.
@@ -61,7 +81,13 @@ pub(super) fn lint() -> Result<Vec<String>> {
             ));
             continue;
         }
-        succeed(cargo_for("clippy", target).args(["--", "-D", "warnings"]))?;
+        for features in [&[][..], &["--features", "defmt"]] {
+            succeed(
+                cargo_for("clippy", target)
+                    .args(features)
+                    .args(["--", "-D", "warnings"]),
+            )?;
+        }
     }
     Ok(skipped)
 }

@@ -13,7 +13,7 @@ mod terminal;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use crate::cargo::{ostrakon_binary, target_folder};
 pub(crate) use check::check;
 use fleet::{Fleet, Guest};
 use guest::{Board, QEMU};
+use image::Image;
 use nbd::NbdServer;
 use news::News;
 use script::Script;
@@ -51,6 +52,7 @@ dump`, and the exit code is 0 only if every step held.
   --seconds N  instead of the script: leaves everybody alone for N seconds, then unmounts them
   --memory M   MiB of memory of each guest (16)
   --log LEVEL  what the images log: error, warn, info, debug or trace (info)
+  --defmt      they log through defmt, decoded here against the image; the decoder takes minutes to build
   --keep       keeps the folder with the image file
 ";
 
@@ -69,6 +71,7 @@ struct Wishes {
     memory: u32,
     log: String,
     keep: bool,
+    defmt: bool,
     /// Keys and a live table, if there is a terminal.
     keys: bool,
     seconds: Option<u64>,
@@ -84,6 +87,7 @@ impl Default for Wishes {
             memory: 16,
             log: "info".to_owned(),
             keep: false,
+            defmt: false,
             keys: false,
             seconds: None,
             disk: None,
@@ -108,6 +112,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             Arg::Long("clients") => wishes.clients = parser.value()?.parse()?,
             Arg::Long("memory") => wishes.memory = parser.value()?.parse()?,
             Arg::Long("log") => wishes.log = parser.value()?.string()?,
+            Arg::Long("defmt") => wishes.defmt = true,
             Arg::Long("keep") => wishes.keep = true,
             Arg::Long("disk") => wishes.disk = Some(parser.value()?.string()?),
             Arg::Long("nbd") => wishes.nbd = true,
@@ -165,7 +170,7 @@ fn install_command() -> &'static str {
 
 fn show(wishes: &Wishes) -> Result<()> {
     let binary = ostrakon_binary(false)?;
-    let image = image::build()?;
+    let image = image::build(wishes.defmt)?;
     let bytes = image_bytes(&image.path)?;
     println!("image built {}: {} KiB to load", image.how, bytes / 1024);
 
@@ -176,7 +181,7 @@ fn show(wishes: &Wishes) -> Result<()> {
     let keys = wishes.keys && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let plays = keys || wishes.seconds.is_some();
     let disk = disk_of(wishes, &cluster, plays)?;
-    let fleet = Arc::new(fleet_of(wishes, &cluster, image.path, disk.name.clone(), !keys)?);
+    let fleet = Arc::new(fleet_of(wishes, &cluster, image, disk.name.clone(), !keys)?);
     if plays {
         return play::play(&fleet, disk.is_local.then_some(&cluster), wishes.seconds, keys);
     }
@@ -260,7 +265,7 @@ fn rounded(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64())
 }
 
-fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: PathBuf, disk: String, prints: bool) -> Result<Fleet> {
+fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: Image, disk: String, prints: bool) -> Result<Fleet> {
     let mut guests = Vec::new();
     for number in 1..=wishes.voters {
         guests.push(Guest::new(format!("n{number}"), Some(cluster.free_addr()?)));
@@ -269,7 +274,8 @@ fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: PathBuf, disk: String, pr
         guests.push(Guest::new(format!("c{number}"), None));
     }
     let board = Board {
-        image,
+        image: image.path,
+        decoder: image.decoder,
         disk,
         folder: cluster.folder().to_path_buf(),
         memory: wishes.memory,
