@@ -101,6 +101,10 @@ pub const LOAD_RETRY_WAIT: Duration = Duration::from_millis(100);
 /// Wait before another ghost is fenced for its voter's place after a fence failed.
 pub const GHOST_FENCE_WAIT: Duration = Duration::from_secs(30);
 
+/// Where nobody can be fenced, a ghost gives its place back when it was neither heard nor seen to write for this long.
+/// A voter that lives and reaches no server writes more often than that.
+pub const GHOST_SILENT_TIME: Duration = Duration::from_secs(120);
+
 /// Events that a machine holds until they are fetched.
 pub const EVENTS_MAX: usize = 8;
 
@@ -205,4 +209,8 @@ const _: () = assert!(
 const _: () = assert!(
     DEAD_AFTER_MIN.0 > BELL_INTERVAL.0 + PONG_TIME.0,
     "a live leader answers before it is taken for dead"
+);
+const _: () = assert!(
+    GHOST_SILENT_TIME.0 > 3 * BACKOFF_MAX.0,
+    "an asker rings several times before its silence counts"
 );

@@ -14,7 +14,8 @@ use super::stage::{Lead, Silence, Stage, Victim, VictimState};
 impl Election {
     /// Becomes a candidate of a new term; returns whether the cycle's write was decided.
     pub(super) fn stand(&mut self, now: Instant) -> bool {
-        let room = self.log.has_room_for(self.config.rid);
+        let active = 1 + self.peers.active(self.recently(now)).count();
+        let room = self.log.has_room_for(self.config.rid, active);
         let Some(term) = self.next_term().filter(|_| room) else {
             self.tell(Event::Fault(Fault::LogAlmostFull));
             self.rest(now, Duration::from_secs(1));
@@ -188,6 +189,7 @@ impl Election {
 
     fn begin_silencing(&mut self, now: Instant, ballot: Ballot) {
         let mut victims = heapless::Vec::new();
+        let mut longest = Duration::ZERO;
         self.fenced.clear();
         let live = self.view.and_then(|view| view.live_server());
         for entry in self
@@ -204,6 +206,7 @@ impl Election {
                 self.pace
                     .election_timeout(self.peers.slowest_cycle(self.collect_began), 0)
             };
+            longest = longest.max(asked);
             let victim = Victim {
                 entry: *entry,
                 state: VictimState::Asked { until: now + asked },
@@ -211,7 +214,7 @@ impl Election {
             // Cannot fail: the log has no more entries than there are places.
             let _ = victims.push(victim);
         }
-        let until = now + ASK_TIME.max(self.pace.longest_io().times(4)) + self.voter.fence_time_max;
+        let until = now + longest + self.voter.fence_time_max;
         self.stage = Stage::Silence(Silence {
             ballot,
             sealed_at: now,

@@ -311,7 +311,11 @@ impl<M: Memory, S: Service> Mount<M, S> {
         loop {
             match self.client.poll_event()? {
                 Event::Unmounted(_) => {}
-                event => return Some(event),
+                event => {
+                    // The farewell is the last request: it waits until the platform was told of every answer.
+                    self.again |= self.client.is_leaving();
+                    return Some(event);
+                }
             }
         }
     }

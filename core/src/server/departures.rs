@@ -138,6 +138,10 @@ impl<S: Service> Parts<'_, S> {
                     }
                 }
                 Standing::Leaving => self.depart(now, slot as u32),
+                Standing::Mounted if core::mem::take(&mut client.promoted) && client.conn != NONE => {
+                    let conn = client.conn;
+                    self.welcome(conn, true);
+                }
                 Standing::Free | Standing::Mounted | Standing::Ghost => {}
             }
         }
@@ -176,7 +180,6 @@ impl<S: Service> Parts<'_, S> {
             if client.is_mounted() {
                 self.service.client_gone(record.rid);
             }
-            self.forget_expected(slot as u32);
             self.depart(now, slot as u32);
         }
     }

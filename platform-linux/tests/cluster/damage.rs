@@ -57,11 +57,7 @@ fn status_and_dump_answer(cluster: &Cluster, what: &str) -> Result<()> {
 
 /// Blocks of the quorum region, as the dump numbers them.
 fn region(cluster: &Cluster) -> Result<Vec<u64>> {
-    let dump = cluster.dump()?;
-    let mut blocks: Vec<u64> = dump.quorum.iter().map(|block| block.block).collect();
-    blocks.extend(&dump.empty);
-    blocks.extend(dump.invalid.iter().map(|(block, _)| *block));
-    blocks.sort_unstable();
+    let blocks: Vec<u64> = cluster.dump()?.region().into_iter().collect();
     ensure(blocks.len() == REGION_BLOCKS, || {
         format!("expected {REGION_BLOCKS} blocks in the dump: {blocks:?}")
     })?;

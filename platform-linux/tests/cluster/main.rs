@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod damage;
+mod events;
 mod failover;
 mod idle;
 mod intruders;

@@ -101,3 +101,61 @@ fn one_door_at_most(doors: &[SocketAddr]) -> Result<()> {
 fn opens(door: &SocketAddr) -> bool {
     TcpStream::connect_timeout(door, KNOCK).is_ok()
 }
+
+#[test]
+fn two_open_doors_are_noticed() -> Result<()> {
+    use ostrakon_xtask::failure::During;
+
+    let open = |_| std::net::TcpListener::bind("127.0.0.1:0").during("opening a door");
+    let doors = (0..2).map(open).collect::<Result<Vec<_>>>()?;
+    let addrs = doors
+        .iter()
+        .map(|door| door.local_addr().during("asking for its address"));
+    let addrs = addrs.collect::<Result<Vec<_>>>()?;
+    ensure(one_door_at_most(&addrs).is_err(), || {
+        "two open doors went unnoticed".to_owned()
+    })?;
+    drop(doors);
+    one_door_at_most(&addrs)
+}
+
+#[test]
+fn a_super_block_that_goes_back_is_noticed() -> Result<()> {
+    let ballot = |term, rid: &str| Ballot {
+        term,
+        rid: rid.to_owned(),
+    };
+    let before = Status {
+        quorum_count: 1,
+        seq: 5,
+        fenced: ballot(2, "a"),
+        server: Some(ballot(3, "b")),
+        server_addr: None,
+        unmount_barrier: 1,
+        clients: Vec::new(),
+    };
+    let worse = |change: fn(&mut Status)| {
+        let mut now = before.clone();
+        now.seq += 1;
+        change(&mut now);
+        now
+    };
+    nothing_went_back(&before, &worse(|_| {}))?;
+    let changes: [fn(&mut Status); 5] = [
+        |now| now.seq = 4,
+        |now| now.fenced.term = 1,
+        |now| {
+            now.server = Some(Ballot {
+                term: 3,
+                rid: "a".to_owned(),
+            })
+        },
+        |now| now.unmount_barrier = 0,
+        |now| (now.seq, now.server_addr) = (5, Some(SocketAddr::from(([127, 0, 0, 1], 1)))),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let noticed = nothing_went_back(&before, &worse(change)).is_err();
+        ensure(noticed, || format!("change {number} went unnoticed"))?;
+    }
+    Ok(())
+}

@@ -321,6 +321,7 @@ impl World {
                 (process.paused, " paused"),
                 (proc.unmounting, " unmounting"),
                 (proc.cut, " cut"),
+                (proc.turned_down, " turned down"),
             ] {
                 text += if flag { name } else { "" };
             }

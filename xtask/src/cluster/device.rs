@@ -1,6 +1,7 @@
 //! What `ostrakon status --json` and `ostrakon dump --json` say about the device. The only file that knows the names
 //! of their fields.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -113,6 +114,13 @@ impl Dump {
             }
         }
         Ok(dump)
+    }
+
+    /// The blocks of the quorum region, whatever is in them.
+    pub fn region(&self) -> BTreeSet<u64> {
+        let written = self.quorum.iter().map(|block| block.block);
+        let invalid = self.invalid.iter().map(|(block, _)| *block);
+        written.chain(invalid).chain(self.empty.iter().copied()).collect()
     }
 
     /// The blocks that this rid wrote.

@@ -119,12 +119,16 @@ impl Check {
             seq: 0,
             records: Vec::new(),
         };
+        let empty = RegionView {
+            valid: true,
+            ..RegionView::default()
+        };
         Self {
             supers: [Some(fresh); 2],
             fenced: fresh.fenced,
             server: fresh.server,
             barrier: fresh.unmount_barrier,
-            region: vec![RegionView::default(); ostrakon_core::bounds::REGION_BLOCKS],
+            region: vec![empty; ostrakon_core::bounds::REGION_BLOCKS],
             carriers: BTreeMap::new(),
             leaders: BTreeMap::new(),
             table: vec![[Some(copy.clone()), Some(copy)]; fresh.geometry.clients_blocks as usize],
@@ -234,6 +238,7 @@ impl World {
         match &event {
             Event::Connected { server, .. } => self.client_connected(id, *server),
             Event::Disconnected { .. } => self.procs[id].connected = None,
+            Event::PlainClient => self.procs[id].turned_down = true,
             Event::Elected(ballot) => self.elected(id, *ballot),
             Event::Sealed(ballot) => self.sealed(id, *ballot),
             Event::GaveUp { ballot, .. } => self.gave_up(*ballot),

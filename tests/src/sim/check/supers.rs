@@ -40,8 +40,8 @@ impl World {
 
     fn check_predecessors(&mut self, name: &str, ballot: Ballot) {
         let earlier = self.check.leaders.range(..ballot);
-        let loud = earlier.filter(|(_, leader)| leader.issued && !self.is_silent(leader));
-        if let Some((&loud, leader)) = loud.last() {
+        let mut loud = earlier.filter(|(_, leader)| leader.issued && !self.is_silent(leader));
+        if let Some((&loud, leader)) = loud.next_back() {
             let other = self.procs[leader.proc].name.clone();
             violate!(
                 self,

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use lexopt::Arg;
-use ostrakon_xtask::failure::{Failure, Result};
+use ostrakon_xtask::failure::{Failure, Result, ensure};
 
 use crate::cargo::{cargo, output, succeed};
 use crate::commands::{run_qemu, test};
@@ -70,6 +70,7 @@ const SIM_ARGUMENTS: [&str; 4] = ["--seed", "1", "--runs", "200"];
 
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let mut chosen = Vec::new();
+    let mut keep_going = false;
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -77,6 +78,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
                 print!("{}", help());
                 return Ok(ExitCode::SUCCESS);
             }
+            Arg::Long("keep-going") => keep_going = true,
             Arg::Value(name) => chosen.push(step(&name.to_string_lossy())?),
             other => return Err(other.unexpected().into()),
         }
@@ -84,11 +86,14 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     if chosen.is_empty() {
         chosen.extend(STEPS);
     }
-    run_steps(&chosen)
+    run_steps(&chosen, keep_going)
 }
 
 fn help() -> String {
-    let mut text = String::from("cargo xtask ci [STEP …]\n\nRuns all steps in this order, or those named:\n");
+    let mut text = String::from(
+        "cargo xtask ci [--keep-going] [STEP …]\n\nRuns all steps in this order, or those named. \
+         Stops at the first that fails, unless it is to keep going.\n\n",
+    );
     for step in STEPS {
         text.push_str(&format!("  {:8} {}\n", step.name, step.about));
     }
@@ -100,24 +105,37 @@ fn step(name: &str) -> Result<&'static Step> {
     found.ok_or_else(|| Failure::new(format!("there is no step {name}\n\n{}", help())))
 }
 
-/// Stops at the first step that fails.
-fn run_steps(steps: &[&Step]) -> Result<ExitCode> {
+/// Runs steps, then says how each went and what it could not check here.
+fn run_steps(steps: &[&Step], keep_going: bool) -> Result<ExitCode> {
     let mut report = String::new();
+    let mut failed = Vec::new();
     for step in steps {
         eprintln!("== {}: {}", step.name, step.about);
         let started = Instant::now();
-        let unchecked =
-            (step.run)().map_err(|failure| Failure::new(format!("step {}: {failure}", step.name)))?;
+        let outcome = (step.run)();
+        let word = if outcome.is_ok() { "ok" } else { "FAILED" };
         report.push_str(&format!(
-            "  {:8} ok  {:6.1} s\n",
+            "  {:8} {word:6}  {:6.1} s\n",
             step.name,
             started.elapsed().as_secs_f32()
         ));
-        for reason in unchecked {
-            report.push_str(&format!("           skipped: {reason}\n"));
+        match outcome {
+            Ok(unchecked) => {
+                unchecked
+                    .iter()
+                    .for_each(|reason| report.push_str(&format!("           skipped: {reason}\n")));
+            }
+            Err(failure) => {
+                eprintln!("error: {failure}");
+                failed.push(step.name);
+                if !keep_going {
+                    break;
+                }
+            }
         }
     }
-    eprint!("== all steps passed\n{report}");
+    eprint!("== steps\n{report}");
+    ensure(failed.is_empty(), || format!("failed: {}", failed.join(", ")))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -139,7 +157,7 @@ fn clippy() -> Result<Vec<String>> {
 }
 
 fn doc() -> Result<Vec<String>> {
-    let mut command = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    let mut command = cargo(["doc", "--workspace", "--no-deps"]);
     succeed(command.env("RUSTDOCFLAGS", "-Dwarnings"))?;
     Ok(Vec::new())
 }

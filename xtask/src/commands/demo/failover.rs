@@ -8,9 +8,12 @@ use ostrakon_xtask::cluster::MountId;
 use ostrakon_xtask::cluster::device::{Ballot, Dump, QuorumBlock};
 use ostrakon_xtask::cluster::event::{Kind, Record};
 use ostrakon_xtask::cluster::log::Mark;
-use ostrakon_xtask::failure::{Failure, Result, ensure};
+use ostrakon_xtask::failure::{During, Failure, Result, ensure};
 
 use super::stage::Stage;
+
+/// The unit of the device.
+const BLOCK_BYTES: usize = 4096;
 
 /// How long a thawed leader is watched: many times what it would need for another write.
 const WATCH: Duration = Duration::from_secs(1);
@@ -88,8 +91,9 @@ pub(super) fn leader_frozen(stage: &mut Stage) -> Result<()> {
     )?;
     verify_fence(stage, &ballot, from, &serving)?;
     stage.verify_server(&serving, ballot.term, Some(&ballot))?;
-    thaw(stage, old, &ballot, &serving)?;
-    stage.verify_mounted()
+    // When the record of the frozen one is gone as well, its successor has nothing left to write by itself.
+    stage.verify_mounted()?;
+    thaw(stage, old, &ballot, &serving)
 }
 
 /// Waits until a successor serves and everybody on stage is connected to it.
@@ -121,6 +125,7 @@ fn thaw(stage: &mut Stage, old: MountId, ballot: &Ballot, serving: &Record) -> R
     let name = stage.cluster.name(old).to_owned();
     let from = stage.cluster.log().mark();
     let before = stage.cluster.dump()?;
+    let bytes_before = outside_region(stage, &before)?;
     stage.cluster.get_mut(old).thaw()?;
     stage.say(&format!(
         "{name} is thawed (SIGCONT), and watched for {} s",
@@ -145,6 +150,9 @@ fn thaw(stage: &mut Stage, old: MountId, ballot: &Ballot, serving: &Record) -> R
             )
         },
     )?;
+    ensure(bytes_before == outside_region(stage, &after)?, || {
+        "something outside the quorum region was written while nobody had a reason to".to_owned()
+    })?;
     let said = stage
         .cluster
         .log()
@@ -155,11 +163,24 @@ fn thaw(stage: &mut Stage, old: MountId, ballot: &Ballot, serving: &Record) -> R
     let running = stage.cluster.get(old).is_running();
     ensure(!running, || format!("{name} was fenced by killing it, and runs"))?;
     stage.verified(&format!(
-        "{name} has written nothing since; the super block never named it again"
+        "no block of the quorum region is newly {name}'s, and no byte elsewhere has changed"
     ));
     Ok(())
 }
 
 fn writes_of<'a>(dump: &'a Dump, rid: &str) -> BTreeSet<&'a QuorumBlock> {
     dump.written_by(rid).into_iter().collect()
+}
+
+/// The image with the quorum region, where votes may be written at any time, blanked out.
+fn outside_region(stage: &Stage, dump: &Dump) -> Result<Vec<u8>> {
+    let region = dump.region();
+    let image = stage.cluster.image();
+    let mut bytes = std::fs::read(image).during(format!("reading {}", image.display()))?;
+    for (number, block) in (0..).zip(bytes.chunks_mut(BLOCK_BYTES)) {
+        if region.contains(&number) {
+            block.fill(0);
+        }
+    }
+    Ok(bytes)
 }

@@ -14,8 +14,8 @@ use super::table::Timings;
 /// Votes that elect, of three voters.
 pub(super) const QUORUM_COUNT: u16 = 2;
 
-/// Half the defaults: a frozen leader is noticed, and the records of the dead go, while one still likes to watch.
-const TIMES: [&str; 4] = ["--silence-ms", "2000", "--recovery-ms", "4000"];
+/// Half the default: a frozen leader is noticed while one still likes to watch.
+const TIMES: [&str; 2] = ["--silence-ms", "2000"];
 
 /// A voter that is gone and may come back.
 pub(super) struct Gone {
