@@ -46,6 +46,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
         Some("run-qemu") => commands::run_qemu::run(arguments),
+        Some(commands::run_qemu::AGENT_COMMAND) => commands::run_qemu::agent(&arguments),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

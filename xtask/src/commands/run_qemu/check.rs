@@ -1,4 +1,5 @@
-//! What CI runs: the image's own lints, the script, and the script over a real NBD server.
+//! What CI runs: the image's own lints, the script with images only, with a Linux mount among
+//! them, and over a real NBD server.
 
 use ostrakon_xtask::failure::Result;
 
@@ -14,6 +15,13 @@ pub(crate) fn check() -> Result<Vec<String>> {
         return Ok(skipped);
     }
     show(&Wishes::default())?;
+    let mixed = Wishes {
+        voters: 2,
+        clients: 1,
+        linux: 1,
+        ..Wishes::default()
+    };
+    show(&mixed)?;
     if NbdServer::is_installed() {
         // Two clients of the disk are enough to share it over a network; three voters need a majority.
         show(&Wishes {

@@ -13,6 +13,7 @@ use ostrakon_xtask::cluster::tool::Tool;
 use ostrakon_xtask::failure::{During, Failure, Result};
 
 use super::guest::{Board, Freeze, Machine};
+use super::linux;
 use super::news::{Item, News, locked};
 
 /// How often the end of a process is looked for.
@@ -41,16 +42,19 @@ pub(super) struct Guest {
     pub(super) name: String,
     /// Where a voter serves.
     pub(super) addr: Option<SocketAddr>,
+    /// A mount of this host's, not an image.
+    is_linux: bool,
     machine: Mutex<Option<Machine>>,
     state: Mutex<State>,
 }
 
 impl Guest {
-    /// Switched off.
-    pub(super) fn new(name: String, addr: Option<SocketAddr>) -> Self {
+    /// Switched off. A Linux one is a mount of this host, not an image.
+    pub(super) fn new(name: String, addr: Option<SocketAddr>, is_linux: bool) -> Self {
         Self {
             name,
             addr,
+            is_linux,
             machine: Mutex::default(),
             state: Mutex::default(),
         }
@@ -111,9 +115,16 @@ impl Fleet {
             role: "boots".to_owned(),
             ..State::default()
         };
+        let fleet = Arc::clone(self);
+        if guest.is_linux {
+            let mut child = linux::mount(&self.tool, &self.board.folder, number, guest.addr)?;
+            let output = child.stdout.take();
+            *place = Some(Machine::of_process(child, &self.reaper)?);
+            thread::spawn(move || output.map(|output| fleet.follow_linux(number, output)));
+            return Ok(());
+        }
         let started = Machine::start(&self.board, &guest.name, number, guest.addr, &self.reaper)?;
         *place = Some(started.machine);
-        let fleet = Arc::clone(self);
         thread::spawn(move || {
             started
                 .log
@@ -122,6 +133,34 @@ impl Fleet {
         let fleet = Arc::clone(self);
         thread::spawn(move || fleet.follow_control(number, started.control));
         Ok(())
+    }
+
+    fn follow_linux(&self, number: usize, output: impl Read) {
+        for line in BufReader::new(output).lines() {
+            let Ok(line) = line else { return };
+            let Some(event) = linux::event(&line) else {
+                self.news
+                    .say(&self.guests[number].name, &format!("says {line:?}"));
+                continue;
+            };
+            if event.name == "started" {
+                self.greeted(number, &event.rid);
+            }
+            let words: Vec<&str> = event.words.iter().map(String::as_str).collect();
+            self.news.say(
+                &self.guests[number].name,
+                &format!("{:11} LINUX {} {}", "", event.name, words.join(" ")),
+            );
+            self.told(number, &event.name, &words);
+        }
+    }
+
+    /// Answers what the fence agents of the Linux mounts ask.
+    pub(super) fn answer_agents(self: &Arc<Self>) -> Result<()> {
+        let fleet = Arc::clone(self);
+        linux::serve_agents(&self.board.folder, move |asker, rid, addr| {
+            fleet.fence_for(asker, "?", rid, addr).is_ok()
+        })
     }
 
     fn follow_control(self: &Arc<Self>, number: usize, control: impl Read) {
@@ -200,22 +239,35 @@ impl Fleet {
 
     /// A guest asks for a mount to be silenced.
     fn fence(&self, asker: usize, term: &str, rid: &str, addr: &str) {
-        let asker_name = &self.guests[asker].name;
+        let verb = if self.fence_for(asker, term, rid, addr).is_ok() {
+            "done"
+        } else {
+            "failed"
+        };
+        // An asker that is gone needs no answer.
+        let _ = self.with_machine(asker, |machine| machine.answer(&format!("{verb} {term} {rid}")));
+    }
+
+    /// Silences a mount, and tells of it.
+    fn fence_for(&self, asker: usize, term: &str, rid: &str, addr: &str) -> Result<()> {
+        let asker_name = self.guests.get(asker).map_or("somebody", |guest| &guest.name);
         self.news.say(
             "power",
             &format!("{asker_name} asks for {term}.{rid} at {addr} to be fenced"),
         );
-        let (verb, how) = match self.silence(rid, addr) {
-            Ok(how) => ("done", how),
-            Err(failure) => ("failed", failure.to_string()),
-        };
-        self.news
-            .say("power", &format!("fence of {term}.{rid}: {verb}: {how}"));
-        if verb == "done" {
-            self.tell(asker, rid.to_owned(), "power_switch", &[term, rid]);
+        match self.silence(rid, addr) {
+            Ok(how) => {
+                self.news
+                    .say("power", &format!("fence of {term}.{rid}: done: {how}"));
+                self.tell(asker, rid.to_owned(), "power_switch", &[term, rid]);
+                Ok(())
+            }
+            Err(failure) => {
+                self.news
+                    .say("power", &format!("fence of {term}.{rid}: failed: {failure}"));
+                Err(failure)
+            }
         }
-        // An asker that is gone needs no answer.
-        let _ = self.order(asker, &format!("{verb} {term} {rid}"));
     }
 
     /// Makes sure that no write of a mount can reach the disk any more, and says how.
@@ -293,9 +345,14 @@ impl Fleet {
         }
     }
 
-    /// Says something on a guest's control line.
-    pub(super) fn order(&self, number: usize, line: &str) -> Result<()> {
-        self.with_machine(number, |machine| machine.order(line))
+    /// Tells a guest to leave cleanly.
+    pub(super) fn unmount(&self, number: usize) -> Result<()> {
+        self.with_machine(number, Machine::unmount)
+    }
+
+    /// The exit status of a guest that left cleanly.
+    pub(super) fn clean_status(&self, number: usize) -> Result<i32> {
+        self.with_machine(number, |machine| Ok(machine.clean_status()))
     }
 
     /// Holds a guest still.

@@ -56,11 +56,17 @@ pub(super) enum Freeze {
 /// A machine that is switched on.
 pub(super) struct Machine {
     child: Child,
-    qmp: Qmp,
-    control: UnixStream,
+    /// `None` for a Linux mount, which is told everything by signals.
+    lines: Option<Lines>,
     /// How it is held still, if it is.
     pub(super) frozen: Option<Freeze>,
     reaper: Reaper,
+}
+
+/// What leads into a guest.
+struct Lines {
+    qmp: Qmp,
+    control: UnixStream,
 }
 
 /// A machine that was just switched on, and the lines that come out of it.
@@ -147,8 +153,7 @@ impl Machine {
         };
         let machine = Self {
             child,
-            qmp,
-            control,
+            lines: Some(Lines { qmp, control }),
             frozen: None,
             reaper: reaper.clone(),
         };
@@ -159,38 +164,72 @@ impl Machine {
         })
     }
 
-    /// Says something on the control line.
-    pub(super) fn order(&mut self, line: &str) -> Result<()> {
-        self.control
-            .write_all(format!("{line}\n").as_bytes())
-            .during("writing to a guest's control line")
+    /// A Linux mount as a process, which has no lines but its output.
+    pub(super) fn of_process(child: Child, reaper: &Reaper) -> Result<Self> {
+        reaper.watch(child.id())?;
+        Ok(Self {
+            child,
+            lines: None,
+            frozen: None,
+            reaper: reaper.clone(),
+        })
     }
 
-    /// Holds it still.
-    pub(super) fn freeze(&mut self, how: Freeze) -> Result<()> {
-        match how {
-            Freeze::Paused => self.qmp.pause()?,
-            Freeze::Stopped => self.signal(Signal::STOP)?,
+    /// Tells it to leave cleanly.
+    pub(super) fn unmount(&mut self) -> Result<()> {
+        match self.lines {
+            Some(_) => self.answer("unmount"),
+            None => self.signal(Signal::TERM),
         }
+    }
+
+    /// Says something on its control line.
+    pub(super) fn answer(&mut self, line: &str) -> Result<()> {
+        let lines = self
+            .lines
+            .as_mut()
+            .ok_or_else(|| Failure::new("a process has no control line"))?;
+        let written = lines.control.write_all(format!("{line}\n").as_bytes());
+        written.during("writing to a guest's control line")
+    }
+
+    /// Holds it still. A process can only be stopped.
+    pub(super) fn freeze(&mut self, how: Freeze) -> Result<()> {
+        let how = match (how, &mut self.lines) {
+            (Freeze::Paused, Some(lines)) => {
+                lines.qmp.pause()?;
+                Freeze::Paused
+            }
+            _ => {
+                self.signal(Signal::STOP)?;
+                Freeze::Stopped
+            }
+        };
         self.frozen = Some(how);
         Ok(())
     }
 
     /// Lets it go on.
     pub(super) fn thaw(&mut self) -> Result<()> {
-        match self.frozen.take() {
-            Some(Freeze::Paused) => self.qmp.resume(),
-            Some(Freeze::Stopped) => self.signal(Signal::CONT),
-            None => Ok(()),
+        match (self.frozen.take(), &mut self.lines) {
+            (None, _) => Ok(()),
+            (Some(Freeze::Paused), Some(lines)) => lines.qmp.resume(),
+            (Some(_), _) => self.signal(Signal::CONT),
         }
     }
 
     /// Resets it; it begins anew, unless it is paused: then it does when it goes on.
     pub(super) fn reset(&mut self) -> Result<()> {
-        if self.frozen == Some(Freeze::Stopped) {
-            return Err(Failure::new("a stopped QEMU answers nothing"));
+        match (self.frozen, &mut self.lines) {
+            (Some(Freeze::Stopped), _) => Err(Failure::new("a stopped process answers nothing")),
+            (_, Some(lines)) => lines.qmp.reset(),
+            (_, None) => Err(Failure::new("a process has no reset line")),
         }
-        self.qmp.reset()
+    }
+
+    /// Its exit status if it left the volume cleanly: code 1 of the image, as `isa-debug-exit` passes it on.
+    pub(super) const fn clean_status(&self) -> i32 {
+        if self.lines.is_some() { (1 << 1) | 1 } else { 0 }
     }
 
     fn signal(&mut self, signal: Signal) -> Result<()> {

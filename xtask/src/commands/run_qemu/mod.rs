@@ -4,6 +4,7 @@ mod check;
 mod fleet;
 mod guest;
 mod image;
+mod linux;
 mod nbd;
 mod news;
 mod play;
@@ -27,6 +28,7 @@ pub(crate) use check::check;
 use fleet::{Fleet, Guest};
 use guest::{Board, QEMU};
 use image::Image;
+pub(crate) use linux::{AGENT_COMMAND, agent};
 use nbd::NbdServer;
 use news::News;
 use script::Script;
@@ -46,6 +48,7 @@ dump`, and the exit code is 0 only if every step held.
   --voters N   voters (3)
   --clients N  plain clients (2)
   --script     runs the script, in a terminal too
+  --linux N    Linux mounts beside them on the same disk and network, voters too (0)
   --disk DISK  a volume that is formatted already, instead of a new image file: a file, a device, or any disk that QEMU
                can name by a URL (then nothing is verified on it, and --seconds or a terminal is needed)
   --nbd        the new image file is served to all guests by a real NBD server (qemu-nbd)
@@ -68,6 +71,7 @@ const TIMES: &str = "silence-ms=2000 recovery-ms=4000 fence-timeout-ms=10000";
 struct Wishes {
     voters: usize,
     clients: usize,
+    linux: usize,
     memory: u32,
     log: String,
     keep: bool,
@@ -84,6 +88,7 @@ impl Default for Wishes {
         Self {
             voters: 3,
             clients: 2,
+            linux: 0,
             memory: 16,
             log: "info".to_owned(),
             keep: false,
@@ -110,6 +115,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             }
             Arg::Long("voters") => wishes.voters = parser.value()?.parse()?,
             Arg::Long("clients") => wishes.clients = parser.value()?.parse()?,
+            Arg::Long("linux") => wishes.linux = parser.value()?.parse()?,
             Arg::Long("memory") => wishes.memory = parser.value()?.parse()?,
             Arg::Long("log") => wishes.log = parser.value()?.string()?,
             Arg::Long("defmt") => wishes.defmt = true,
@@ -121,8 +127,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
-    ensure((1..=16).contains(&wishes.voters), || {
-        "expected 1 to 16 voters".to_owned()
+    ensure((1..=16).contains(&(wishes.voters + wishes.linux)), || {
+        "expected 1 to 16 voters, Linux mounts counted".to_owned()
     })?;
     ensure(wishes.clients <= 32, || "expected at most 32 clients".to_owned())?;
     look_for_qemu()?;
@@ -182,6 +188,7 @@ fn show(wishes: &Wishes) -> Result<()> {
     let plays = keys || wishes.seconds.is_some();
     let disk = disk_of(wishes, &cluster, plays)?;
     let fleet = Arc::new(fleet_of(wishes, &cluster, image, disk.name.clone(), !keys)?);
+    fleet.answer_agents()?;
     if plays {
         return play::play(&fleet, disk.is_local.then_some(&cluster), wishes.seconds, keys);
     }
@@ -202,8 +209,8 @@ fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
     let image = cluster.image();
     match &wishes.disk {
         Some(url) if url.contains(':') && !Path::new(url).exists() => {
-            ensure(plays, || {
-                "the script verifies each step on the disk, which it cannot by a URL".to_owned()
+            ensure(plays && wishes.linux == 0, || {
+                "neither the script nor a Linux mount can look at a disk named by a URL".to_owned()
             })?;
             return Ok(Disk {
                 name: url.clone(),
@@ -216,7 +223,7 @@ fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
             std::os::unix::fs::symlink(&path, image).during("linking the disk into the cluster's folder")?;
         }
         None => {
-            let quorum = (wishes.voters / 2 + 1).to_string();
+            let quorum = ((wishes.voters + wishes.linux) / 2 + 1).to_string();
             let arguments = [
                 "--quorum-count",
                 &quorum,
@@ -268,10 +275,21 @@ fn rounded(time: Duration) -> String {
 fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: Image, disk: String, prints: bool) -> Result<Fleet> {
     let mut guests = Vec::new();
     for number in 1..=wishes.voters {
-        guests.push(Guest::new(format!("n{number}"), Some(cluster.free_addr()?)));
+        guests.push(Guest::new(
+            format!("n{number}"),
+            Some(cluster.free_addr()?),
+            false,
+        ));
+    }
+    for number in 1..=wishes.linux {
+        guests.push(Guest::new(
+            format!("lx{number}"),
+            Some(cluster.free_addr()?),
+            true,
+        ));
     }
     for number in 1..=wishes.clients {
-        guests.push(Guest::new(format!("c{number}"), None));
+        guests.push(Guest::new(format!("c{number}"), None, false));
     }
     let board = Board {
         image: image.path,

@@ -85,7 +85,7 @@ impl Board<'_> {
                 self.fleet.switch_off(self.chosen);
                 self.fleet.switch_on(self.chosen)
             }),
-            'u' => ("is told to unmount", self.fleet.order(self.chosen, "unmount")),
+            'u' => ("is told to unmount", self.fleet.unmount(self.chosen)),
             key => {
                 let choice = CHOICES.find(key).filter(|&at| at < self.fleet.guests.len());
                 self.chosen = choice.unwrap_or(self.chosen);
@@ -141,7 +141,7 @@ fn leave(fleet: &Arc<Fleet>) -> Result<()> {
     let there: Vec<usize> = everyone.filter(|&guest| fleet.guests[guest].is_on()).collect();
     for &guest in &there {
         fleet.thaw(guest)?;
-        fleet.order(guest, "unmount")?;
+        fleet.unmount(guest)?;
     }
     let deadline = Instant::now() + LEAVE_MAX;
     while Instant::now() < deadline && there.iter().any(|&guest| fleet.guests[guest].is_on()) {

@@ -19,9 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a thawed guest is watched: many times what it would need for another write.
 const WATCH: Duration = Duration::from_millis(1_500);
 
-/// Exit status of a QEMU whose image left the volume cleanly: code 1, as `isa-debug-exit` passes it on.
-const LEFT: i32 = (1 << 1) | 1;
-
 /// How often what was said is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -254,8 +251,9 @@ impl<'a> Script<'a> {
             "the one that is gone serves".to_owned()
         })?;
         let fenced = self.wait(from, "the fence to be confirmed", |item| {
-            let it =
-                item.guest == first.guest && item.name() == "power_switch" && item.word(1) == old.ballot.rid;
+            let confirmed =
+                item.name() == "fenced" || (item.name() == "silenced" && item.word(2) == "Fenced");
+            let it = item.guest == first.guest && confirmed && item.word(1) == old.ballot.rid;
             it.then_some(item.seen)
         })?;
         ensure(fenced <= first.serving.seen, || {
@@ -334,13 +332,14 @@ impl<'a> Script<'a> {
         self.act("everybody unmounts");
         let begun = Instant::now();
         for guest in self.everyone() {
-            self.fleet.order(guest, "unmount")?;
+            self.fleet.unmount(guest)?;
         }
         for guest in self.everyone() {
             let status = self.fleet.wait_end(guest, PATIENCE)?;
-            ensure(status.code() == Some(LEFT), || {
+            let clean = self.fleet.clean_status(guest)?;
+            ensure(status.code() == Some(clean), || {
                 format!(
-                    "{} should have ended with status {LEFT}, it did with {status}",
+                    "{} should have ended with status {clean}, it did with {status}",
                     self.name(guest)
                 )
             })?;
