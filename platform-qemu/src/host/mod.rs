@@ -15,7 +15,7 @@ use ostrakon_core::time::Instant;
 use crate::control::{Control, Order};
 use crate::disk::Disk;
 use crate::fence::Fencer;
-use crate::log::{Debug, debug, error, info, warning};
+use crate::log::{Debug, debug, error, info, trace, warning};
 use crate::machine::boot::stack_used;
 use crate::machine::clock::Clock;
 use crate::machine::exit::Exit;
@@ -181,6 +181,7 @@ impl Host {
         }
         let mut message = [0; MESSAGE_BYTES_MAX];
         while let Some((conn, length)) = self.mount.poll_transmit(clock.now(), &mut message) {
+            trace!("net: {} bytes for {}", length, Debug(&conn));
             if !self.net.transmit(conn, &message[..length]) {
                 warning!("net: {} takes nothing any more", Debug(&conn));
                 self.mount.handle_closed(clock.now(), conn, CloseReason::Failed);
@@ -238,7 +239,14 @@ impl NetSink for Sink<'_> {
         self.mount.handle_closed(self.clock.now(), conn, reason);
     }
     fn bytes(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
-        self.mount.handle_bytes(self.clock.now(), conn, bytes)
+        let consumed = self.mount.handle_bytes(self.clock.now(), conn, bytes);
+        trace!(
+            "net: {} takes {} of {} bytes",
+            Debug(&conn),
+            consumed,
+            bytes.len()
+        );
+        consumed
     }
 }
 
