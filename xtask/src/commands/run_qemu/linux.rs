@@ -151,3 +151,45 @@ pub(crate) fn agent(arguments: &[OsString]) -> Result<ExitCode> {
     }
     Err(Failure::new("the power switch does not confirm"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linux_mount_is_told_in_the_words_of_the_images() {
+        let line = r#"{"event":"connected","rid":"0a","at_ms":1,"term":3,"server_rid":"0b","server_addr":"127.0.0.1:7"}"#;
+        let event = event(line).expect("an event");
+        assert_eq!((event.name.as_str(), event.rid.as_str()), ("connected", "0a"));
+        assert_eq!(event.words, ["3", "0b", "127.0.0.1:7"]);
+    }
+
+    #[test]
+    fn what_is_no_event_is_none() {
+        for line in ["", "{}", r#"{"event":"started"}"#, "started"] {
+            assert!(event(line).is_none(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_agent_exits_cleanly_only_for_a_confirmed_fence() {
+        let folder = std::env::temp_dir().join(format!("ostrakon-agent-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        serve_agents(&folder, |asker, rid, addr| {
+            (asker, rid, addr) == (2, "0a", "127.0.0.1:7")
+        })
+        .expect("listens");
+        let ask = |request: &str| {
+            let mut stream = UnixStream::connect(socket(&folder)).expect("connected");
+            stream.write_all(request.as_bytes()).expect("asked");
+            let mut answer = String::new();
+            BufReader::new(stream).read_line(&mut answer).expect("answered");
+            answer
+        };
+        assert_eq!(ask("2 0a 127.0.0.1:7\n"), "done\n");
+        assert_eq!(ask("2 0b 127.0.0.1:7\n"), "failed\n");
+        assert_eq!(ask("x 0a 127.0.0.1:7\n"), "failed\n");
+        assert_eq!(ask("nonsense\n"), "", "no confirmation");
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
+}

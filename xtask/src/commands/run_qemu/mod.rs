@@ -60,7 +60,7 @@ dump`, and the exit code is 0 only if every step held.
 ";
 
 /// Clients that the image has memory for; a volume for more is refused by it.
-const CLIENTS_MAX: &str = "56";
+const CLIENTS_MAX: &str = "64";
 
 /// Bytes of the image file.
 const DISK_BYTES: &str = "16M";

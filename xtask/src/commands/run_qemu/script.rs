@@ -364,3 +364,54 @@ const fn freeze_words(how: Freeze) -> &'static str {
         Freeze::Stopped => "SIGSTOP",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(guest: usize, words: &str) -> Item {
+        Item {
+            seen: Instant::now(),
+            guest,
+            rid: format!("rid{guest}"),
+            words: words.split(' ').map(str::to_owned).collect(),
+        }
+    }
+
+    fn leader(items: &[Item], guests: &[usize], term: u64) -> Option<usize> {
+        settled(items, &guests.iter().copied().collect(), term).map(|(leader, _)| leader.guest)
+    }
+
+    #[test]
+    fn a_cluster_is_settled_when_everybody_is_connected_to_the_newest_leader() {
+        let mut items = vec![
+            item(0, "serving 1 addr"),
+            item(0, "connected 1 rid0 itself"),
+            item(1, "connected 1 rid0 addr"),
+        ];
+        assert_eq!(leader(&items, &[0, 1], 0), Some(0));
+        assert_eq!(leader(&items, &[0, 1], 1), None, "only a later term counts");
+        assert_eq!(leader(&items, &[0, 1, 2], 0), None, "one has not said anything");
+        items.push(item(1, "serving 2 addr"));
+        assert_eq!(
+            leader(&items, &[1], 0),
+            None,
+            "it is still connected to its predecessor"
+        );
+        items.push(item(1, "connected 2 rid1 itself"));
+        assert_eq!(leader(&items, &[1], 1), Some(1));
+        assert_eq!(leader(&items, &[0, 1], 1), None);
+    }
+
+    #[test]
+    fn a_connection_that_broke_or_belonged_to_an_earlier_boot_does_not_count() {
+        for later in ["disconnected 1 rid0", "hello"] {
+            let items = [
+                item(0, "serving 1 addr"),
+                item(1, "connected 1 rid0 addr"),
+                item(1, later),
+            ];
+            assert_eq!(leader(&items, &[1], 0), None, "{later}");
+        }
+    }
+}
