@@ -17,7 +17,6 @@ const FRAME_BYTES: usize = 1536;
 /// Longest Ethernet frame.
 const MTU: usize = 1514;
 
-#[derive(Clone, Copy)]
 struct Frame([u8; FRAME_BYTES]);
 
 static INCOMING: TakeOnce<[Frame; FRAMES]> = TakeOnce::new();
@@ -28,13 +27,16 @@ type Raw = VirtIONetRaw<IdentityMapped, Plain, FRAMES>;
 /// Which frame a token of the device stands for.
 type Lent = [Option<u16>; FRAMES];
 
+/// The same for frames of which only the beginning is lent, of this length.
+type LentParts = [Option<(u16, usize)>; FRAMES];
+
 /// The network card.
 pub(crate) struct Card {
     raw: Raw,
     incoming: &'static mut [Frame; FRAMES],
     incoming_lent: Lent,
     outgoing: &'static mut [Frame; FRAMES],
-    outgoing_lent: Lent,
+    outgoing_lent: LentParts,
 }
 
 impl Card {
@@ -95,13 +97,17 @@ impl Card {
 
     fn take_back_sent(&mut self) {
         while let Some(token) = self.raw.poll_transmit() {
-            let Some(index) = self.outgoing_lent.iter().position(|&lent| lent == Some(token)) else {
+            let lent = self.outgoing_lent.iter().enumerate();
+            let mut found = lent.filter_map(|(index, lent)| lent.map(|(of, length)| (of, index, length)));
+            let Some((_, index, length)) = found.find(|&(of, ..)| of == token) else {
                 return;
             };
             self.outgoing_lent[index] = None;
-            // SAFETY: the frame that this token was given for. Only its beginning was lent, and the driver wants
-            // the same slice; it does not look at its length.
-            if let Err(error) = unsafe { self.raw.transmit_complete(token, &self.outgoing[index].0) } {
+            // SAFETY: the very bytes that this token was given for.
+            if let Err(error) = unsafe {
+                self.raw
+                    .transmit_complete(token, &self.outgoing[index].0[..length])
+            } {
                 warning!("net: a frame was not sent: {}", Debug(&error));
             }
         }
@@ -118,7 +124,7 @@ impl Card {
         fill(&mut frame[header..header + length]);
         // SAFETY: the frame is static, and nobody touches it before `take_back_sent` takes it back.
         match unsafe { self.raw.transmit_begin(&frame[..header + length]) } {
-            Ok(token) => self.outgoing_lent[index] = Some(token),
+            Ok(token) => self.outgoing_lent[index] = Some((token, header + length)),
             Err(error) => warning!("net: the queue takes no frame: {}", Debug(&error)),
         }
     }
