@@ -207,6 +207,7 @@ impl Election {
             ballot,
             unnamed: 0,
             since: now,
+            fresh: false,
         });
         if let Some(by) = by {
             self.tell(Event::Superseded { ballot, by });
@@ -218,6 +219,9 @@ impl Election {
     /// needs a look first.
     pub(super) fn begin_stopping(&mut self, now: Instant) {
         if self.server_off {
+            if let Stage::Stop(stop) = &mut self.stage {
+                stop.fresh = true;
+            }
             self.begin_cycle(now)
         } else {
             self.rest(now, RETRY_PAUSE)
@@ -228,9 +232,10 @@ impl Election {
         let Stage::Stop(stop) = self.stage else {
             return;
         };
-        if !self.server_off {
-            // A cycle that was under way when the stop began ends here: R9 is the last write, after all of the server's.
-            return self.rest(now, RETRY_PAUSE);
+        if !stop.fresh {
+            // A cycle that was under way when the stop began ends here: R9 is the last write, after all of the server's,
+            // and rests on a reading that began after them.
+            return self.rest(now, Duration::ZERO);
         }
         let Stop { ballot, unnamed, .. } = stop;
         match safety::stopping(view, ballot) {

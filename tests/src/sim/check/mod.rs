@@ -101,6 +101,8 @@ pub struct Check {
     pub records: BTreeMap<Rid, ClientRecord>,
     /// Everybody who ever had a record.
     pub recorded: BTreeSet<Rid>,
+    /// When a fence last acted.
+    pub fenced_at: Time,
     /// Counts.
     pub counts: Counts,
 }
@@ -136,6 +138,7 @@ impl Check {
             table: vec![[Some(copy.clone()), Some(copy)]; fresh.geometry.clients_blocks as usize],
             records: BTreeMap::new(),
             recorded: BTreeSet::new(),
+            fenced_at: 0,
             counts: Counts::default(),
         }
     }
@@ -237,6 +240,7 @@ impl World {
             Event::Connected { server, .. } => self.client_connected(id, *server),
             Event::Disconnected { .. } => self.procs[id].connected = None,
             Event::PlainClient => self.procs[id].turned_down = true,
+            Event::VoterAfterAll => self.procs[id].turned_down = false,
             Event::Elected(ballot) => self.elected(id, *ballot),
             Event::Sealed(ballot) => self.sealed(id, *ballot),
             Event::GaveUp { ballot, .. } => self.gave_up(*ballot),
