@@ -221,8 +221,8 @@ impl World {
     /// update of the super block is what gives the right: R8 judges it, and so does [`Self::super_submitted`].)
     pub(crate) fn check_right_to_write(&mut self, process: &Process, area: Area) {
         let rid = self.procs[process.id].rid;
-        let own = self.check.leaders.iter().filter(|(ballot, _)| ballot.rid == rid);
-        let newest = own.last().map(|(_, leader)| leader);
+        let mut own = self.check.leaders.iter().filter(|(ballot, _)| ballot.rid == rid);
+        let newest = own.next_back().map(|(_, leader)| leader);
         let takes_over = matches!(area, Area::Super(_)) && newest.is_some_and(|leader| !leader.took_over);
         let now = self.hosts[self.procs[process.id].host].clock.local(self.now);
         let right = process.mount.right(now);

@@ -14,7 +14,7 @@ const LINES_MAX: usize = 600;
 const WITHOUT_UNSAFE: [&str; 3] = ["core", "tests", "xtask"];
 
 /// Folders of sources.
-const PACKAGES: [&str; 4] = ["core", "platform-linux", "tests", "xtask"];
+const PACKAGES: [&str; 5] = ["core", "platform-linux", "platform-qemu", "tests", "xtask"];
 
 /// What a crate root says.
 const FORBID: &str = "#![forbid(unsafe_code)]";
