@@ -1,7 +1,7 @@
 //! Taking part without a ballot: gate, follow, ask, rest.
 
 use crate::bounds::{
-    ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BELL_INTERVAL, CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX,
+    ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BARREN_TIME, BELL_INTERVAL, CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX,
     OUTVOTED_TIME, RING_PAUSE, TERM_MAX, VOTERS_MAX,
 };
 use crate::decide::log::Log;
@@ -59,7 +59,13 @@ impl Election {
         } else {
             self.pace.election_timeout(slowest, timer.random)
         };
-        now.since(timer.since) >= length
+        // Else it would be back before those that it yielded to have noticed.
+        let at_least = if self.said.barren {
+            BARREN_TIME
+        } else {
+            Duration::ZERO
+        };
+        now.since(timer.since) >= length.max(at_least)
     }
 
     /// Since when a write counts as recent.
