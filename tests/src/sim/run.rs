@@ -132,8 +132,12 @@ impl World {
 
     /// Starts voters until enough of them live, and perhaps some more. False if there are too few on paper.
     fn raise_a_quorum(&mut self) -> bool {
-        let needed = usize::from(self.options.quorum_count);
         let voters = self.options.voters;
+        let needed = match self.options.unreachable {
+            None => usize::from(self.options.quorum_count),
+            // The others have to be able to do without it.
+            Some(_) => voters.max(usize::from(self.options.quorum_count)),
+        };
         if needed > voters {
             return false;
         }

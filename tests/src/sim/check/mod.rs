@@ -218,15 +218,17 @@ impl World {
     }
 
     /// Only one with the right to act issues a write outside the region: looked at just before it does. (The first
-    /// update of the super block is what gives the right: R8 judges it, and so does [`Self::super_submitted`].)
-    pub(crate) fn check_right_to_write(&mut self, process: &Process, area: Area) {
+    /// update of the super block gives the right, and the last one follows it: [`Self::super_submitted`] judges them.)
+    pub(crate) fn check_right_to_write(&mut self, process: &Process, area: Area, bytes: &[u8]) {
+        let stops = self.says_stopped(area, bytes);
         let rid = self.procs[process.id].rid;
         let mut own = self.check.leaders.iter().filter(|(ballot, _)| ballot.rid == rid);
         let newest = own.next_back().map(|(_, leader)| leader);
-        let takes_over = matches!(area, Area::Super(_)) && newest.is_some_and(|leader| !leader.took_over);
+        let takes_over = newest.is_some_and(|leader| !leader.took_over);
+        let is_beside_the_server = matches!(area, Area::Super(_)) && (takes_over || stops);
         let now = self.hosts[self.procs[process.id].host].clock.local(self.now);
         let right = process.mount.right(now);
-        if !takes_over && right.is_none_or(|ballot| ballot.rid != rid) {
+        if !is_beside_the_server && right.is_none_or(|ballot| ballot.rid != rid) {
             let name = &self.procs[process.id].name;
             violate!(self, "{name} writes {area:?}, but has only the right {right:?}");
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use ostrakon_core::format::{SUPER_COPIES, SuperBlock};
 use ostrakon_core::ids::Ballot;
 
+use crate::sim::disk::Area;
 use crate::sim::format::checksum;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
@@ -36,6 +37,13 @@ impl World {
         } else if first {
             self.check_predecessors(&name, ballot);
         }
+    }
+
+    /// Whether this is a super block that says that its server has stopped (R9).
+    pub(super) fn says_stopped(&self, area: Area, bytes: &[u8]) -> bool {
+        let Area::Super(copy) = area else { return false };
+        let state = SuperBlock::decode(bytes, SUPER_COPIES[copy], Some(self.volume), checksum);
+        state.is_ok_and(|state| state.server.is_some_and(|ballot| state.fenced.covers(ballot)))
     }
 
     fn check_predecessors(&mut self, name: &str, ballot: Ballot) {
