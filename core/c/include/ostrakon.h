@@ -289,6 +289,69 @@ typedef uint32_t ostrakon_disk_kind;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// How a disk request ended.
+enum ostrakon_disk_outcome
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // It worked.
+    OSTRAKON_DISK_OUTCOME_DONE = 0,
+    // The device itself says that the medium is bad there.
+    OSTRAKON_DISK_OUTCOME_MEDIUM = 1,
+    // No answer within the limit. A write may still land, up to `write_time_max_us` after it was given out.
+    OSTRAKON_DISK_OUTCOME_TIMED_OUT = 2,
+    // Anything else.
+    OSTRAKON_DISK_OUTCOME_FAILED = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum ostrakon_disk_outcome ostrakon_disk_outcome;
+#else
+typedef uint32_t ostrakon_disk_outcome;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Why a connection is gone or never came to be.
+enum ostrakon_close
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // The peer's host answered that nobody listens there.
+    OSTRAKON_CLOSE_REFUSED = 0,
+    // The peer closed or reset it.
+    OSTRAKON_CLOSE_BY_PEER = 1,
+    // No route, time-out, a local error.
+    OSTRAKON_CLOSE_FAILED = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum ostrakon_close ostrakon_close;
+#else
+typedef uint32_t ostrakon_close;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What became of a fence request.
+enum ostrakon_fence_outcome
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // The victim is silent for good.
+    OSTRAKON_FENCE_OUTCOME_DONE = 0,
+    // Refused, unanswered or unsure.
+    OSTRAKON_FENCE_OUTCOME_FAILED = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum ostrakon_fence_outcome ostrakon_fence_outcome;
+#else
+typedef uint32_t ostrakon_fence_outcome;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // A mount in the caller's memory. Its inside is nobody's business.
 typedef struct ostrakon_mount ostrakon_mount;
 
