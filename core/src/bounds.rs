@@ -14,6 +14,10 @@ pub const REGION_BLOCKS: usize = 64;
 /// P: processes that may take part in an election at once, the candidate counted (assumption A5).
 pub const VOTERS_MAX: usize = 16;
 
+/// Voters' places that a server keeps account of: P for those it admits, and as many again for leaders that were not
+/// admitted by anybody before they were elected.
+pub const PLACES_MAX: usize = 2 * VOTERS_MAX;
+
 /// T: torn region writes within one scrub period that the seal survives.
 pub const TORN_MAX: usize = 6;
 
@@ -96,6 +100,10 @@ pub const LOAD_RETRY_WAIT: Duration = Duration::from_millis(100);
 
 /// Wait before another ghost is fenced for its voter's place after a fence failed.
 pub const GHOST_FENCE_WAIT: Duration = Duration::from_secs(30);
+
+/// Where nobody can be fenced, a ghost gives its place back when it was neither heard nor seen to write for this long.
+/// A voter that lives and reaches no server writes more often than that.
+pub const GHOST_SILENT_TIME: Duration = Duration::from_secs(120);
 
 /// Events that a machine holds until they are fetched.
 pub const EVENTS_MAX: usize = 8;
@@ -201,4 +209,8 @@ const _: () = assert!(
 const _: () = assert!(
     DEAD_AFTER_MIN.0 > BELL_INTERVAL.0 + PONG_TIME.0,
     "a live leader answers before it is taken for dead"
+);
+const _: () = assert!(
+    GHOST_SILENT_TIME.0 > 3 * BACKOFF_MAX.0,
+    "an asker rings several times before its silence counts"
 );

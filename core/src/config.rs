@@ -60,7 +60,7 @@ impl Config {
             voter: None,
             write_time_max: Duration::from_secs(4),
             transfer_blocks: crate::bounds::TRANSFER_BLOCKS_MAX,
-            silence_max: Duration::from_secs(4),
+            silence_max: Duration::from_secs(3),
             recovery_time: Duration::from_secs(10),
             unmount_time_max: None,
             checksum: checksum::portable,

@@ -76,6 +76,15 @@ impl Client {
         self.seek.hurry(now);
     }
 
+    /// The server has no record of this mount, which greeted it as one that leaves: it was released before, and the
+    /// answer was lost, or its first greeting never made a record. Either way there is nothing left to ask for.
+    pub(super) fn is_forgotten(&mut self) {
+        self.end_left(match self.welcome {
+            Some(_) => Unmounted::Farewell,
+            None => Unmounted::NeverMounted,
+        });
+    }
+
     /// The server answered the farewell.
     pub(super) fn take_farewell(&mut self, id: RequestId) {
         if self.leaving.is_some_and(|leaving| leaving.farewell == Some(id)) {

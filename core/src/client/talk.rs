@@ -109,8 +109,12 @@ impl Client {
             return Err(Violation);
         }
         self.newest = Some(welcome.server);
-        self.welcome = Some(welcome);
         self.unresolved = false;
+        if self.talk.greeted_leaving && !welcome.known {
+            self.is_forgotten();
+            return Ok(());
+        }
+        self.welcome = Some(welcome);
         self.phase = Phase::Connected { to };
         self.requests.send_again();
         self.tell(Event::Connected {

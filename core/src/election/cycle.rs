@@ -312,7 +312,7 @@ impl Election {
     fn decide(&mut self, now: Instant) {
         match &self.stage {
             Stage::Off => self.rest(now, Duration::ZERO),
-            Stage::Gate { .. } | Stage::Follow { .. } | Stage::Ask(_) | Stage::Rest { .. } => {
+            Stage::Gate { .. } | Stage::Follow(_) | Stage::Ask(_) | Stage::Rest { .. } => {
                 self.decide_following(now)
             }
             Stage::Candidate { .. }

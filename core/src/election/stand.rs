@@ -14,7 +14,8 @@ use super::stage::{Lead, Silence, Stage, Victim, VictimState};
 impl Election {
     /// Becomes a candidate of a new term; returns whether the cycle's write was decided.
     pub(super) fn stand(&mut self, now: Instant) -> bool {
-        let room = self.log.has_room_for(self.config.rid);
+        let active = 1 + self.peers.active(self.recently(now)).count();
+        let room = self.log.has_room_for(self.config.rid, active);
         let Some(term) = self.next_term().filter(|_| room) else {
             self.tell(Event::Fault(Fault::LogAlmostFull));
             self.rest(now, Duration::from_secs(1));

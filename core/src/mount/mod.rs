@@ -6,6 +6,9 @@
 mod leave;
 mod wiring;
 
+#[cfg(test)]
+mod tests;
+
 use core::net::SocketAddr;
 
 use crate::client::Client;
@@ -63,6 +66,9 @@ pub struct Mount<M, S> {
     reign: Option<Ballot>,
     /// Whether the reign is over, and the server was told.
     stopping: bool,
+    polled_at: Instant,
+    /// Client and server of this mount told one another something since the last poll, which has to go on.
+    again: bool,
     /// Whether the server was serving at the last poll.
     serves: bool,
     /// The bell for which the voters were pinged.
@@ -91,6 +97,8 @@ impl<M: Memory, S: Service> Mount<M, S> {
             life: Life::Mounted,
             reign: None,
             stopping: false,
+            polled_at: now,
+            again: false,
             serves: false,
             pinged: None,
             views_shown: 0,
@@ -183,6 +191,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// Lets time pass. Does a bounded amount of work.
     pub fn poll(&mut self, now: Instant) {
         if self.life != Life::Ended {
+            self.again = false;
             self.wire(now);
             self.watch_quorum();
             self.wind_up(now);
@@ -215,12 +224,14 @@ impl<M: Memory, S: Service> Mount<M, S> {
     pub fn poll_net(&mut self, now: Instant) -> Option<NetRequest> {
         while let Some(request) = self.server.poll_net(now) {
             if request == NetRequest::Close(ConnId::LOCAL) {
+                self.again = true;
                 self.client.handle_closed(now, ConnId::LOCAL, CloseReason::ByPeer);
             } else {
                 return Some(request);
             }
         }
         while let Some(request) = self.client.poll_net(now) {
+            self.again = true;
             match request {
                 NetRequest::Close(ConnId::LOCAL) => self.server.handle_closed(now, ConnId::LOCAL),
                 NetRequest::Connect(ConnId::LOCAL, _) => match self.server.handle_accept_local(now) {
@@ -246,9 +257,11 @@ impl<M: Memory, S: Service> Mount<M, S> {
             let from_server = self.server.poll_transmit(now, may_act, buffer);
             match from_server.or_else(|| self.client.poll_transmit(now, buffer))? {
                 (ConnId::LOCAL, length) if from_server.is_some() => {
+                    self.again = true;
                     self.client.handle_bytes(now, ConnId::LOCAL, &buffer[..length]);
                 }
                 (ConnId::LOCAL, length) => {
+                    self.again = true;
                     self.server.handle_bytes(now, ConnId::LOCAL, &buffer[..length]);
                 }
                 message => return Some(message),
@@ -298,7 +311,11 @@ impl<M: Memory, S: Service> Mount<M, S> {
         loop {
             match self.client.poll_event()? {
                 Event::Unmounted(_) => {}
-                event => return Some(event),
+                event => {
+                    // The farewell is the last request: it waits until the platform was told of every answer.
+                    self.again |= self.client.is_leaving();
+                    return Some(event);
+                }
             }
         }
     }
@@ -308,16 +325,21 @@ impl<M: Memory, S: Service> Mount<M, S> {
         if self.life == Life::Ended {
             return None;
         }
+        if self.again {
+            return Some(self.polled_at);
+        }
         let election = self
             .election
             .as_ref()
             .and_then(|election| election.next_deadline());
-        let backoff = (self.start_failures > 0).then_some(self.no_election_before);
+        let backoff = (self.polled_at < self.no_election_before).then_some(self.no_election_before);
+        let due = self.election_due();
         [
             election,
             self.server.next_deadline(),
             self.client.next_deadline(),
             backoff,
+            due,
         ]
         .into_iter()
         .flatten()

@@ -12,6 +12,9 @@ use crate::time::{Duration, Instant};
 /// failed connect is not a death certificate.
 const FAILURES_BEFORE_ASKING: u32 = 2;
 
+/// A server that lives is reached again within this time after a connection broke; asking costs disk I/O.
+const RECONNECT_TIME: Duration = Duration::from_millis(200);
+
 /// How long a server may be named without an address before a voter that finds it so joins the election.
 const UNPUBLISHED_TIME: Duration = Duration::from_secs(1);
 
@@ -19,6 +22,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// One round: the client's link decides whether the election is held, its outcome whether the server runs, the
     /// server's state what the election answers, and where the client connects.
     pub(super) fn wire(&mut self, now: Instant) {
+        self.polled_at = now;
         self.join_or_leave_election(now);
         if let Some(election) = &mut self.election {
             election.poll(now);
@@ -26,6 +30,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         self.start_or_stop_server(now);
         let may_act = self.may_act(now);
         self.server.poll(now, may_act);
+        self.release_ghosts(now, may_act);
         self.tell_election_of_server(now);
         self.tell_client(now);
         self.client.poll(now);
@@ -47,9 +52,8 @@ impl<M: Memory, S: Service> Mount<M, S> {
         };
         let admitted = self.client.welcome().is_some_and(|welcome| welcome.voter);
         if let Some(election) = &mut self.election {
-            if admitted {
-                election.admitted();
-            }
+            // One that was turned down as a voter passes the gate again, like one that was never admitted.
+            election.set_admitted(admitted);
             election.set_wanted(now, wanted, lost);
         }
     }
@@ -62,10 +66,6 @@ impl<M: Memory, S: Service> Mount<M, S> {
         if self.reign.is_some() {
             return true;
         }
-        // One that was admitted as a plain client only is not among the P.
-        if self.client.welcome().is_some_and(|welcome| !welcome.voter) {
-            return false;
-        }
         let Some(view) = self.client.super_view() else {
             return false;
         };
@@ -77,12 +77,37 @@ impl<M: Memory, S: Service> Mount<M, S> {
                 failures,
                 refused,
             } => {
-                let unpublished = view.state.server_addr.is_none() && now.since(since) >= UNPUBLISHED_TIME;
-                let unreachable =
-                    failures >= FAILURES_BEFORE_ASKING || (failures > 0 && (lost.is_some() || refused));
+                let age = now.since(since);
+                let unpublished = view.state.server_addr.is_none() && age >= UNPUBLISHED_TIME;
+                let gone = lost.is_some() && (refused || failures > 0 || age >= RECONNECT_TIME);
+                let unreachable = gone || failures >= FAILURES_BEFORE_ASKING;
                 view.live_server().is_none() || unpublished || unreachable
             }
         }
+    }
+
+    /// Where nobody can be fenced, voters' places come back by silence.
+    fn release_ghosts(&mut self, now: Instant, may_act: bool) {
+        let can_fence = self.config.voter.is_some_and(|voter| voter.can_fence);
+        if let (true, false, Some(election)) = (may_act, can_fence, &self.election) {
+            self.server
+                .release_silent_ghosts(now, |rid, since| election.wrote_since(rid, since));
+        }
+    }
+
+    /// When a voter that looks for a server has looked long enough to join the election.
+    pub(super) fn election_due(&self) -> Option<Instant> {
+        self.election.as_ref()?;
+        let Link::Seeking { since, lost, .. } = self.client.link() else {
+            return None;
+        };
+        let due = since
+            + if lost.is_some() {
+                RECONNECT_TIME
+            } else {
+                UNPUBLISHED_TIME
+            };
+        (self.polled_at < due).then_some(due.max(self.no_election_before))
     }
 
     fn start_or_stop_server(&mut self, now: Instant) {

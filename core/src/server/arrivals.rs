@@ -3,6 +3,7 @@
 use super::greeting::{self, Verdict};
 use super::memory::{NONE, Role, Standing};
 use super::{Parts, Violation, conns};
+use crate::bounds::VOTERS_MAX;
 use crate::format::wire::{Command, Greeting, Message, RequestId, Status};
 use crate::format::{ClientRecord, VERSION};
 use crate::net::ConnId;
@@ -76,7 +77,8 @@ impl<S: Service> Parts<'_, S> {
             self.refuse(slot, Status::Full);
             return;
         };
-        let voter = greeting.voter && self.take_place(client as u32);
+        let own = conns::name(slot, self.slots.len()) == ConnId::LOCAL;
+        let voter = greeting.voter && self.take_place(client as u32, own);
         let record = ClientRecord {
             rid: greeting.rid,
             barrier: self.reign.barrier,
@@ -92,8 +94,11 @@ impl<S: Service> Parts<'_, S> {
         self.meet(now, slot, client as u32);
     }
 
-    fn take_place(&mut self, client: u32) -> bool {
-        if self.reign.places.push(client).is_ok() {
+    /// Takes one of the P places for a voter. The leader's own mount took part in the election that made it the
+    /// leader, and is one of the P whether or not a place is free.
+    fn take_place(&mut self, client: u32, own: bool) -> bool {
+        let free = own || self.reign.places.len() < VOTERS_MAX;
+        if free && self.reign.places.push(client).is_ok() {
             return true;
         }
         self.reign.ghost.wanted = self.has_ghost();
@@ -103,6 +108,8 @@ impl<S: Service> Parts<'_, S> {
     /// A client that has a record, or will have one, is here again.
     fn welcome_back(&mut self, now: Instant, slot: u32, client: u32) {
         self.meet(now, slot, client);
+        // Also if its record is still under way: one that leaves must not take it for never made.
+        self.slots[slot as usize].known = true;
         let client = &mut self.clients[client as usize];
         if core::mem::take(&mut client.expected) {
             self.reign.expected -= 1;

@@ -133,7 +133,8 @@ impl<S: Service> Parts<'_, S> {
                     client.standing = Standing::Mounted;
                     let conn = client.conn;
                     if conn != NONE {
-                        self.welcome(conn, false);
+                        let known = self.slots[conn as usize].known;
+                        self.welcome(conn, known);
                     }
                 }
                 Standing::Leaving => self.depart(now, slot as u32),
@@ -175,7 +176,6 @@ impl<S: Service> Parts<'_, S> {
             if client.is_mounted() {
                 self.service.client_gone(record.rid);
             }
-            self.forget_expected(slot as u32);
             self.depart(now, slot as u32);
         }
     }

@@ -4,7 +4,8 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::memory::{NONE, Standing};
 use super::{Memory, Parts, Server, State};
-use crate::bounds::GHOST_FENCE_WAIT;
+use crate::bounds::{GHOST_FENCE_WAIT, GHOST_SILENT_TIME};
+use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{ClientRecord, LogEntry};
 use crate::ids::{Ballot, Rid, Term};
@@ -90,15 +91,43 @@ impl<M: Memory, S: Service> Server<M, S> {
         self.parts()?.next_ghost(now)
     }
 
+    /// Under a lease, where nobody can be fenced: ghosts that were not heard for [`GHOST_SILENT_TIME`] and were not seen
+    /// to write either give their places back. A process that is frozen for longer is what a lease does not cover.
+    pub fn release_silent_ghosts(&mut self, now: Instant, wrote_since: impl Fn(Rid, Instant) -> bool) {
+        if self.state != State::Serving || now.0 < GHOST_SILENT_TIME.0 {
+            return;
+        }
+        let since = Instant(now.0 - GHOST_SILENT_TIME.0);
+        let Some(mut parts) = self
+            .parts()
+            .filter(|parts| parts.reign.absence_counts_from <= since)
+        else {
+            return;
+        };
+        let silent = parts.reign.places.iter().copied().find(|&slot| {
+            let client = &parts.clients[slot as usize];
+            let rid = client.record.map(|record| record.rid);
+            client.standing == Standing::Ghost
+                && client.away_since <= since
+                && rid.is_some_and(|rid| !wrote_since(rid, since))
+        });
+        if let Some(slot) = silent {
+            parts.let_go(slot);
+        }
+    }
+
     /// The fence of a predecessor was confirmed before this server started: its record goes at once, and its voter's
     /// place with it. Call it while the server is [`State::Serving`].
     pub fn remove_fenced(&mut self, rid: Rid) {
+        // Without room to tell of it, the record goes with the other absent ones when their time is over.
         if self.state == State::Serving
+            && !self.events.is_full()
             && let Some(mut parts) = self.parts()
             && let Some(slot) = parts.find(rid)
             && parts.clients[slot as usize].conn == NONE
         {
             parts.let_go(slot);
+            self.tell(Event::ClientEvicted(rid));
         }
     }
 

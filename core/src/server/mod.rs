@@ -19,6 +19,8 @@ mod memory;
 mod reign;
 mod sweep;
 mod table;
+#[cfg(test)]
+mod tests;
 mod transmit;
 
 pub use memory::{ClientSlot, ConnSlot, FixedMemory, Memory};
@@ -30,7 +32,7 @@ use conns::Conns;
 use memory::{NONE, Role};
 use reign::{Listener, Reign, Table, Update};
 
-use crate::bounds::{EVENTS_MAX, RESIGNING_TIME};
+use crate::bounds::{EVENTS_MAX, GREETING_TIMEOUT, RESIGNING_TIME};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
@@ -415,15 +417,26 @@ impl<M: Memory, S: Service> Server<M, S> {
     }
 
     /// When [`poll`](Self::poll) has to be called at the latest, if nothing else happens.
-    pub fn next_deadline(&mut self) -> Option<Instant> {
-        let quiet_at = self.quiet_at;
-        let own = self.parts().and_then(|parts| parts.next_deadline());
-        [quiet_at, own].into_iter().flatten().min()
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let own = self
+            .reign
+            .as_ref()
+            .and_then(|reign| reign.next_deadline(self.state));
+        let running = matches!(self.state, State::Starting | State::Serving);
+        let stranger = self.conns.oldest_stranger().filter(|_| running);
+        let stranger = stranger.map(|(since, _)| since + GREETING_TIMEOUT);
+        [self.quiet_at, own, stranger].into_iter().flatten().min()
     }
 
     /// How far the server is.
     pub const fn state(&self) -> State {
         self.state
+    }
+
+    /// The ballot under which it serves; `None` unless its address is published.
+    pub fn serving(&self) -> Option<Ballot> {
+        let reign = self.reign.as_ref().filter(|_| self.state == State::Serving);
+        reign.map(|reign| reign.ballot)
     }
 
     /// Whether nothing is outstanding: no write, no connection, no listener. Writes that failed are outstanding
@@ -462,10 +475,11 @@ impl<M: Memory, S: Service> Server<M, S> {
         let Some(parts) = self.parts() else { return 0 };
         let heard = parts.reign.places.iter().filter(|&&place| {
             let client = &parts.clients[place as usize];
+            if !client.is_mounted() || client.conn == NONE {
+                return false;
+            }
             let local = conns::name(client.conn, parts.slots.len()) == ConnId::LOCAL;
-            client.is_mounted()
-                && client.conn != NONE
-                && (local || parts.slots[client.conn as usize].heard >= since)
+            local || parts.slots[client.conn as usize].heard >= since
         });
         // At most VOTERS_MAX.
         heard.count() as u16

@@ -50,9 +50,9 @@ impl Exchange {
 /// What to make of a request that arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Arrival {
-    /// Something is to be sent: it is new, or was asked again and its answer goes out again.
+    /// An answer is to be sent on the connection that it came on, whether it is new or was asked again.
     Due,
-    /// Its turn comes, or the client has forgotten it already.
+    /// The client has forgotten it already.
     Ignored,
 }
 
@@ -107,7 +107,8 @@ impl Window {
         let exchange = &mut self.exchanges[place(id)];
         if exchange.id == id {
             match exchange.state {
-                State::Waiting | State::Due => return Ok(Arrival::Ignored),
+                // It may have come on a connection that is gone: the answer belongs on this one.
+                State::Waiting | State::Due => return Ok(Arrival::Due),
                 State::Answered => {
                     exchange.state = State::Due;
                     return Ok(Arrival::Due);
@@ -130,7 +131,7 @@ impl Window {
         Ok(Arrival::Due)
     }
 
-    /// Another connection: answers that were lost with the old one go out when they are asked for again.
+    /// What is to be done next; with `execute` that may be a request to execute.
     pub(crate) fn next_due(&self, execute: bool) -> Option<Due<'_>> {
         let exchange = self
             .exchanges
@@ -195,7 +196,7 @@ mod tests {
         let mut window = Window::default();
         let id = RequestId(1);
         assert_eq!(window.arrive(id, ECHO, b"x"), Ok(Arrival::Due));
-        assert_eq!(window.arrive(id, ECHO, b"x"), Ok(Arrival::Ignored));
+        assert_eq!(window.arrive(id, ECHO, b"x"), Ok(Arrival::Due));
         assert_eq!(executed(&mut window, b"y"), Some(1));
         assert_eq!(window.next_due(true), None);
         assert_eq!(window.arrive(id, ECHO, b"x"), Ok(Arrival::Due));

@@ -58,7 +58,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = milliseconds(50))]
     io_timeout_ms: u64,
     /// A peer that is not heard for this long is taken for disconnected
-    #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = milliseconds(100))]
+    #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = milliseconds(100))]
     silence_ms: u64,
     /// How long a new server waits for the clients it knows of before it evicts them
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = milliseconds(100))]

@@ -250,7 +250,7 @@ impl World {
         let connected = self.voters.iter().filter(|voter| voter.alive).count() as u16;
         self.voters[leader].facts.voters = connected;
         for n in 0..self.voters.len() {
-            self.voters[n].election.admitted();
+            self.voters[n].election.set_admitted(true);
             self.voters[n].election.set_wanted(self.now, n == leader, None);
         }
     }

@@ -1,0 +1,293 @@
+//! Scenarios of the client; more of them are beside the server.
+
+extern crate std;
+
+use std::vec::Vec;
+
+use super::Link;
+use crate::event::{Event, Fault, Unmounted};
+use crate::ids::{Ballot, Term};
+use crate::net::{CloseReason, ConnId, NetRequest};
+use crate::session::world::{World, addr};
+use crate::time::Duration;
+
+const fn ballot(term: u64) -> Ballot {
+    let Some(rid) = crate::ids::Rid::new(1) else {
+        unreachable!()
+    };
+    Ballot {
+        term: Term(term),
+        rid,
+    }
+}
+
+#[test]
+fn a_mount_that_never_met_a_server_leaves_at_once() {
+    let mut world = World::new(2);
+    let plain = world.plain();
+    world.pass(Duration::from_secs(5));
+    assert!(matches!(
+        world.nodes[plain].client.link(),
+        Link::Seeking { lost: None, .. }
+    ));
+    world.unmount(plain);
+    world.settle();
+    assert_eq!(world.ended(plain), Some(Unmounted::NeverMounted));
+    assert_eq!(world.nodes[plain].client.link(), Link::Ended);
+}
+
+#[test]
+fn hole_11_a_greeting_without_an_answer_is_taken_back() {
+    let mut world = World::with_voters(1, 1);
+    world.disk.hung = true;
+    let plain = world.informed();
+    world.settle();
+    world.mute(plain);
+    world.unmount(plain);
+    world.disk.hung = false;
+    world.settle();
+    assert_eq!(world.recorded(), [1, 2]);
+    assert_eq!(world.ended(plain), None, "it may have a record");
+    world.cut(plain);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.ended(plain), Some(Unmounted::Farewell));
+    assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
+fn a_greeting_that_made_no_record_is_answered_for_by_the_next_server() {
+    let mut world = World::with_voters(1, 1);
+    world.disk.hung = true;
+    let plain = world.informed();
+    world.settle();
+    world.unmount(plain);
+    world.settle();
+    world.kill_server(0);
+    world.disk.hung = false;
+    world.serve(0, 2);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.ended(plain), Some(Unmounted::NeverMounted));
+    assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
+fn hole_11_a_record_that_is_just_being_made_is_taken_back_too() {
+    let mut world = World::with_voters(1, 1);
+    world.disk.hung = true;
+    let plain = world.informed();
+    world.settle();
+    world.unmount(plain);
+    // It comes again, as one that leaves, while the record of its first greeting is being written.
+    world.cut(plain);
+    world.inform(plain);
+    world.pass(Duration::from_millis(100));
+    world.disk.hung = false;
+    world.settle();
+    assert_eq!(world.ended(plain), Some(Unmounted::Farewell));
+    assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
+fn waiting_for_a_quorum_ends_when_it_was_told_to() {
+    let mut world = World::with_voters(1, 1);
+    let patient = world.plain();
+    let hurried = world.plain_with(|config| config.unmount_time_max = Some(Duration::from_secs(20)));
+    world.settle();
+    world.kill_server(0);
+    world.unmount(patient);
+    world.unmount(hurried);
+    world.pass(Duration::from_millis(19_999));
+    assert_eq!(world.ended(hurried), None);
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.ended(hurried), Some(Unmounted::LeftRecord));
+    assert_eq!(world.ended(patient), None);
+    world.nodes[patient].client.force(world.now);
+    assert_eq!(world.ended(patient), Some(Unmounted::Forced));
+}
+
+#[test]
+fn a_lost_server_is_tried_at_once_and_then_more_and_more_slowly() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.kill_server(0);
+    let client = &mut world.nodes[plain].client;
+    client.poll(world.now);
+    let at_once = client.poll_net(world.now);
+    assert_eq!(at_once, Some(NetRequest::Connect(ConnId::CLIENT, addr(0))));
+    client.handle_closed(world.now, ConnId::CLIENT, CloseReason::Refused);
+    let Link::Seeking {
+        lost,
+        refused,
+        failures,
+        ..
+    } = client.link()
+    else {
+        panic!("it looks for a server")
+    };
+    assert_eq!((lost, refused, failures), (Some(ballot(1)), true, 1));
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let next = world.nodes[plain].client.next_deadline().unwrap();
+        waits.push(next.since(world.now).as_millis_ceil());
+        world.pass(next.since(world.now));
+    }
+    assert_eq!(waits, [100, 200, 400, 800, 1_000, 1_000]);
+    world.kill(0);
+    world.serve(0, 2);
+    world.pass(Duration::from_secs(1));
+    assert!(world.is_connected(plain));
+}
+
+#[test]
+fn a_firewall_is_not_a_refusal() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.kill_server(0);
+    let client = &mut world.nodes[plain].client;
+    client.poll(world.now);
+    assert!(client.poll_net(world.now).is_some());
+    let timeout = client.next_deadline().unwrap();
+    assert_eq!(timeout.since(world.now), crate::bounds::CONNECT_TIMEOUT);
+    client.poll(timeout);
+    assert_eq!(client.poll_net(timeout), Some(NetRequest::Close(ConnId::CLIENT)));
+    assert!(matches!(
+        client.link(),
+        Link::Seeking {
+            refused: false,
+            failures: 1,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn hole_3_nobody_goes_back_to_a_server_that_was_succeeded() {
+    let mut world = World::with_voters(1, 2);
+    let plain = world.plain();
+    world.settle();
+    let old = world.view();
+    world.kill_server(0);
+    world.serve(1, 2);
+    world.pass(Duration::from_secs(2));
+    assert!(world.is_connected(plain));
+    world.cut(plain);
+    let client = &mut world.nodes[plain].client;
+    client.see_super(world.now, &old);
+    client.poll(world.now);
+    assert_eq!(
+        client.poll_net(world.now),
+        Some(NetRequest::Connect(ConnId::CLIENT, addr(1)))
+    );
+}
+
+#[test]
+fn a_welcome_from_a_server_that_was_succeeded_is_not_believed() {
+    let mut world = World::with_voters(1, 1);
+    let view = world.view();
+    let plain = world.informed();
+    // Elsewhere a newer server has begun; this client has read of it before the old one answers.
+    world.nodes[0].may_act = false;
+    world.settle();
+    let mut newer = view;
+    newer.state.server = Some(ballot(5));
+    newer.state.server_addr = None;
+    world.nodes[plain].client.see_super(world.now, &newer);
+    world.nodes[0].may_act = true;
+    world.settle();
+    assert!(!world.is_connected(plain));
+    let connected = |event: &Event| matches!(event, Event::Connected { .. });
+    assert!(!world.nodes[plain].events.iter().any(connected));
+}
+
+#[test]
+fn a_client_that_is_fed_does_not_read() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.kill(0);
+    let reads = world.disk.reads;
+    for _ in 0..100 {
+        world.inform(plain);
+        world.pass(Duration::from_millis(20));
+    }
+    assert_eq!(world.disk.reads, reads);
+    world.pass(Duration::from_secs(2));
+    assert!(world.disk.reads > reads, "left alone it does");
+}
+
+#[test]
+fn the_own_server_is_reached_without_the_network() {
+    let mut world = World::with_voters(1, 1);
+    assert!(matches!(
+        world.nodes[0].client.link(),
+        Link::Connected { local: true, server } if server == ballot(1)
+    ));
+    assert!(world.told(
+        0,
+        &Event::Connected {
+            server: ballot(1),
+            addr: None
+        }
+    ));
+    world.kill_server(0);
+    assert!(matches!(
+        world.nodes[0].client.link(),
+        Link::Seeking {
+            lost: None,
+            refused: false,
+            ..
+        }
+    ));
+    world.pass(Duration::from_secs(3));
+    assert!(
+        !world.is_connected(0),
+        "it does not call itself through the network"
+    );
+}
+
+#[test]
+fn a_mount_that_becomes_the_server_leaves_the_old_one() {
+    let mut world = World::with_voters(1, 2);
+    assert!(world.is_connected(1));
+    world.nodes[1].client.set_local_server(world.now, Some(ballot(9)));
+    assert!(!world.is_connected(1));
+    let first = world.nodes[1].client.poll_net(world.now);
+    assert_eq!(first, Some(NetRequest::Close(ConnId::CLIENT)));
+    world.nodes[1].client.poll(world.now);
+    let second = world.nodes[1].client.poll_net(world.now);
+    assert_eq!(second, Some(NetRequest::Connect(ConnId::LOCAL, addr(1))));
+}
+
+#[test]
+fn a_super_block_that_cannot_be_read_is_told_once() {
+    let mut world = World::new(1);
+    for at in crate::format::SUPER_COPIES {
+        world.disk.block(at).fill(0);
+    }
+    let plain = world.plain();
+    world.pass(Duration::from_secs(5));
+    let faults = world.nodes[plain]
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::Fault(Fault::Super(_))));
+    assert_eq!(faults.count(), 1);
+}
+
+#[test]
+fn the_farewell_is_not_said_before_everything_else_is_answered() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    for _ in 0..2 {
+        world.submit(plain, crate::session::world::ADD, &[1]);
+    }
+    world.unmount(plain);
+    let now = world.now;
+    let client = &mut world.nodes[plain].client;
+    client.poll(now);
+    let mut buffer = [0; crate::bounds::MESSAGE_BYTES_MAX];
+    let sent = core::iter::from_fn(|| client.poll_transmit(now, &mut buffer)).count();
+    assert_eq!(sent, 2);
+}

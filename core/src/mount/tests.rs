@@ -1,0 +1,225 @@
+//! One mount on a disk in memory, driven by the documented order of calls and by nothing else: what is not done by
+//! then waits for the next deadline.
+
+extern crate std;
+
+use std::vec;
+use std::vec::Vec;
+
+use super::Mount;
+use crate::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX};
+use crate::checksum::portable;
+use crate::config::{Config, VoterConfig};
+use crate::disk::{DiskOutcome, DiskRequest};
+use crate::event::{Event, Unmounted};
+use crate::format::{
+    Doorbell, FenceParam, Geometry, SUPER_COPIES, SuperBlock, encode_empty, encode_table_block,
+};
+use crate::ids::{BlockNo, Mark, Rid, VolumeId, VolumeKey};
+use crate::net::NetRequest;
+use crate::server::FixedMemory;
+use crate::service::NoService;
+use crate::time::{Duration, Instant};
+
+const VOLUME: VolumeId = VolumeId([7; 16]);
+const DISK_BLOCKS: u64 = 256;
+
+fn formatted(quorum_count: u16) -> Vec<u8> {
+    let geometry = Geometry::plan(DISK_BLOCKS, 8).unwrap();
+    let mut blocks = vec![0; DISK_BLOCKS as usize * BLOCK_BYTES];
+    let state = SuperBlock {
+        volume: VOLUME,
+        seq: 1,
+        quorum_count,
+        fenced: Mark::NONE,
+        server: None,
+        server_addr: None,
+        unmount_barrier: 0,
+        geometry,
+        key: VolumeKey([1; 32]),
+    };
+    let mut put = |at: BlockNo, encode: &dyn Fn(&mut [u8])| {
+        encode(&mut blocks[at.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES]);
+    };
+    for at in SUPER_COPIES {
+        put(at, &|block| state.encode(at, portable, block));
+    }
+    for index in 0..64 {
+        let at = BlockNo(geometry.region.0 + index);
+        put(at, &|block| encode_empty(at, VOLUME, portable, block));
+    }
+    let bell = geometry.doorbell;
+    put(bell, &|block| {
+        Doorbell::SILENT.encode(bell, VOLUME, portable, block)
+    });
+    for index in 0..2 * u64::from(geometry.clients_blocks) {
+        let at = BlockNo(geometry.clients.0 + index);
+        put(at, &|block| {
+            encode_table_block(1, core::iter::empty(), at, VOLUME, portable, block)
+        });
+    }
+    blocks
+}
+
+struct Host {
+    now: Instant,
+    mount: Mount<FixedMemory<8, 24>, NoService>,
+    blocks: Vec<u8>,
+    events: Vec<(Instant, Event)>,
+}
+
+impl Host {
+    fn voter(blocks: Vec<u8>) -> Self {
+        let addr = ([127, 0, 0, 1], 7000).into();
+        let voter = VoterConfig::fencing(addr, FenceParam::default());
+        let config = Config {
+            voter: Some(voter),
+            ..Config::client(Rid::new(5).unwrap())
+        };
+        Self::new(config, blocks)
+    }
+
+    fn new(config: Config, blocks: Vec<u8>) -> Self {
+        let now = Instant(1_000_000);
+        let mount = Mount::new(now, config, 3, FixedMemory::default(), NoService);
+        Self {
+            now,
+            mount,
+            blocks,
+            events: Vec::new(),
+        }
+    }
+
+    /// One round in the documented order; says whether anything came of it that has to be handed back.
+    fn round(&mut self) -> bool {
+        let now = self.now;
+        self.mount.poll(now);
+        while let Some(event) = self.mount.poll_event() {
+            self.events.push((now, event));
+        }
+        let mut inputs = false;
+        while let Some(request) = self.mount.poll_net(now) {
+            if matches!(request, NetRequest::Listen(_)) {
+                self.mount.handle_listening(now, Ok(()));
+                inputs = true;
+            }
+        }
+        let mut message = [0; MESSAGE_BYTES_MAX];
+        while self.mount.poll_transmit(now, &mut message).is_some() {}
+        assert!(self.mount.poll_fence(now).is_none(), "there is nobody to fence");
+        let mut requests = Vec::new();
+        let mut buffer = vec![0; 64 * BLOCK_BYTES];
+        while let Some(request) = self.mount.poll_disk(now, &mut buffer) {
+            requests.push((request, buffer.clone()));
+        }
+        for (request, bytes) in requests {
+            self.carry_out(request, &bytes);
+            inputs = true;
+        }
+        inputs
+    }
+
+    fn carry_out(&mut self, request: DiskRequest, bytes: &[u8]) {
+        self.now += Duration(100);
+        let id = request.id();
+        match request {
+            DiskRequest::Read { first, count, .. } => {
+                let range = first.0 as usize * BLOCK_BYTES..(first.0 as usize + count as usize) * BLOCK_BYTES;
+                self.mount
+                    .handle_disk(self.now, id, DiskOutcome::Read(&self.blocks[range]));
+            }
+            DiskRequest::Write { first, count, .. } => {
+                let length = count as usize * BLOCK_BYTES;
+                self.blocks[first.0 as usize * BLOCK_BYTES..][..length].copy_from_slice(&bytes[..length]);
+                self.mount.handle_disk(self.now, id, DiskOutcome::Done);
+            }
+            DiskRequest::Flush { .. } => self.mount.handle_disk(self.now, id, DiskOutcome::Done),
+        }
+    }
+
+    /// Runs until the event comes; waits for nothing but deadlines.
+    fn run_until(&mut self, span: Duration, wanted: impl Fn(&Event) -> bool) -> Instant {
+        let end = self.now + span;
+        let seen = self.events.len();
+        loop {
+            let inputs = self.round();
+            if let Some((at, _)) = self.events[seen..].iter().find(|(_, event)| wanted(event)) {
+                return *at;
+            }
+            if !inputs {
+                self.now = self
+                    .mount
+                    .next_deadline()
+                    .expect("something is due")
+                    .max(self.now + Duration(1));
+            }
+            assert!(self.now < end, "it never came: {:#?}", self.events);
+        }
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_lone_voter_is_connected_to_its_own_server_at_once_and_leaves_through_the_barrier() {
+    let mut host = Host::voter(formatted(1));
+    let serving = host.run_until(SECOND.times(3), |event| matches!(event, Event::Serving { .. }));
+    let connected = host.run_until(SECOND.times(3), |event| matches!(event, Event::Connected { .. }));
+    assert!(
+        connected.since(serving) < Duration::from_millis(20),
+        "{:#?}",
+        host.events
+    );
+    host.mount.unmount(host.now);
+    let began = host.now;
+    let ended = host.run_until(SECOND.times(3), |event| {
+        *event == Event::Unmounted(Unmounted::Farewell)
+    });
+    assert!(
+        ended.since(began) < Duration::from_millis(50),
+        "{:#?}",
+        host.events
+    );
+    assert!(host.mount.has_ended());
+    let state = SuperBlock::decode(
+        &host.blocks[16 * BLOCK_BYTES..][..BLOCK_BYTES],
+        BlockNo(16),
+        None,
+        portable,
+    );
+    let state = state.unwrap();
+    assert_eq!(state.unmount_barrier, 1);
+    assert!(
+        state.server.is_some_and(|server| state.fenced.covers(server)),
+        "it stopped cleanly"
+    );
+}
+
+#[test]
+fn a_mount_that_waits_for_a_quorum_says_so_and_can_be_cancelled() {
+    let mut host = Host::voter(formatted(2));
+    host.run_until(SECOND.times(3), |event| {
+        matches!(event, Event::Asking { votes: 1, needed: 2 })
+    });
+    host.mount.unmount(host.now);
+    host.run_until(SECOND.times(3), |event| {
+        *event == Event::Unmounted(Unmounted::NeverMounted)
+    });
+    assert!(host.mount.has_ended());
+}
+
+#[test]
+fn a_plain_client_asks_for_no_votes() {
+    let mut host = Host::new(Config::client(Rid::new(5).unwrap()), formatted(1));
+    let before = host.blocks.clone();
+    for _ in 0..1000 {
+        if !host.round() {
+            host.now = host
+                .mount
+                .next_deadline()
+                .expect("it looks again")
+                .max(host.now + Duration(1));
+        }
+    }
+    assert_eq!(host.blocks, before);
+}

@@ -1,0 +1,319 @@
+//! Whatever comes in on the port harms nobody but the connection it came on.
+
+extern crate std;
+
+use std::vec::Vec;
+
+use crate::bounds::{MESSAGE_BYTES_MAX, STRANGERS_MAX};
+use crate::event::Event;
+use crate::format::wire::{Command, Greeting, Message, RequestId, Status};
+use crate::format::{FenceParam, VERSION};
+use crate::ids::{BootId, HostId, Rid, VolumeId};
+use crate::session::disk::VOLUME;
+use crate::session::world::{ADD, World, addr};
+use crate::time::Duration;
+
+fn frame(command: Command, id: u64, body: &[u8]) -> Vec<u8> {
+    let message = Message {
+        command,
+        answer: false,
+        status: Status::Ok,
+        id: RequestId(id),
+        released: RequestId(1),
+        body,
+    };
+    let mut bytes = std::vec![0; MESSAGE_BYTES_MAX];
+    let length = message.encode(&mut bytes).unwrap();
+    bytes.truncate(length);
+    bytes
+}
+
+pub(super) fn greeting(rid: u64, change: impl FnOnce(&mut Greeting)) -> Vec<u8> {
+    let mut greeting = Greeting {
+        volume: VOLUME,
+        format: VERSION,
+        rid: Rid::new(rid).unwrap(),
+        voter: false,
+        farewell: false,
+        server: None,
+        host: HostId(0),
+        boot: BootId([0; 16]),
+        addr: None,
+        fence_param: FenceParam::default(),
+    };
+    change(&mut greeting);
+    let mut body = [0; Greeting::BYTES];
+    greeting.encode(&mut body);
+    frame(Command::GREETING, 0, &body)
+}
+
+fn status(bytes: &[u8]) -> Option<Status> {
+    Message::decode(bytes).unwrap().map(|(message, _)| message.status)
+}
+
+/// A world with a server at 0 and a plain client at 1 that must not notice anything.
+fn world() -> World {
+    let mut world = World::with_voters(1, 1);
+    world.plain();
+    world.settle();
+    world
+}
+
+fn undisturbed(world: &mut World) {
+    let before = world.server(0).service().executed;
+    world.submit(1, ADD, &[0]);
+    world.settle();
+    assert_eq!(world.server(0).service().executed, before + 1);
+    let disconnected = |event: &Event| matches!(event, Event::Disconnected { .. } | Event::ClientEvicted(_));
+    assert!(!world.nodes[1].events.iter().any(disconnected));
+    assert!(!world.nodes[0].events.iter().any(disconnected));
+}
+
+#[test]
+fn hole_12_a_port_scan_is_nobodys_problem() {
+    let mut world = world();
+    let scanned: Vec<_> = (0..3 * STRANGERS_MAX).map(|_| world.raw(0).unwrap()).collect();
+    world.settle();
+    let open = |world: &World| scanned.iter().filter(|&&raw| !world.wires[raw].closed).count();
+    assert_eq!(open(&world), STRANGERS_MAX, "the oldest made room");
+    undisturbed(&mut world);
+    let late = world.plain();
+    world.settle();
+    assert!(world.is_connected(late), "a client gets through");
+    world.pass(Duration::from_millis(1_999));
+    assert!(open(&world) > 0);
+    world.pass(Duration::from_millis(1));
+    assert_eq!(open(&world), 0);
+    undisturbed(&mut world);
+}
+
+#[test]
+fn slow_bytes_do_not_buy_time() {
+    let mut world = world();
+    let raw = world.raw(0).unwrap();
+    let bytes = greeting(99, |_| {});
+    for byte in &bytes[..20] {
+        world.say(raw, &[*byte]);
+        world.pass(Duration::from_millis(101));
+    }
+    assert!(world.wires[raw].closed);
+}
+
+#[test]
+fn garbage_closes_its_own_connection_only() {
+    let ping = frame(Command::PING, 0, &[]);
+    let mut wrong_length = ping.clone();
+    wrong_length[8..12].fill(0xff);
+    let mut rotten = greeting(99, |_| {});
+    rotten[60] ^= 1;
+    let zero_rid = {
+        let mut body = [0; Greeting::BYTES];
+        body[..16].fill(7);
+        frame(Command::GREETING, 0, &body)
+    };
+    let table: [(&str, Vec<u8>); 9] = [
+        ("noise", std::vec![0xa5; 2_000]),
+        ("another protocol", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        ("a huge length", wrong_length),
+        ("a bad checksum", rotten),
+        ("a short greeting", frame(Command::GREETING, 0, &[0; 8])),
+        ("a greeting from nobody", zero_rid),
+        ("a ping before the greeting", ping),
+        ("a farewell before the greeting", frame(Command::FAREWELL, 1, &[])),
+        ("a request before the greeting", frame(ADD, 1, &[1])),
+    ];
+    for (what, bytes) in table {
+        let mut world = world();
+        let raw = world.raw(0).unwrap();
+        world.say(raw, &bytes);
+        world.settle();
+        assert!(world.wires[raw].closed, "{what}");
+        assert_eq!(world.recorded(), [1, 2], "{what}");
+        undisturbed(&mut world);
+    }
+}
+
+#[test]
+fn misbehaviour_after_the_greeting_closes_the_connection_only() {
+    let answer = {
+        let message = Message {
+            command: ADD,
+            answer: true,
+            status: Status::Ok,
+            id: RequestId(1),
+            released: RequestId(1),
+            body: &[],
+        };
+        let mut bytes = std::vec![0; 100];
+        let length = message.encode(&mut bytes).unwrap();
+        bytes.truncate(length);
+        bytes
+    };
+    let table: [(&str, Vec<u8>); 6] = [
+        ("a request without a number", frame(ADD, 0, &[1])),
+        ("a request beyond the window", frame(ADD, 5, &[1])),
+        (
+            "a farewell beyond the window",
+            frame(Command::FAREWELL, u64::MAX, &[]),
+        ),
+        ("an answer to nothing", answer),
+        ("a greeting from another client", greeting(98, |_| {})),
+        ("a greeting that is none", frame(Command::GREETING, 0, &[1])),
+    ];
+    for (what, bytes) in table {
+        let mut world = world();
+        let raw = world.raw(0).unwrap();
+        world.say(raw, &greeting(99, |_| {}));
+        world.settle();
+        assert_eq!(status(&world.heard(raw)), Some(Status::Ok), "{what}");
+        world.say(raw, &bytes);
+        world.settle();
+        assert!(world.wires[raw].closed, "{what}");
+        assert!(world.recorded().contains(&99), "{what}: it is still mounted");
+        assert_eq!(world.server(0).service().executed, 0, "{what}");
+        undisturbed(&mut world);
+    }
+}
+
+#[test]
+fn requests_before_the_welcome_close_the_connection() {
+    let mut world = world();
+    world.disk.hung = true;
+    let raw = world.raw(0).unwrap();
+    world.say(raw, &greeting(99, |_| {}));
+    world.say(raw, &frame(ADD, 1, &[1]));
+    world.settle();
+    assert!(world.wires[raw].closed);
+}
+
+#[test]
+fn greetings_that_cannot_be_accepted_are_answered_with_the_reason() {
+    type Change = fn(&mut Greeting);
+    let table: [(Change, Status); 4] = [
+        (
+            |greeting| greeting.volume = VolumeId([8; 16]),
+            Status::WrongVolume,
+        ),
+        (|greeting| greeting.format = VERSION + 1, Status::WrongVersion),
+        (|greeting| greeting.voter = true, Status::Malformed),
+        (
+            |greeting| {
+                greeting.server = Some(crate::ids::Ballot {
+                    term: crate::ids::Term(1),
+                    rid: greeting.rid,
+                });
+            },
+            Status::Evicted,
+        ),
+    ];
+    for (change, expected) in table {
+        let mut world = world();
+        let raw = world.raw(0).unwrap();
+        world.say(raw, &greeting(99, change));
+        world.settle();
+        assert_eq!(status(&world.heard(raw)), Some(expected));
+        assert_eq!(world.recorded(), [1, 2]);
+        world.pass(Duration::from_secs(2));
+        assert!(world.wires[raw].closed, "and it does not stay");
+    }
+}
+
+#[test]
+fn a_repeated_greeting_on_one_connection_is_answered_again() {
+    let mut world = world();
+    let raw = world.raw(0).unwrap();
+    for _ in 0..2 {
+        world.say(raw, &greeting(99, |_| {}));
+        world.settle();
+        assert_eq!(status(&world.heard(raw)), Some(Status::Ok));
+    }
+    assert_eq!(world.recorded(), [1, 2, 99]);
+}
+
+#[test]
+fn a_flood_of_pings_is_answered_with_few() {
+    let mut world = world();
+    let raw = world.raw(0).unwrap();
+    world.say(raw, &greeting(99, |greeting| greeting.addr = Some(addr(9))));
+    world.settle();
+    let _ = world.heard(raw);
+    let ping = frame(Command::PING, 0, &[]);
+    for _ in 0..1_000 {
+        world.say(raw, &ping);
+    }
+    world.settle();
+    assert_eq!(world.heard(raw).len(), ping.len());
+    undisturbed(&mut world);
+}
+
+#[test]
+fn a_stream_may_be_cut_anywhere() {
+    let mut world = world();
+    let raw = world.raw(0).unwrap();
+    let mut bytes = greeting(99, |_| {});
+    bytes.extend(frame(Command::PING, 0, &[]));
+    bytes.extend(frame(Command::PING, 0, &[]));
+    for byte in bytes {
+        world.say(raw, &[byte]);
+        world.settle();
+    }
+    assert!(!world.wires[raw].closed);
+    let heard = world.heard(raw);
+    let (welcome, length) = Message::decode(&heard).unwrap().unwrap();
+    assert_eq!((welcome.command, welcome.status), (Command::GREETING, Status::Ok));
+    assert_eq!(heard.len() - length, 2 * frame(Command::PING, 0, &[]).len());
+}
+
+#[test]
+fn a_client_that_falls_silent_loses_its_connection_and_later_its_record() {
+    let mut world = world();
+    let raw = world.raw(0).unwrap();
+    world.say(raw, &greeting(99, |_| {}));
+    world.settle();
+    world.pass(Duration::from_secs(6));
+    assert!(world.wires[raw].closed);
+    assert!(world.recorded().contains(&99));
+    world.pass(Duration::from_secs(12));
+    assert_eq!(world.recorded(), [1, 2]);
+}
+
+#[test]
+fn leavers_nobody_knows_are_bounded_like_strangers() {
+    let mut world = world();
+    let raws: Vec<_> = (0..2 * STRANGERS_MAX as u64)
+        .map(|index| {
+            let raw = world.raw(0).unwrap();
+            world.say(raw, &greeting(100 + index, |greeting| greeting.farewell = true));
+            world.settle();
+            assert_eq!(status(&world.heard(raw)), Some(Status::Ok));
+            raw
+        })
+        .collect();
+    let open = raws.iter().filter(|&&raw| !world.wires[raw].closed).count();
+    assert_eq!(open, STRANGERS_MAX);
+    assert_eq!(world.recorded(), [1, 2], "and they leave no record");
+    let last = raws[raws.len() - 1];
+    world.say(last, &frame(Command::FAREWELL, 7, &[]));
+    world.settle();
+    assert_eq!(status(&world.heard(last)), Some(Status::Ok));
+}
+
+#[test]
+fn a_client_that_comes_from_another_server_has_a_session_of_its_own() {
+    let mut world = world();
+    let elsewhere = |greeting: &mut Greeting| {
+        greeting.server = Some(crate::ids::Ballot {
+            term: crate::ids::Term(77),
+            rid: greeting.rid,
+        });
+    };
+    let returns: [fn(&mut Greeting); 2] = [|_| {}, elsewhere];
+    for (change, executed) in returns.into_iter().zip([1, 2]) {
+        let raw = world.raw(0).unwrap();
+        world.say(raw, &greeting(99, change));
+        world.settle();
+        world.say(raw, &frame(ADD, 1, &[1]));
+        world.settle();
+        assert_eq!(world.server(0).service().executed, executed);
+    }
+}

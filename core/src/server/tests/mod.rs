@@ -1,0 +1,10 @@
+//! Scenarios with real clients. Those that begin with `hole_` keep a hole of the 2019 system closed.
+
+extern crate std;
+
+mod durable;
+mod hostile;
+mod leaving;
+mod life;
+mod recovery;
+mod sessions;

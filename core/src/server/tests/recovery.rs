@@ -1,0 +1,215 @@
+//! After a fail-over, and what becomes of those who do not return.
+
+use crate::bounds::VOTERS_MAX;
+use crate::event::{Event, Unmounted};
+use crate::fence::FenceOutcome;
+use crate::session::world::{World, addr, rid};
+use crate::time::Duration;
+
+#[test]
+fn a_new_server_expects_the_clients_of_the_old_one() {
+    let mut world = World::with_voters(1, 2);
+    for _ in 0..3 {
+        world.plain();
+    }
+    world.settle();
+    world.kill(0);
+    world.kill(4);
+    world.serve(1, 2);
+    world.pass(Duration::from_secs(5));
+    let newcomer = world.plain();
+    world.settle();
+    assert!(world.is_connected(newcomer), "nobody waits for the recovery");
+    assert!((1..4).all(|node| world.is_connected(node)));
+    let recovered = |event: &Event| matches!(event, Event::Recovered { .. });
+    assert!(!world.nodes[1].events.iter().any(recovered));
+    world.pass(Duration::from_secs(5));
+    assert!(world.told(1, &Event::ClientEvicted(rid(0))));
+    assert!(world.told(1, &Event::ClientEvicted(rid(4))));
+    assert!(world.told(1, &Event::Recovered { clients: 4 }));
+    let evicted =
+        |event: &Event| matches!(event, Event::ClientEvicted(rid) if rid.value() != 1 && rid.value() != 5);
+    assert!(!world.nodes[1].events.iter().any(evicted));
+    // A plain client leaves nothing behind; a voter may still vote.
+    assert_eq!(world.recorded(), [1, 2, 3, 4, 6]);
+}
+
+#[test]
+fn a_server_without_clients_has_recovered_at_once() {
+    let world = World::with_voters(1, 1);
+    assert!(world.told(0, &Event::Recovered { clients: 0 }));
+}
+
+#[test]
+fn many_who_do_not_return_are_evicted_together() {
+    let mut world = World::with_voters(1, 1);
+    world.crowd(20);
+    for node in 1..21 {
+        world.kill(node);
+    }
+    world.pass(Duration::from_secs(12));
+    let evicted = (1..21).filter(|&node| world.told(0, &Event::ClientEvicted(rid(node))));
+    assert_eq!(evicted.count(), 20);
+    assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
+fn a_client_that_returns_in_time_is_not_evicted() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.mute(plain);
+    // It reconnects when it notices the silence, over and over, and each time the server goes mute again.
+    for _ in 0..6 {
+        world.pass(Duration::from_millis(4_500));
+        world.mute(plain);
+    }
+    assert!(!world.told(0, &Event::ClientEvicted(rid(plain))));
+    world.cut(plain);
+    world.settle();
+    assert!(world.is_connected(plain));
+}
+
+#[test]
+fn a_host_that_slept_does_not_blame_its_clients() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.leap(Duration::from_secs(3_600));
+    world.pass(Duration::from_secs(15));
+    assert!(world.is_connected(plain));
+    assert!(!world.told(0, &Event::ClientEvicted(rid(plain))));
+}
+
+#[test]
+fn a_host_that_slept_gives_those_who_were_away_time_to_return() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.nodes[0].asleep = true;
+    world.cut(plain);
+    world.pass(Duration::from_secs(60));
+    world.nodes[0].asleep = false;
+    world.pass(Duration::from_secs(5));
+    assert!(world.is_connected(plain));
+    assert!(!world.told(0, &Event::ClientEvicted(rid(plain))));
+}
+
+#[test]
+fn a_ghost_that_leaves_while_its_eviction_is_written_is_answered_when_it_is_gone() {
+    let mut world = World::with_voters(1, 2);
+    world.nodes[1].asleep = true;
+    world.pass(Duration::from_secs(5));
+    world.disk.hung = true;
+    world.pass(Duration::from_secs(12));
+    assert!(world.told(0, &Event::ClientEvicted(rid(1))));
+    world.inform(1);
+    world.nodes[1].asleep = false;
+    world.pass(Duration::from_millis(500));
+    world.disk.hung = false;
+    // Two writes and a flush after each: the group that the farewell came too late for.
+    world.disk.writes_left = Some(2);
+    world.settle();
+    assert_eq!(world.ended(1), None);
+    world.disk.mend();
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.ended(1), Some(Unmounted::Evicted));
+    assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
+fn an_evicted_client_hears_of_it_and_ends() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    // Asleep for longer than the recovery time.
+    world.nodes[plain].asleep = true;
+    world.pass(Duration::from_secs(17));
+    assert!(world.told(0, &Event::ClientEvicted(rid(plain))));
+    assert_eq!(world.recorded(), [1]);
+    world.nodes[plain].asleep = false;
+    world.pass(Duration::from_secs(8));
+    assert!(world.told(plain, &Event::Evicted));
+    assert_eq!(world.ended(plain), Some(Unmounted::Evicted));
+    assert!(!world.nodes[0].events.contains(&Event::ClientEvicted(rid(0))));
+}
+
+#[test]
+fn an_evicted_voter_gives_its_place_back_when_it_returns() {
+    let mut world = World::with_voters(1, 2);
+    world.nodes[1].asleep = true;
+    world.pass(Duration::from_secs(17));
+    assert!(world.told(0, &Event::ClientEvicted(rid(1))));
+    assert_eq!(world.recorded(), [1, 2], "it may still vote");
+    assert!(world.disk.records()[1].evicted);
+    world.nodes[1].asleep = false;
+    world.pass(Duration::from_secs(8));
+    assert_eq!(world.ended(1), Some(Unmounted::Evicted));
+    assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
+fn an_evicted_voter_is_a_ghost_for_the_next_server_too() {
+    let mut world = World::with_voters(1, 2);
+    world.kill(1);
+    world.pass(Duration::from_secs(12));
+    world.kill_server(0);
+    world.serve(0, 2);
+    world.settle();
+    assert!(world.told(0, &Event::Recovered { clients: 1 }) || world.is_connected(0));
+    assert_eq!(world.server(0).mounted(), 1);
+    assert!(!world.server(0).lost_voter());
+    world.unmount(0);
+    world.settle();
+    assert_eq!(world.ended(0), Some(Unmounted::Farewell));
+}
+
+#[test]
+fn a_voter_beyond_the_places_is_a_plain_client_and_is_told() {
+    let world = World::with_voters(2, VOTERS_MAX + 1);
+    let beyond = (0..=VOTERS_MAX).filter(|&node| world.told(node, &Event::PlainClient));
+    assert_eq!(beyond.count(), 1);
+    assert!((0..=VOTERS_MAX).all(|node| world.is_connected(node)));
+    let voters = world.disk.records().iter().filter(|record| record.voter).count();
+    assert_eq!(voters, VOTERS_MAX);
+    assert!(world.nodes[0].fences.is_empty(), "nobody is shot for a place");
+}
+
+#[test]
+fn a_ghosts_place_is_free_when_its_fence_is_confirmed_and_not_before() {
+    let mut world = World::with_voters(2, VOTERS_MAX);
+    world.kill(3);
+    world.pass(Duration::from_secs(12));
+    assert!(world.told(0, &Event::ClientEvicted(rid(3))));
+    let first = world.voter();
+    world.settle();
+    assert!(world.told(first, &Event::PlainClient));
+    let wish = world.nodes[0].fences.pop().expect("somebody has to go");
+    assert_eq!(
+        (wish.victim.ballot.rid, wish.victim.addr, wish.attempt),
+        (rid(3), addr(3), 1)
+    );
+
+    let now = world.now;
+    world.server(0).handle_fence(now, rid(3), FenceOutcome::Failed);
+    let second = world.voter();
+    world.pass(Duration::from_secs(29));
+    assert!(world.told(second, &Event::PlainClient));
+    assert!(world.nodes[0].fences.is_empty(), "not again so soon");
+    world.pass(Duration::from_secs(3));
+    assert_eq!(world.nodes[0].fences.pop().map(|wish| wish.attempt), Some(2));
+
+    let now = world.now;
+    world.server(0).handle_fence(now, rid(3), FenceOutcome::Done);
+    world.settle();
+    assert!(!world.recorded().contains(&rid(3).value()));
+    let third = world.voter();
+    world.settle();
+    assert!(!world.told(third, &Event::PlainClient));
+    assert!(
+        world.nodes[third]
+            .client
+            .welcome()
+            .is_some_and(|welcome| welcome.voter)
+    );
+}

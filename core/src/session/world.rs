@@ -1,0 +1,625 @@
+//! A small world for scenarios: one disk in memory, mounts with a client and perhaps a server each, wires that are
+//! moved by hand. Time stands still unless a scenario lets it pass.
+
+extern crate std;
+
+use core::net::SocketAddr;
+use std::boxed::Box;
+use std::vec::Vec;
+
+use super::disk::Disk;
+use crate::client::Client;
+use crate::config::{Config, VoterConfig};
+use crate::disk::IoId;
+use crate::event::Event;
+use crate::fence::FenceRequest;
+use crate::format::wire::{Command, RequestId};
+use crate::format::{FenceParam, SuperBlock};
+use crate::ids::{Ballot, Mark, Rid, Term};
+use crate::net::{CloseReason, ConnId, NetRequest};
+use crate::server::{FixedMemory, Server};
+use crate::service::{Reply, Request, Service};
+use crate::superio::{Copies, SuperView};
+use crate::time::{Duration, Instant};
+
+/// Clients of the volume, more than two blocks of the table.
+pub(crate) const CLIENTS: usize = 80;
+type TestMemory = FixedMemory<CLIENTS, { CLIENTS + 20 }>;
+
+/// Adds the first byte of the body and answers with the sum: executed twice, it shows.
+pub(crate) const ADD: Command = Command(Command::SERVICE.0 + 1);
+/// Answers with a hundred bytes, more than is kept.
+pub(crate) const LONG: Command = Command(Command::SERVICE.0 + 2);
+
+/// A service that is not idempotent.
+#[derive(Default)]
+pub(crate) struct Counter {
+    pub(crate) sum: u8,
+    pub(crate) executed: u32,
+    pub(crate) started: Option<Ballot>,
+    pub(crate) gone: Vec<Rid>,
+}
+
+impl Service for Counter {
+    fn started(&mut self, server: Ballot) {
+        self.started = Some(server);
+    }
+    fn stopped(&mut self) {
+        self.started = None;
+    }
+    fn handle(&mut self, request: &Request<'_>, answer: &mut [u8]) -> Reply {
+        assert_eq!(
+            self.started,
+            Some(request.server),
+            "nothing is executed unless it serves"
+        );
+        self.executed += 1;
+        match request.command {
+            ADD => {
+                self.sum += request.body[0];
+                answer[0] = self.sum;
+                Reply::Now(crate::format::wire::Status::Ok, 1)
+            }
+            LONG => Reply::Now(crate::format::wire::Status::Ok, 100),
+            _ => Reply::Unknown,
+        }
+    }
+    fn client_gone(&mut self, client: Rid) {
+        self.gone.push(client);
+    }
+}
+
+/// One mount.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) client: Client,
+    pub(crate) server: Option<Box<Server<TestMemory, Counter>>>,
+    pub(crate) may_act: bool,
+    pub(crate) events: Vec<Event>,
+    pub(crate) fences: Vec<FenceRequest>,
+    /// What its platform answers when it is asked to listen.
+    pub(crate) can_listen: bool,
+    /// Its process is stopped.
+    pub(crate) asleep: bool,
+    listening: bool,
+    next_io: u32,
+}
+
+/// Who holds the client's end of a wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Mount(usize),
+    Raw,
+}
+
+/// A connection.
+pub(crate) struct Wire {
+    end: End,
+    host: usize,
+    conn: ConnId,
+    up: Vec<u8>,
+    down: Vec<u8>,
+    /// What the server says is lost on the way.
+    pub(crate) mute: bool,
+    /// The server closed it.
+    pub(crate) closed: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) disk: Disk,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) wires: Vec<Wire>,
+}
+
+pub(crate) fn rid(node: usize) -> Rid {
+    Rid::new(node as u64 + 1).unwrap()
+}
+
+pub(crate) fn addr(node: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, node as u8], 7000))
+}
+
+impl World {
+    /// A freshly formatted volume, and nobody there.
+    pub(crate) fn new(quorum_count: u16) -> Self {
+        Self {
+            now: Instant(1_000_000),
+            disk: Disk::format(quorum_count, CLIENTS as u32),
+            nodes: Vec::new(),
+            wires: Vec::new(),
+        }
+    }
+
+    /// Mounts of voters, the first of which serves in term 1 with everybody connected.
+    pub(crate) fn with_voters(quorum_count: u16, voters: usize) -> Self {
+        let mut world = Self::new(quorum_count);
+        world.voter();
+        world.serve(0, 1);
+        world.settle();
+        for _ in 1..voters {
+            world.voter();
+            world.settle();
+        }
+        world
+    }
+
+    fn node(&mut self, change: impl FnOnce(&mut Config)) -> usize {
+        let node = self.nodes.len();
+        let mut config = Config::client(rid(node));
+        change(&mut config);
+        self.nodes.push(Node {
+            config,
+            client: Client::new(self.now, config),
+            server: None,
+            may_act: true,
+            events: Vec::new(),
+            fences: Vec::new(),
+            can_listen: true,
+            asleep: false,
+            listening: false,
+            next_io: 0,
+        });
+        node
+    }
+
+    pub(crate) fn plain(&mut self) -> usize {
+        self.node(|_| {})
+    }
+
+    /// A plain client that need not read the super block to find the server.
+    pub(crate) fn informed(&mut self) -> usize {
+        let node = self.plain();
+        self.inform(node);
+        node
+    }
+
+    /// Shows a client the super block as it is.
+    pub(crate) fn inform(&mut self, node: usize) {
+        let view = self.view();
+        self.nodes[node].client.see_super(self.now, &view);
+    }
+
+    pub(crate) fn view(&self) -> SuperView {
+        SuperView {
+            state: self.super_block(),
+            copies: Copies::Equal,
+        }
+    }
+
+    /// Many plain clients, one after the other.
+    pub(crate) fn crowd(&mut self, clients: usize) {
+        for _ in 0..clients {
+            self.plain();
+            self.settle();
+        }
+    }
+
+    pub(crate) fn plain_with(&mut self, change: impl FnOnce(&mut Config)) -> usize {
+        self.node(change)
+    }
+
+    pub(crate) fn voter(&mut self) -> usize {
+        let node = self.nodes.len();
+        self.node(|config| config.voter = Some(VoterConfig::fencing(addr(node), FenceParam::default())))
+    }
+
+    /// Makes a mount the server, by what the election and rule R8 leave behind.
+    pub(crate) fn serve(&mut self, node: usize, term: u64) {
+        let ballot = Ballot {
+            term: Term(term),
+            rid: rid(node),
+        };
+        self.change_super(|state| {
+            state.fenced = Mark::below(ballot);
+            state.server = Some(ballot);
+            state.server_addr = None;
+        });
+        let view = self.view();
+        let config = self.nodes[node].config;
+        let mut server = Box::new(Server::new(config, TestMemory::default(), Counter::default()));
+        server.start(self.now, &view, ballot, addr(node));
+        self.nodes[node].server = Some(server);
+    }
+
+    /// Writes the super block like a leader of rules R8 and R9.
+    pub(crate) fn change_super(&mut self, change: impl FnOnce(&mut SuperBlock)) {
+        let mut state = self.disk.super_block();
+        change(&mut state);
+        state.seq += 1;
+        self.disk.put_super(&state);
+    }
+
+    /// What the super block says.
+    pub(crate) fn super_block(&self) -> SuperBlock {
+        self.disk.super_block()
+    }
+
+    pub(crate) fn server(&mut self, node: usize) -> &mut Server<TestMemory, Counter> {
+        self.nodes[node].server.as_mut().expect("it serves")
+    }
+
+    /// Its process and its host are gone, in one instant.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.kill_server(node);
+        let dead = self.nodes[node].config;
+        self.nodes[node].client = Client::new(self.now, dead);
+        self.nodes[node].client.force(self.now);
+        for wire in self.take_wires(|wire| wire.end == End::Mount(node)) {
+            if let Some(server) = &mut self.nodes[wire.host].server {
+                server.handle_closed(self.now, wire.conn);
+            }
+        }
+    }
+
+    /// Only the server of a mount is gone.
+    pub(crate) fn kill_server(&mut self, node: usize) {
+        self.nodes[node].server = None;
+        self.nodes[node].listening = false;
+        self.disk.forget_issued(node);
+        for wire in self.take_wires(|wire| wire.host == node) {
+            self.closed_for_client(&wire, CloseReason::ByPeer);
+        }
+        self.nodes[node].client.set_local_server(self.now, None);
+    }
+
+    fn take_wires(&mut self, which: impl Fn(&Wire) -> bool) -> Vec<Wire> {
+        let (taken, kept) = self.wires.drain(..).partition(|wire| which(wire));
+        self.wires = kept;
+        taken
+    }
+
+    fn closed_for_client(&mut self, wire: &Wire, reason: CloseReason) {
+        if let End::Mount(node) = wire.end {
+            let conn = if node == wire.host {
+                ConnId::LOCAL
+            } else {
+                ConnId::CLIENT
+            };
+            self.nodes[node].client.handle_closed(self.now, conn, reason);
+        }
+    }
+
+    /// Breaks the connection of a mount; both ends hear of it.
+    pub(crate) fn cut(&mut self, node: usize) {
+        for wire in self.take_wires(|wire| wire.end == End::Mount(node)) {
+            if let Some(server) = &mut self.nodes[wire.host].server {
+                server.handle_closed(self.now, wire.conn);
+            }
+            self.closed_for_client(&wire, CloseReason::ByPeer);
+        }
+    }
+
+    /// From now on nothing that the server says reaches this mount on its present connection.
+    pub(crate) fn mute(&mut self, node: usize) {
+        for wire in self.wires.iter_mut().filter(|wire| wire.end == End::Mount(node)) {
+            wire.mute = true;
+        }
+    }
+
+    /// A connection that is no mount's; its place among the wires.
+    pub(crate) fn raw(&mut self, host: usize) -> Option<usize> {
+        let now = self.now;
+        let conn = self.server(host).handle_accept(now)?;
+        self.wire(End::Raw, host, conn);
+        Some(self.wires.len() - 1)
+    }
+
+    fn wire(&mut self, end: End, host: usize, conn: ConnId) {
+        self.wires.push(Wire {
+            end,
+            host,
+            conn,
+            up: Vec::new(),
+            down: Vec::new(),
+            mute: false,
+            closed: false,
+        });
+    }
+
+    pub(crate) fn say(&mut self, raw: usize, bytes: &[u8]) {
+        self.wires[raw].up.extend_from_slice(bytes);
+    }
+
+    /// What the server said on a connection that is no mount's.
+    pub(crate) fn heard(&mut self, raw: usize) -> Vec<u8> {
+        core::mem::take(&mut self.wires[raw].down)
+    }
+
+    /// Lets everybody do what can be done in no time.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..100_000 {
+            let mut busy = false;
+            for node in 0..self.nodes.len() {
+                busy |= self.turn(node);
+            }
+            if !busy & !self.move_bytes() {
+                return;
+            }
+        }
+        panic!("somebody never comes to rest");
+    }
+
+    /// Lets time pass, from one deadline to the next.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.settle();
+        for _ in 0..100_000 {
+            let next = self.next_deadline().filter(|&next| next < end);
+            self.now = next.unwrap_or(end).max(self.now);
+            self.settle();
+            if next.is_none() {
+                return;
+            }
+        }
+        panic!("deadlines that never end");
+    }
+
+    /// Lets time pass in one leap, as for a host that slept.
+    pub(crate) fn leap(&mut self, time: Duration) {
+        self.now += time;
+        self.settle();
+    }
+
+    fn next_deadline(&mut self) -> Option<Instant> {
+        let each = |node: &mut Node| {
+            let server = node.server.as_mut().and_then(|server| server.next_deadline());
+            [server, node.client.next_deadline()].into_iter().flatten().min()
+        };
+        let awake = self.nodes.iter_mut().filter(|node| !node.asleep);
+        awake.filter_map(each).min()
+    }
+
+    fn turn(&mut self, node: usize) -> bool {
+        let now = self.now;
+        let this = &mut self.nodes[node];
+        if this.asleep {
+            return false;
+        }
+        let ballot = this.server.as_ref().and_then(|server| server.serving());
+        this.client.set_local_server(now, ballot);
+        this.client.poll(now);
+        if let Some(server) = &mut this.server {
+            server.poll(now, this.may_act);
+            this.events.extend(core::iter::from_fn(|| server.poll_event()));
+            this.fences
+                .extend(core::iter::from_fn(|| server.poll_fence(now, this.may_act)));
+        }
+        let told = this.events.len();
+        this.events
+            .extend(core::iter::from_fn(|| this.client.poll_event()));
+        let news = this.events.len() > told;
+        let mut busy = news || this.server.as_ref().and_then(|server| server.serving()) != ballot;
+        while let Some(request) = self.nodes[node].client.poll_net(now) {
+            busy = true;
+            self.client_net(node, request);
+        }
+        while let Some(request) = self.nodes[node]
+            .server
+            .as_mut()
+            .and_then(|server| server.poll_net(now))
+        {
+            busy = true;
+            self.server_net(node, request);
+        }
+        busy |= self.transmit(node);
+        busy | self.io(node)
+    }
+
+    fn client_net(&mut self, node: usize, request: NetRequest) {
+        match request {
+            NetRequest::Connect(conn, to) => {
+                let local = conn == ConnId::LOCAL;
+                let host = (0..self.nodes.len()).find(|&host| {
+                    let wanted = if local { host == node } else { addr(host) == to };
+                    wanted && self.nodes[host].server.is_some() && (local || self.nodes[host].listening)
+                });
+                if host.is_some_and(|host| self.nodes[host].asleep) {
+                    // Nobody answers.
+                    return;
+                }
+                let now = self.now;
+                let accepted = host.and_then(|host| {
+                    let server = self.server(host);
+                    let conn = if local {
+                        server.handle_accept_local(now)
+                    } else {
+                        server.handle_accept(now)
+                    };
+                    Some((host, conn?))
+                });
+                match accepted {
+                    Some((host, server_conn)) => {
+                        self.wire(End::Mount(node), host, server_conn);
+                        self.nodes[node].client.handle_connected(now, conn);
+                    }
+                    None => self.nodes[node]
+                        .client
+                        .handle_closed(now, conn, CloseReason::Refused),
+                }
+            }
+            NetRequest::Close(conn) => {
+                let local = conn == ConnId::LOCAL;
+                let mine = |wire: &Wire| wire.end == End::Mount(node) && (wire.host == node) == local;
+                for wire in self.take_wires(mine) {
+                    let now = self.now;
+                    self.server(wire.host).handle_closed(now, wire.conn);
+                }
+            }
+            other => panic!("a client does not ask for {other:?}"),
+        }
+    }
+
+    fn server_net(&mut self, node: usize, request: NetRequest) {
+        let now = self.now;
+        match request {
+            NetRequest::Listen(_) => {
+                let can = self.nodes[node].can_listen;
+                self.nodes[node].listening = can;
+                let outcome = if can { Ok(()) } else { Err(CloseReason::Failed) };
+                self.server(node).handle_listening(now, outcome);
+            }
+            NetRequest::Unlisten => self.nodes[node].listening = false,
+            NetRequest::Close(conn) => {
+                let index = self
+                    .wires
+                    .iter()
+                    .position(|wire| wire.host == node && wire.conn == conn && !wire.closed)
+                    .expect("it closes what is open");
+                if self.wires[index].end == End::Raw {
+                    self.wires[index].closed = true;
+                } else {
+                    let wire = self.wires.remove(index);
+                    self.closed_for_client(&wire, CloseReason::ByPeer);
+                }
+            }
+            other => panic!("a server does not ask for {other:?}"),
+        }
+    }
+
+    fn transmit(&mut self, node: usize) -> bool {
+        let now = self.now;
+        let mut busy = false;
+        let mut buffer = [0; crate::bounds::MESSAGE_BYTES_MAX];
+        while let Some((conn, length)) = self.nodes[node].client.poll_transmit(now, &mut buffer) {
+            busy = true;
+            let local = conn == ConnId::LOCAL;
+            let wire = self
+                .wires
+                .iter_mut()
+                .find(|wire| wire.end == End::Mount(node) && (wire.host == node) == local);
+            wire.expect("it is connected")
+                .up
+                .extend_from_slice(&buffer[..length]);
+        }
+        loop {
+            let this = &mut self.nodes[node];
+            let may_act = this.may_act;
+            let message = this
+                .server
+                .as_mut()
+                .and_then(|server| server.poll_transmit(now, may_act, &mut buffer));
+            let Some((conn, length)) = message else { break };
+            busy = true;
+            let wire = self
+                .wires
+                .iter_mut()
+                .find(|wire| wire.host == node && wire.conn == conn && !wire.closed)
+                .expect("it is connected");
+            if !wire.mute {
+                wire.down.extend_from_slice(&buffer[..length]);
+            }
+        }
+        busy
+    }
+
+    fn move_bytes(&mut self) -> bool {
+        let now = self.now;
+        let mut busy = false;
+        for index in 0..self.wires.len() {
+            let Wire {
+                end,
+                host,
+                conn,
+                closed,
+                ..
+            } = self.wires[index];
+            let up = core::mem::take(&mut self.wires[index].up);
+            if !up.is_empty() && !closed {
+                let used = self.server(host).handle_bytes(now, conn, &up);
+                busy |= used > 0;
+                self.wires[index].up = up[used..].to_vec();
+            }
+            let End::Mount(node) = end else { continue };
+            if self.nodes[node].asleep {
+                continue;
+            }
+            let down = core::mem::take(&mut self.wires[index].down);
+            if !down.is_empty() {
+                let conn = if node == host {
+                    ConnId::LOCAL
+                } else {
+                    ConnId::CLIENT
+                };
+                let used = self.nodes[node].client.handle_bytes(now, conn, &down);
+                busy |= used > 0;
+                self.wires[index].down = down[used..].to_vec();
+            }
+        }
+        busy
+    }
+
+    fn io(&mut self, node: usize) -> bool {
+        let now = self.now;
+        let mut busy = false;
+        let mut buffer = std::vec![0; crate::bounds::BLOCK_BYTES * 8];
+        loop {
+            let this = &mut self.nodes[node];
+            let id = IoId(this.next_io);
+            let may_act = this.may_act;
+            let request = this.client.poll_disk(now, id).or_else(|| {
+                let server = this.server.as_mut()?;
+                server.poll_disk(now, may_act, id, &mut buffer)
+            });
+            let Some(request) = request else { break };
+            busy = true;
+            self.nodes[node].next_io += 1;
+            self.disk.issue(node, request, &buffer);
+        }
+        while let Some(done) = self.disk.complete(node) {
+            busy = true;
+            let this = &mut self.nodes[node];
+            this.client.handle_disk(now, done.id, done.outcome());
+            if let Some(server) = &mut this.server {
+                server.handle_disk(now, done.id, done.outcome());
+            }
+        }
+        busy
+    }
+
+    // What scenarios ask.
+
+    pub(crate) fn is_connected(&self, node: usize) -> bool {
+        self.nodes[node].client.connected_to().is_some()
+    }
+
+    pub(crate) fn ended(&self, node: usize) -> Option<crate::event::Unmounted> {
+        self.nodes[node].client.ended()
+    }
+
+    pub(crate) fn unmount(&mut self, node: usize) {
+        self.nodes[node].client.unmount(self.now);
+    }
+
+    pub(crate) fn submit(&mut self, node: usize, command: Command, body: &[u8]) -> RequestId {
+        self.nodes[node]
+            .client
+            .submit(command, body)
+            .expect("there is room")
+    }
+
+    pub(crate) fn told(&self, node: usize, event: &Event) -> bool {
+        self.nodes[node].events.contains(event)
+    }
+
+    /// The rids in the table, as the next server would believe it.
+    pub(crate) fn recorded(&self) -> Vec<u64> {
+        self.disk
+            .records()
+            .iter()
+            .map(|record| record.rid.value())
+            .collect()
+    }
+}
+
+impl Wire {
+    /// The same, with nobody at the client's end.
+    pub(crate) fn orphaned(mut self) -> Self {
+        self.end = End::Raw;
+        self
+    }
+
+    pub(crate) fn is_raw(&self) -> bool {
+        self.end == End::Raw
+    }
+}

@@ -1,0 +1,119 @@
+//! Runs the simulator: `cargo xtask sim` calls this.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, random_run};
+use ostrakon_tests::sim::runner::{Plan, Summary, replay_line, run_many};
+use ostrakon_tests::sim::trace::Listen;
+
+/// Simulates clusters with every fault that the design promises to survive, each decided by one seed.
+///
+/// Exit codes: 0 all is well, 10 a safety violation, 11 no progress, 12 a panic.
+#[derive(Parser, Debug)]
+#[command(name = "sim", version)]
+struct Arguments {
+    /// The first seed. With neither --runs nor --minutes only this one is run.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Runs, of one seed after the other.
+    #[arg(long)]
+    runs: Option<u64>,
+    /// Minutes to go on for.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Threads; all cores unless given.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Stop after so many failures.
+    #[arg(long, default_value_t = 10)]
+    failures: u64,
+    /// Print every event of a single run.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    catch_panics();
+    let summary = match (arguments.seed, arguments.runs, arguments.minutes) {
+        (Some(seed), None, None) => run_one(seed, arguments.verbose),
+        (seed, runs, minutes) => {
+            let plan = Plan {
+                first_seed: seed.unwrap_or(1),
+                runs: if runs.is_none() && minutes.is_none() {
+                    Some(1_000)
+                } else {
+                    runs
+                },
+                time: minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0)),
+                jobs: arguments
+                    .jobs
+                    .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+                failures_max: arguments.failures,
+            };
+            run_all(plan)
+        }
+    };
+    println!("{} runs, {} violations", summary.runs, summary.violations());
+    ExitCode::from(summary.exit_code())
+}
+
+fn run_one(seed: u64, verbose: bool) -> Summary {
+    let listen = if verbose { Listen::Print } else { Listen::Digest };
+    let outcome = random_run(seed, listen);
+    report(seed, &outcome);
+    eprintln!("trace digest {:016x}", outcome.digest);
+    let mut summary = Summary::default();
+    summary.add(&outcome);
+    summary
+}
+
+fn run_all(plan: Plan) -> Summary {
+    let start = Instant::now();
+    let mut last = Instant::now();
+    let summary = run_many(plan, |seed, outcome, summary| {
+        report(seed, outcome);
+        if last.elapsed() >= Duration::from_secs(5) {
+            last = Instant::now();
+            progress(start, summary);
+        }
+    });
+    progress(start, &summary);
+    let counts = summary.counts;
+    eprintln!(
+        "{} elected, {} sealed, {} served, {} fences ({} of healthy hosts, {} of void ballots), {} evicted, {} left",
+        counts.elected,
+        counts.sealed,
+        counts.served,
+        counts.fences,
+        counts.healthy_fenced,
+        counts.void_fenced,
+        counts.evicted,
+        counts.left
+    );
+    summary
+}
+
+fn progress(start: Instant, summary: &Summary) {
+    let seconds = start.elapsed().as_secs_f64().max(0.001);
+    eprintln!(
+        "{} runs in {seconds:.0} s ({:.1} a second, {:.0} virtual seconds a second), {} violations",
+        summary.runs,
+        summary.runs as f64 / seconds,
+        summary.virtual_time as f64 / 1e6 / seconds,
+        summary.violations()
+    );
+}
+
+fn report(seed: u64, outcome: &Outcome) {
+    let what = match &outcome.verdict {
+        Verdict::Fine => return,
+        Verdict::Wrong(wrong) => wrong.to_string(),
+        Verdict::Panic(what) => format!("panic: {what}"),
+    };
+    println!("seed {seed}: {what}\n  replay: {}", replay_line(seed));
+}

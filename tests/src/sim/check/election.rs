@@ -1,0 +1,225 @@
+//! Checks of the election: the region, seals, and fences.
+
+use ostrakon_core::bounds::{LEFT_OUT_MAX, LOG_ENTRIES_MAX, SEAL_BLOCKS};
+use ostrakon_core::format::RegionBlock;
+use ostrakon_core::ids::{Ballot, BlockNo, Rid, Term};
+
+use super::Leader;
+use crate::sim::disk::Path;
+use crate::sim::format::checksum;
+use crate::sim::host::ProcId;
+use crate::sim::world::{World, violate};
+
+/// What a block of the region says.
+#[derive(Clone, Debug, Default)]
+pub struct RegionView {
+    /// It can be read and decoded.
+    pub valid: bool,
+    /// Who wrote it; `None` if it is empty or invalid.
+    pub writer: Option<Rid>,
+    /// The writer's ballots up to this term are void.
+    pub void_term: Term,
+    /// Ballots in its log.
+    pub carries: Vec<Ballot>,
+}
+
+impl World {
+    pub(super) fn region_landed(&mut self, proc: ProcId, index: usize, damaged: bool) {
+        self.look_at_region(index);
+        let writer = self.check.region[index].writer;
+        if !damaged && writer != Some(self.procs[proc].rid) {
+            violate!(
+                self,
+                "{} wrote region block {index}, which now says {writer:?}",
+                self.procs[proc].name
+            );
+        }
+        self.check_carriers();
+    }
+
+    /// Decodes a block of the region as it stands.
+    pub(super) fn look_at_region(&mut self, index: usize) {
+        let at = BlockNo(self.device.geometry().region.0 + index as u64);
+        let readable = !self.device.is_bad(at.0, 1);
+        let decoded = RegionBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum);
+        let view = match decoded.ok().filter(|_| readable) {
+            Some(RegionBlock::Written(head, log)) => RegionView {
+                valid: true,
+                writer: Some(head.writer),
+                void_term: head.void_term,
+                carries: log.map(|entry| entry.ballot).collect(),
+            },
+            Some(RegionBlock::Empty) => RegionView {
+                valid: true,
+                ..RegionView::default()
+            },
+            None => RegionView::default(),
+        };
+        let before = std::mem::replace(&mut self.check.region[index], view);
+        for ballot in before.carries {
+            let carriers = self
+                .check
+                .carriers
+                .get_mut(&ballot)
+                .expect("it was counted when it came");
+            *carriers -= 1;
+        }
+        for ballot in &self.check.region[index].carries {
+            *self.check.carriers.entry(*ballot).or_insert(0) += 1;
+        }
+        if self.check.region[index].carries.len() > LOG_ENTRIES_MAX {
+            violate!(self, "region block {index} holds more entries than fit");
+        }
+    }
+
+    /// The theorem of the design: every collect shows a sealed ballot until it is trimmed or void, though it may
+    /// leave K blocks out.
+    fn check_carriers(&mut self) {
+        let fenced = self.check.fenced;
+        let lost = self.check.leaders.iter().find(|(ballot, leader)| {
+            let live = leader.sealed && !leader.gave_up && !fenced.covers(**ballot);
+            live && self
+                .check
+                .carriers
+                .get(ballot)
+                .is_none_or(|&carriers| carriers <= LEFT_OUT_MAX)
+        });
+        if let Some((&ballot, _)) = lost {
+            let carriers = self.check.carriers.get(&ballot).copied().unwrap_or(0);
+            violate!(
+                self,
+                "the sealed ballot {ballot} stands in {carriers} blocks only: forgotten"
+            );
+        }
+    }
+
+    /// Whether a new scrub period may begin: every live ballot in any log is carried by N blocks, and whatever was
+    /// damaged before has been written again.
+    pub(crate) fn is_scrubbed(&self) -> bool {
+        let whole = self.check.region.iter().all(|view| view.valid);
+        let late = self.flights.iter().any(|flight| flight.late && flight.may_land());
+        let carried = self.check.carriers.iter().all(|(&ballot, &carriers)| {
+            carriers == 0
+                || carriers >= SEAL_BLOCKS
+                || self.check.fenced.covers(ballot)
+                || self.is_void(ballot)
+        });
+        whole && !late && carried
+    }
+
+    /// Whether a block of its own rid says so.
+    pub(crate) fn is_void(&self, ballot: Ballot) -> bool {
+        let says = |view: &RegionView| view.writer == Some(ballot.rid) && view.void_term >= ballot.term;
+        self.check.region.iter().any(says)
+    }
+
+    pub(crate) fn elected(&mut self, proc: ProcId, ballot: Ballot) {
+        self.check.counts.elected += 1;
+        if ballot.rid != self.procs[proc].rid {
+            violate!(
+                self,
+                "{} was elected under {ballot}, not its own",
+                self.procs[proc].name
+            );
+        }
+        let leader = Leader {
+            proc,
+            elected_at: self.now,
+            sealed: false,
+            gave_up: false,
+            issued: false,
+            serving: false,
+            stopped_at: None,
+        };
+        if self.check.leaders.insert(ballot, leader).is_some() {
+            violate!(self, "ballot {ballot} was used twice (R3)");
+        }
+    }
+
+    pub(crate) fn sealed(&mut self, proc: ProcId, ballot: Ballot) {
+        self.check.counts.sealed += 1;
+        match self.check.leaders.get_mut(&ballot) {
+            Some(leader) => leader.sealed = true,
+            None => {
+                violate!(
+                    self,
+                    "{} sealed {ballot} without being elected",
+                    self.procs[proc].name
+                );
+            }
+        }
+        self.check_carriers();
+    }
+
+    pub(crate) fn gave_up(&mut self, ballot: Ballot) {
+        let Some(leader) = self.check.leaders.get_mut(&ballot) else {
+            return;
+        };
+        leader.gave_up = true;
+        if leader.issued {
+            violate!(
+                self,
+                "{ballot} was given up after its first super block write (R3)"
+            );
+        }
+    }
+
+    pub(super) fn stopped_serving(&mut self, ballot: Ballot) {
+        if let Some(leader) = self.check.leaders.get_mut(&ballot) {
+            leader.serving = false;
+        }
+    }
+
+    /// Nobody is fenced who stopped cleanly before this candidate was even elected.
+    pub(crate) fn check_victim(&mut self, by: ProcId, victim: Ballot) {
+        let readable = self.check.supers.iter().all(Option::is_some);
+        let elected = self.check.leaders.values().filter(|leader| leader.proc == by);
+        let elected_at = elected.map(|leader| leader.elected_at).max().unwrap_or(0);
+        let stopped_at = self
+            .check
+            .leaders
+            .get(&victim)
+            .and_then(|leader| leader.stopped_at);
+        if readable && stopped_at.is_some_and(|stopped_at| stopped_at < elected_at) {
+            violate!(
+                self,
+                "{} fences {victim}, who had stopped cleanly before",
+                self.procs[by].name
+            );
+        }
+    }
+
+    /// Counts the innocent.
+    pub(crate) fn count_fence(&mut self, victim: ProcId, ballot: Ballot) {
+        let proc = &self.procs[victim];
+        let host = &self.hosts[proc.host];
+        let outside = self.net.outside();
+        let connected = (0..outside)
+            .all(|other| !self.net.is_cut(proc.host, other) && !self.net.is_cut(other, proc.host));
+        let healthy = self.is_running(victim) && !proc.fenced && host.path == Path::Fine && connected;
+        self.check.counts.fences += 1;
+        self.check.counts.healthy_fenced += u64::from(healthy);
+        self.check.counts.void_fenced += u64::from(self.is_void(ballot));
+    }
+
+    /// Whether nothing that this earlier leader does can do harm any more, and the rules say why (R7).
+    pub(super) fn is_silent(&self, leader: &Leader) -> bool {
+        let proc = &self.procs[leader.proc];
+        let under_way = self.flights.iter().any(|flight| {
+            use crate::sim::disk::Area;
+            let area = self.device.area(flight.first, flight.count);
+            flight.proc == leader.proc
+                && flight.may_land()
+                && matches!(area, Area::Super(_) | Area::Table { .. })
+        });
+        let machine = &self.hosts[proc.host];
+        let process = machine
+            .process
+            .as_ref()
+            .filter(|process| process.id == leader.proc);
+        let has_right =
+            process.is_some_and(|process| process.mount.right(machine.clock.local(self.now)).is_some());
+        let lease_over = self.options.silence.has_lease() && !has_right;
+        !under_way && (proc.fenced || leader.stopped_at.is_some() || lease_over)
+    }
+}

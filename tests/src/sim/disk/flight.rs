@@ -1,0 +1,194 @@
+//! Requests under way.
+
+use std::collections::BTreeMap;
+
+use ostrakon_core::bounds::SECTOR_BYTES;
+use ostrakon_core::disk::{DiskError, IoId};
+
+use super::device::Device;
+use crate::sim::clock::Time;
+use crate::sim::host::ProcId;
+
+/// Names a request under way, for ever.
+pub type FlightId = u64;
+
+/// Something that happens to a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskStep {
+    /// A piece of a write lands, or a read looks at a piece.
+    Piece(FlightId, usize),
+    /// Its process is told how it ended.
+    Answer(FlightId),
+}
+
+/// Sectors that land, or are looked at, at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// First sector, counted from the start of the request.
+    pub from: usize,
+    /// The one after the last.
+    pub to: usize,
+    /// It happened.
+    pub done: bool,
+}
+
+impl Piece {
+    /// A piece that is still to come.
+    pub const fn new(from: usize, to: usize) -> Self {
+        Self {
+            from,
+            to,
+            done: false,
+        }
+    }
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    /// Whose.
+    pub proc: ProcId,
+    /// Its name for it.
+    pub io: IoId,
+    /// A write, or else a read (or a flush, of 0 blocks).
+    pub is_write: bool,
+    /// First block.
+    pub first: u64,
+    /// Blocks.
+    pub count: u32,
+    /// First block that a write really goes to.
+    pub target: u64,
+    /// What is written, or was read so far; empty for a read that looks when it is answered.
+    pub data: Vec<u8>,
+    /// What is still to land or to be looked at. Empty for a write that never lands.
+    pub pieces: Vec<Piece>,
+    /// The pieces are not all of it.
+    pub torn: bool,
+    /// How it will be reported.
+    pub outcome: Result<(), DiskError>,
+    /// It was reported; pieces may still land.
+    pub answered: bool,
+    /// When.
+    pub submitted: Time,
+    /// It outlives its process and counts as one of the D.
+    pub late: bool,
+}
+
+impl Flight {
+    fn new(proc: ProcId, io: IoId, first: u64, count: u32, outcome: Result<(), DiskError>) -> Self {
+        Self {
+            proc,
+            io,
+            is_write: false,
+            first,
+            count,
+            target: first,
+            data: Vec::new(),
+            pieces: Vec::new(),
+            torn: false,
+            outcome,
+            answered: false,
+            submitted: 0,
+            late: false,
+        }
+    }
+
+    /// A read.
+    pub fn read(proc: ProcId, io: IoId, first: u64, count: u32, outcome: Result<(), DiskError>) -> Self {
+        Self::new(proc, io, first, count, outcome)
+    }
+
+    /// A write.
+    pub fn write(proc: ProcId, io: IoId, first: u64, count: u32, outcome: Result<(), DiskError>) -> Self {
+        Self {
+            is_write: true,
+            ..Self::new(proc, io, first, count, outcome)
+        }
+    }
+
+    /// A flush: nothing here is volatile, so that it only takes time.
+    pub fn flush(proc: ProcId, io: IoId) -> Self {
+        Self::new(proc, io, 0, 0, Ok(()))
+    }
+
+    /// Whether it may still change the medium.
+    pub fn may_land(&self) -> bool {
+        self.is_write && self.pieces.iter().any(|piece| !piece.done)
+    }
+}
+
+/// All requests under way, and buffers to use again.
+#[derive(Clone, Debug, Default)]
+pub struct Flights {
+    all: BTreeMap<FlightId, Flight>,
+    next: FlightId,
+    spare: Vec<Vec<u8>>,
+}
+
+/// Spare buffers that are kept.
+const SPARE_MAX: usize = 32;
+
+impl Flights {
+    /// Takes off.
+    pub fn add(&mut self, flight: Flight) -> FlightId {
+        self.next += 1;
+        self.all.insert(self.next, flight);
+        self.next
+    }
+
+    /// This one, if it is still under way.
+    pub fn get(&self, id: FlightId) -> Option<&Flight> {
+        self.all.get(&id)
+    }
+
+    /// This one, to change it.
+    pub fn get_mut(&mut self, id: FlightId) -> Option<&mut Flight> {
+        self.all.get_mut(&id)
+    }
+
+    /// Over and done.
+    pub fn remove(&mut self, id: FlightId) -> Option<Flight> {
+        let mut flight = self.all.remove(&id)?;
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(std::mem::take(&mut flight.data));
+        }
+        Some(flight)
+    }
+
+    /// Out of the list, bytes and all.
+    pub fn take(&mut self, id: FlightId) -> Option<Flight> {
+        self.all.remove(&id)
+    }
+
+    /// Those of a process, oldest first.
+    pub fn of(&self, proc: ProcId) -> Vec<FlightId> {
+        let own = self.all.iter().filter(|(_, flight)| flight.proc == proc);
+        own.map(|(&id, _)| id).collect()
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Flight> {
+        self.all.values()
+    }
+
+    /// A buffer of this length, with anything in it.
+    pub fn buffer(&mut self, length: usize) -> Vec<u8> {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.resize(length, 0);
+        buffer
+    }
+
+    /// A read looks at a piece of the medium.
+    pub fn look(&mut self, id: FlightId, piece: usize, device: &Device) {
+        let Some(flight) = self.all.get_mut(&id) else {
+            return;
+        };
+        let Piece { from, to, .. } = flight.pieces[piece];
+        flight.pieces[piece].done = true;
+        flight.data[from * SECTOR_BYTES..to * SECTOR_BYTES].copy_from_slice(device.sectors(
+            flight.first,
+            from,
+            to,
+        ));
+    }
+}

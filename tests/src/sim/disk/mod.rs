@@ -1,0 +1,362 @@
+//! The shared disk: requests take an interval of time, and what happens within it is decided by the dice.
+//!
+//! A write lands sector by sector at moments between its submission and its end, a read looks sector by sector
+//! at moments between the same two: reads that overlap writes return a mixture, and what anyone has read does
+//! not go back, exactly as A1 and A2 say. Which faults strike how often is decided by [`super::atlas`].
+
+mod device;
+mod fate;
+mod flight;
+
+pub use device::{Area, Device};
+pub use flight::{DiskStep, Flight, FlightId, Flights, Piece};
+
+use ostrakon_core::bounds::{BLOCK_BYTES, SECTOR_BYTES};
+use ostrakon_core::disk::{DiskError, DiskOutcome, DiskRequest};
+use ostrakon_core::time::Duration;
+
+use super::clock::Time;
+use super::host::{ProcId, Stashed};
+use super::trace::note;
+use super::world::{Happening, World, violate};
+
+/// Sectors in a block.
+pub const SECTORS: usize = BLOCK_BYTES / SECTOR_BYTES;
+
+/// What lies between one host and the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Path {
+    /// All is well.
+    Fine,
+    /// Every request fails.
+    Failing,
+    /// No request is answered.
+    Hanging,
+}
+
+/// How a request is going to end, drawn when it is submitted.
+struct Plan {
+    /// From submission to the answer.
+    answer_after: Time,
+    outcome: Result<(), DiskError>,
+    /// Within this time the pieces of a write land; `None` if they never do.
+    land_within: Option<Time>,
+}
+
+impl World {
+    /// Virtual time within which every write has landed or never will: W, a little less to make up for drift.
+    pub(crate) fn write_time(&self) -> Time {
+        self.options.write_time_max_ms * 990
+    }
+
+    /// A process hands a request to its disk queue; `bytes` are those of a write.
+    pub(crate) fn submit(&mut self, proc: ProcId, request: DiskRequest, bytes: &[u8]) {
+        let host = self.procs[proc].host;
+        let (id, limit) = match request {
+            DiskRequest::Read { id, limit, .. }
+            | DiskRequest::Write { id, limit, .. }
+            | DiskRequest::Flush { id, limit } => (id, limit),
+        };
+        self.procs[proc].requests += 1;
+        match request {
+            DiskRequest::Read { first, count, .. } => self.submit_read(proc, host, id, first.0, count, limit),
+            DiskRequest::Write { first, count, .. } => {
+                let bytes = &bytes[..count as usize * BLOCK_BYTES];
+                self.submit_write(proc, host, id, first.0, bytes, limit);
+            }
+            DiskRequest::Flush { .. } => {
+                let flight = self.flights.add(Flight::flush(proc, id));
+                let after = self.options.disk.latency.draw(&mut self.dice);
+                self.after(after, Happening::Disk(DiskStep::Answer(flight)));
+            }
+        }
+    }
+
+    fn plan(&mut self, proc: ProcId, host: usize, limit: Duration, write: bool) -> Plan {
+        let limit = self.hosts[host].clock.true_span(limit);
+        let profile = self.options.disk;
+        let stalls = self.dice.chance(profile.stall_ppm);
+        let span = if stalls { profile.stall } else { profile.latency };
+        let latency = span.draw(&mut self.dice);
+        let failing = |answer_after| Plan {
+            answer_after,
+            outcome: Err(DiskError::Failed),
+            land_within: None,
+        };
+        if self.procs[proc].cut && write {
+            return failing(latency.min(limit));
+        }
+        match self.hosts[host].path {
+            Path::Failing => return failing(latency.min(limit)),
+            Path::Hanging => {
+                return Plan {
+                    answer_after: limit,
+                    outcome: Err(DiskError::TimedOut),
+                    land_within: None,
+                };
+            }
+            Path::Fine => {}
+        }
+        let fails = self.dice.chance(profile.error_ppm);
+        let outlasts = latency > limit;
+        let land_within = match fails || outlasts {
+            false => Some(latency),
+            true if self.dice.one_in(2) => Some(self.dice.between(0, self.write_time())),
+            true => None,
+        };
+        let outcome = match (outlasts, fails) {
+            (true, _) => Err(DiskError::TimedOut),
+            (false, true) => Err(DiskError::Failed),
+            (false, false) => Ok(()),
+        };
+        Plan {
+            answer_after: latency.min(limit),
+            outcome,
+            land_within,
+        }
+    }
+
+    fn submit_read(
+        &mut self,
+        proc: ProcId,
+        host: usize,
+        id: ostrakon_core::disk::IoId,
+        first: u64,
+        count: u32,
+        limit: Duration,
+    ) {
+        if !self.device.holds(first, count) {
+            violate!(
+                self,
+                "{} reads {count} blocks from {first}, outside the volume",
+                self.procs[proc].name
+            );
+            return;
+        }
+        let plan = self.plan(proc, host, limit, false);
+        let pieces = self.cut_into_pieces(count as usize * SECTORS);
+        let mut flight = Flight::read(proc, id, first, count, plan.outcome);
+        // A read in one piece looks when it is answered, and then nothing has to be copied.
+        let copies = plan.outcome.is_ok() && (pieces.len() > 1 || self.dice.one_in(4));
+        if copies {
+            flight.data = self.flights.buffer(count as usize * BLOCK_BYTES);
+            flight.pieces = pieces;
+        }
+        let pieces = flight.pieces.len();
+        let flight = self.flights.add(flight);
+        for piece in 0..pieces {
+            let after = self.dice.between(0, plan.answer_after);
+            self.after(after, Happening::Disk(DiskStep::Piece(flight, piece)));
+        }
+        self.after(plan.answer_after, Happening::Disk(DiskStep::Answer(flight)));
+    }
+
+    fn submit_write(
+        &mut self,
+        proc: ProcId,
+        host: usize,
+        id: ostrakon_core::disk::IoId,
+        first: u64,
+        bytes: &[u8],
+        limit: Duration,
+    ) {
+        let count = (bytes.len() / BLOCK_BYTES) as u32;
+        let area = self.device.area(first, count);
+        note!(self, &self.procs[proc].name, "writes {area:?}");
+        self.check_submission(proc, area, first, bytes);
+        let mut plan = self.plan(proc, host, limit, true);
+        let mut target = first;
+        if plan.outcome.is_ok() {
+            target = self.perhaps_misplace(area, first, &mut plan);
+        }
+        let mut flight = Flight::write(proc, id, first, count, plan.outcome);
+        flight.target = target;
+        flight.submitted = self.now;
+        flight.data = self.flights.buffer(bytes.len());
+        flight.data.copy_from_slice(bytes);
+        if plan.land_within.is_some() {
+            flight.pieces = self.cut_into_pieces(count as usize * SECTORS);
+            self.perhaps_tear(area, plan.outcome, &mut flight);
+        }
+        let pieces = flight.pieces.len();
+        let flight = self.flights.add(flight);
+        for piece in 0..pieces {
+            let within = plan.land_within.unwrap_or(0);
+            let after = self.dice.between(0, within);
+            self.after(after, Happening::Disk(DiskStep::Piece(flight, piece)));
+        }
+        self.after(plan.answer_after, Happening::Disk(DiskStep::Answer(flight)));
+    }
+
+    /// Lost and misdirected writes: only in the region, and within the budget.
+    fn perhaps_misplace(&mut self, area: Area, first: u64, plan: &mut Plan) -> u64 {
+        let profile = self.options.disk;
+        if !matches!(area, Area::Region(_)) {
+            return first;
+        }
+        if self.dice.chance(profile.lost_ppm) {
+            note!(self, "disk", "loses the write of block {first}");
+            plan.land_within = None;
+        } else if self.dice.chance(profile.misdirected_ppm) && self.spend_torn() {
+            let target = self.device.random_region_block(&mut self.dice);
+            note!(
+                self,
+                "disk",
+                "misdirects the write of block {first} to block {target}"
+            );
+            return target;
+        }
+        first
+    }
+
+    /// A failing region write may leave only some of its sectors behind, within the budget.
+    fn perhaps_tear(&mut self, area: Area, outcome: Result<(), DiskError>, flight: &mut Flight) {
+        let fails = outcome.is_err() && matches!(area, Area::Region(_));
+        if fails && self.dice.chance(self.options.disk.torn_error_ppm) && self.spend_torn() {
+            let (from, to) = self.part_of(SECTORS);
+            note!(
+                self,
+                "disk",
+                "of the failing write of block {} sectors {from} to {to} land",
+                flight.target
+            );
+            flight.pieces = vec![Piece::new(from, to)];
+            flight.torn = true;
+        }
+    }
+
+    /// Mostly one piece; sometimes two or three, cut anywhere between two sectors.
+    fn cut_into_pieces(&mut self, sectors: usize) -> Vec<Piece> {
+        if !self.dice.chance(self.options.disk.split_ppm) {
+            return vec![Piece::new(0, sectors)];
+        }
+        let mut cuts = [0, 0].map(|_: i32| self.dice.between(0, sectors as u64) as usize);
+        cuts.sort_unstable();
+        [(0, cuts[0]), (cuts[0], cuts[1]), (cuts[1], sectors)]
+            .into_iter()
+            .filter(|(from, to)| from < to)
+            .map(|(from, to)| Piece::new(from, to))
+            .collect()
+    }
+
+    /// Something happens on the disk.
+    pub(crate) fn disk_step(&mut self, step: DiskStep) {
+        match step {
+            DiskStep::Piece(id, piece) => {
+                let Some(flight) = self.flights.get(id) else {
+                    return;
+                };
+                if flight.is_write {
+                    self.land(id, piece);
+                } else {
+                    self.flights.look(id, piece, &self.device);
+                }
+            }
+            DiskStep::Answer(id) => self.answer(id),
+        }
+    }
+
+    /// One piece of a write reaches the medium.
+    pub(crate) fn land(&mut self, id: FlightId, piece: usize) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        if flight.pieces[piece].done {
+            return;
+        }
+        flight.pieces[piece].done = true;
+        let Piece { from, to, .. } = flight.pieces[piece];
+        self.device.write_sectors(
+            flight.target,
+            from,
+            &flight.data[from * SECTOR_BYTES..to * SECTOR_BYTES],
+        );
+        if flight.pieces.iter().all(|piece| piece.done) {
+            if !flight.torn {
+                // A1: whatever else was written meanwhile, the last write to complete is what stands there.
+                self.device.write_sectors(flight.target, 0, &flight.data);
+            }
+            let (proc, target, count) = (flight.proc, flight.target, flight.count);
+            let (torn, misplaced) = (flight.torn, flight.target != flight.first);
+            let answered = flight.answered;
+            if answered {
+                self.flights.remove(id);
+            }
+            self.landed(proc, target, count, torn || misplaced);
+        }
+    }
+
+    fn answer(&mut self, id: FlightId) {
+        let Some(flight) = self.flights.get_mut(id) else {
+            return;
+        };
+        let (proc, io) = (flight.proc, flight.io);
+        let host = self.procs[proc].host;
+        if flight.outcome.is_ok() && self.hosts[host].path != Path::Fine {
+            // The path broke while the request was under way: what it did, it did; nobody hears of it.
+            flight.outcome = Err(DiskError::Failed);
+        }
+        if flight.answered {
+            return;
+        }
+        flight.answered = true;
+        let outcome = flight.outcome;
+        if let Err(error) = outcome {
+            note!(
+                self,
+                &self.procs[proc].name,
+                "disk request {} fails: {error:?}",
+                io.0
+            );
+        }
+        let flight = self.flights.get(id).expect("it was there a moment ago");
+        let (first, count, is_write) = (flight.first, flight.count, flight.is_write);
+        let over = !is_write || flight.pieces.iter().all(|piece| piece.done);
+        let medium = !is_write && count > 0 && self.device.is_bad(first, count);
+        if !self.is_running(proc) {
+            self.stash_disk(proc, id, medium);
+        } else {
+            let mut process = self.hosts[host].process.take().expect("it runs");
+            let outcome = match (outcome, is_write) {
+                (Err(error), _) => DiskOutcome::Failed(error),
+                (Ok(()), true) => DiskOutcome::Done,
+                (Ok(()), false) if count == 0 => DiskOutcome::Done,
+                (Ok(()), false) if medium => DiskOutcome::Failed(DiskError::Medium),
+                (Ok(()), false) if flight.data.is_empty() => {
+                    DiskOutcome::Read(self.device.blocks(first, count))
+                }
+                (Ok(()), false) => DiskOutcome::Read(&flight.data),
+            };
+            let now = self.hosts[host].clock.local(self.now);
+            process.mount.handle_disk(now, io, outcome);
+            self.put_process(host, process);
+            self.touch(host);
+        }
+        if over {
+            self.flights.remove(id);
+        }
+    }
+
+    /// A paused process finds the completion when it runs again.
+    fn stash_disk(&mut self, proc: ProcId, id: FlightId, medium: bool) {
+        let flight = self.flights.get(id).expect("the caller looked it up");
+        let result = match flight.outcome {
+            Err(error) => Err(error),
+            Ok(()) if medium => Err(DiskError::Medium),
+            Ok(()) if flight.is_write || flight.count == 0 => Ok(None),
+            Ok(()) if flight.data.is_empty() => {
+                Ok(Some(self.device.blocks(flight.first, flight.count).to_vec()))
+            }
+            Ok(()) => Ok(Some(flight.data.clone())),
+        };
+        let io = flight.io;
+        let host = self.procs[proc].host;
+        if let Some(process) = self.hosts[host]
+            .process
+            .as_mut()
+            .filter(|process| process.id == proc)
+        {
+            process.inbox.push(Stashed::Disk(io, result));
+        }
+    }
+}

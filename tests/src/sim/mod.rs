@@ -1,0 +1,38 @@
+//! The simulator. One seed decides everything; the same seed gives the same run, byte for byte.
+//!
+//! The real [`Mount`](ostrakon_core::mount::Mount) runs on every host, as it does on every platform. Around it:
+//!
+//! - [`world`]: virtual time, the queue of what is going to happen, hosts, and the step that makes it happen.
+//! - [`disk`], [`net`], [`fence`], [`clock`]: the seams of a platform, as bad as [`atlas`] says they may be.
+//! - [`host`]: a machine and the process that runs on it: crash, pause, restart, and the order of calls.
+//! - [`check`]: what must hold after each step.
+//! - [`options`], [`faults`], [`run`]: random runs in two phases; [`runner`]: many of them on all cores.
+//! - [`scenario`]: verbs for runs that are told, not drawn.
+
+pub mod atlas;
+pub mod check;
+pub mod clock;
+pub mod dice;
+pub mod disk;
+pub mod faults;
+pub mod fence;
+pub mod format;
+pub mod host;
+pub mod net;
+pub mod options;
+pub mod run;
+pub mod runner;
+pub mod scenario;
+
+pub mod service;
+pub mod trace;
+pub mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use options::Options;
+pub use run::{Outcome, random_run};
+pub use scenario::{Scenario, voters};
+
+pub use world::World;

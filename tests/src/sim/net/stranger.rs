@@ -1,0 +1,94 @@
+//! Strangers: port scans, broken programs and floods that reach a listener.
+
+use ostrakon_core::bounds::MESSAGE_BYTES_MAX;
+use ostrakon_core::format::wire::{Command, Message, RequestId, Status};
+
+use super::{ConnKey, NetStep, Segment, Who};
+use crate::sim::trace::note;
+use crate::sim::world::{Happening, World};
+
+/// What a stranger does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Prank {
+    /// Sends something.
+    Talk(ConnKey),
+    /// Goes away.
+    Leave(ConnKey),
+}
+
+impl World {
+    /// Somebody who has no business here connects to a host, so many times.
+    pub fn stranger(&mut self, host: usize, connections: usize) {
+        note!(
+            self,
+            "net",
+            "{connections} strangers connect to {}",
+            self.hosts[host].name
+        );
+        for _ in 0..connections {
+            let outside = self.net.outside();
+            self.open_conn(outside, Who::Stranger, host);
+        }
+    }
+
+    pub(super) fn stranger_connected(&mut self, key: ConnKey) {
+        let talks = self.dice.between(0, 4);
+        for _ in 0..talks {
+            let after = self.dice.scattered(10, 2_000_000);
+            self.after(after, Happening::Net(NetStep::Stranger(Prank::Talk(key))));
+        }
+        let after = self.dice.scattered(1_000, 30_000_000);
+        self.after(after, Happening::Net(NetStep::Stranger(Prank::Leave(key))));
+    }
+
+    pub(super) fn play(&mut self, prank: Prank) {
+        match prank {
+            Prank::Talk(key) => {
+                let words = self.words();
+                if self.net.conn(key).is_some_and(|conn| conn.ends[0].open) {
+                    self.transmit(key, 0, &words);
+                }
+            }
+            Prank::Leave(key) => {
+                let last = if self.dice.one_in(2) {
+                    Segment::Fin
+                } else {
+                    Segment::Rst
+                };
+                self.close_end(key, 0, last);
+            }
+        }
+    }
+
+    /// Garbage, or a message that is well formed and out of place, whole or in part.
+    fn words(&mut self) -> Vec<u8> {
+        let mut body = vec![0; self.dice.below(200) as usize];
+        self.dice.fill(&mut body);
+        if self.dice.one_in(3) {
+            return body;
+        }
+        let command = self.dice.pick(&[
+            Command::GREETING,
+            Command::FAREWELL,
+            Command::PING,
+            Command::RESIGNING,
+            Command::SERVICE,
+        ]);
+        let message = Message {
+            command: command.unwrap_or(Command::GREETING),
+            answer: self.dice.one_in(4),
+            status: Status::Ok,
+            id: RequestId(self.dice.below(3)),
+            released: RequestId(self.dice.below(3)),
+            body: &body,
+        };
+        let mut frame = [0; MESSAGE_BYTES_MAX];
+        let length = message.encode(&mut frame).expect("the body is short");
+        let kept = if self.dice.one_in(3) {
+            self.dice.below(length as u64) as usize
+        } else {
+            length
+        };
+        frame[..kept].to_vec()
+    }
+}

@@ -1,0 +1,409 @@
+//! The options of a random run, all drawn from its seed: a swarm, so that each run is extreme in its own way.
+
+use std::fmt;
+
+use super::clock::Time;
+use super::dice::Dice;
+
+/// A range of times in microseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span(pub Time, pub Time);
+
+impl Span {
+    /// A time from this range.
+    pub fn draw(self, dice: &mut Dice) -> Time {
+        dice.between(self.0, self.1)
+    }
+}
+
+/// How the disk behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DiskProfile {
+    /// Time of an ordinary request.
+    pub latency: Span,
+    /// Requests that stall, in parts per million.
+    pub stall_ppm: u32,
+    /// For how long.
+    pub stall: Span,
+    /// Requests that fail.
+    pub error_ppm: u32,
+    /// Writes that land, and reads that look, in pieces.
+    pub split_ppm: u32,
+    /// Acknowledged region writes that never land.
+    pub lost_ppm: u32,
+    /// Region writes that land elsewhere in the region.
+    pub misdirected_ppm: u32,
+    /// Failing region writes that are torn.
+    pub torn_error_ppm: u32,
+}
+
+impl DiskProfile {
+    /// Nothing goes wrong.
+    pub const fn healthy(latency: Span) -> Self {
+        Self {
+            latency,
+            stall_ppm: 0,
+            stall: Span(0, 0),
+            error_ppm: 0,
+            split_ppm: 200_000,
+            lost_ppm: 0,
+            misdirected_ppm: 0,
+            torn_error_ppm: 0,
+        }
+    }
+}
+
+/// How the network behaves while no link is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NetProfile {
+    /// One way.
+    pub delay: Span,
+    /// Messages that arrive in pieces.
+    pub split_ppm: u32,
+}
+
+/// What a confirmed fence does to its victim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FenceKind {
+    /// The process is killed.
+    KillProcess,
+    /// The machine is powered off, whatever boot of it is running.
+    PowerOff,
+    /// The process is cut from the disk and goes on running.
+    CutDisk,
+}
+
+/// How the fence service behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FenceProfile {
+    /// What it does.
+    pub kind: FenceKind,
+    /// Until it has acted.
+    pub delay: Span,
+    /// From having acted to saying so.
+    pub report: Span,
+    /// Requests that are refused.
+    pub refuse_ppm: u32,
+    /// Requests that act but report a failure.
+    pub false_alarm_ppm: u32,
+    /// Requests that are not answered before the time-out, whether they act or not.
+    pub hang_ppm: u32,
+}
+
+impl FenceProfile {
+    /// Always acts, and says so.
+    pub const fn reliable(kind: FenceKind, delay: Span) -> Self {
+        Self {
+            kind,
+            delay,
+            report: Span(0, 1_000),
+            refuse_ppm: 0,
+            false_alarm_ppm: 0,
+            hang_ppm: 0,
+        }
+    }
+}
+
+/// How leaders are silenced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Silence {
+    /// Every host can fence, nobody promises a lease.
+    Fence,
+    /// Nobody can fence, every host promises a lease of so many milliseconds.
+    Lease(u64),
+    /// Every host promises a lease, and every other one can fence.
+    Both(u64),
+}
+
+impl Silence {
+    /// Whether anybody relies on time.
+    pub const fn has_lease(self) -> bool {
+        !matches!(self, Self::Fence)
+    }
+}
+
+/// Things that chaos does, in the order of [`Chaos::weights`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs, reason = "the names are the verbs of `World`")]
+pub enum Mischief {
+    Crash,
+    CrashLeader,
+    CrashInWrite,
+    PowerOff,
+    Restart,
+    Pause,
+    PauseLeader,
+    FreezeInWrite,
+    Resume,
+    Isolate,
+    IsolateLeader,
+    CutLink,
+    Heal,
+    ResetConnection,
+    LoseDisk,
+    FindDisk,
+    RotRegion,
+    RotSuper,
+    RotTable,
+    BadMedium,
+    JumpClock,
+    Stranger,
+    Flood,
+    Unmount,
+    Force,
+    Request,
+}
+
+impl Mischief {
+    /// All of them.
+    pub const ALL: [Self; 26] = [
+        Self::Crash,
+        Self::CrashLeader,
+        Self::CrashInWrite,
+        Self::PowerOff,
+        Self::Restart,
+        Self::Pause,
+        Self::PauseLeader,
+        Self::FreezeInWrite,
+        Self::Resume,
+        Self::Isolate,
+        Self::IsolateLeader,
+        Self::CutLink,
+        Self::Heal,
+        Self::ResetConnection,
+        Self::LoseDisk,
+        Self::FindDisk,
+        Self::RotRegion,
+        Self::RotSuper,
+        Self::RotTable,
+        Self::BadMedium,
+        Self::JumpClock,
+        Self::Stranger,
+        Self::Flood,
+        Self::Unmount,
+        Self::Force,
+        Self::Request,
+    ];
+}
+
+/// How often chaos strikes, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Chaos {
+    /// From one strike to the next.
+    pub every: Span,
+    /// How likely each mischief is, beside the others.
+    pub weights: [u32; Mischief::ALL.len()],
+}
+
+/// Everything that is decided before a run begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Hosts that are voters; they have the lowest numbers.
+    pub voters: usize,
+    /// Hosts that are plain clients.
+    pub clients: usize,
+    /// Votes that elect, right or foolish.
+    pub quorum_count: u16,
+    /// Clients that the volume has room for.
+    pub clients_max: u32,
+    /// W, and every request's limit.
+    pub write_time_max_ms: u64,
+    /// Blocks in a request.
+    pub transfer_blocks: u32,
+    /// A peer not heard for this long is disconnected.
+    pub silence_max_ms: u64,
+    /// A known client that does not return in time is evicted.
+    pub recovery_ms: u64,
+    /// One fence time-out.
+    pub fence_time_max_ms: u64,
+    /// How leaders are silenced.
+    pub silence: Silence,
+    /// The disk.
+    pub disk: DiskProfile,
+    /// The network.
+    pub net: NetProfile,
+    /// The fence service.
+    pub fence: FenceProfile,
+    /// Clocks run at rates up to so far from the true one, either way.
+    pub drift_ppm_max: u64,
+    /// A host that listens where nobody can reach it.
+    pub unreachable: Option<usize>,
+    /// Hosts start within this time.
+    pub start_within_ms: u64,
+    /// A dead host is restarted after a time in this range, if any.
+    pub restart_after: Option<Span>,
+    /// Chaos, while it lasts.
+    pub chaos: Chaos,
+    /// How long it lasts.
+    pub chaos_ms: u64,
+}
+
+impl Options {
+    /// Draws everything.
+    pub fn draw(dice: &mut Dice) -> Self {
+        let voters = match dice.below(20) {
+            0..=1 => 1,
+            2..=6 => 2,
+            7..=12 => 3,
+            13..=17 => dice.between(4, 6) as usize,
+            _ => dice.between(7, 16) as usize,
+        };
+        let clients = match dice.below(20) {
+            0..=7 => 0,
+            8..=17 => dice.between(1, 4) as usize,
+            18 => dice.between(5, 12) as usize,
+            _ => dice.between(20, 80) as usize,
+        };
+        let majority = voters as u64 / 2 + 1;
+        let quorum_count = match dice.below(10) {
+            0..=5 => majority,
+            6..=7 => 1,
+            8 => dice.between(1, voters as u64),
+            _ => dice.between(1, voters as u64 + 1),
+        } as u16;
+        let write_time_max_ms = dice.scattered(400, 6_000);
+        let silence = match dice.below(10) {
+            0..=6 => Silence::Fence,
+            7..=8 => Silence::Lease(dice.between(1_000, 8_000)),
+            _ => Silence::Both(dice.between(1_000, 8_000)),
+        };
+        let disk = draw_disk(dice, write_time_max_ms * 1_000);
+        Self {
+            voters,
+            clients,
+            quorum_count,
+            clients_max: dice.between((voters + clients) as u64 + 40, 200) as u32,
+            write_time_max_ms,
+            transfer_blocks: dice.pick(&[64, 64, 64, 16, 8, 1]).unwrap_or(64),
+            silence_max_ms: dice.between(1_000, 5_000),
+            recovery_ms: dice.between(4_000, 12_000),
+            fence_time_max_ms: dice.between(2_000, 20_000),
+            silence,
+            disk,
+            net: draw_net(dice),
+            fence: draw_fence(dice),
+            drift_ppm_max: dice.pick(&[0, 50, 450]).unwrap_or(0),
+            unreachable: (voters > 1 && dice.one_in(20)).then(|| dice.below(voters as u64) as usize),
+            start_within_ms: dice.scattered(1, 3_000),
+            restart_after: dice
+                .one_in(2)
+                .then(|| Span(dice.between(1_000, 100_000), dice.between(100_000, 5_000_000))),
+            chaos: draw_chaos(dice),
+            chaos_ms: dice.between(5_000, 40_000),
+        }
+    }
+
+    /// Every host, voters first.
+    pub const fn hosts(&self) -> usize {
+        self.voters + self.clients
+    }
+}
+
+fn draw_disk(dice: &mut Dice, write_time_max: Time) -> DiskProfile {
+    let fast = dice.scattered(20, 4_000);
+    let slow = (fast * dice.between(1, 10))
+        .min(40_000)
+        .min(write_time_max / 10)
+        .max(fast);
+    let sometimes = |dice: &mut Dice, most: u64| {
+        if dice.one_in(2) {
+            0
+        } else {
+            dice.scattered(10, most) as u32
+        }
+    };
+    DiskProfile {
+        latency: Span(fast, slow),
+        stall_ppm: sometimes(dice, 20_000),
+        stall: Span(slow, dice.scattered(10_000, 2 * write_time_max).max(slow)),
+        error_ppm: sometimes(dice, 5_000),
+        split_ppm: dice.scattered(1_000, 700_000) as u32,
+        lost_ppm: sometimes(dice, 10_000),
+        misdirected_ppm: sometimes(dice, 10_000),
+        torn_error_ppm: sometimes(dice, 10_000),
+    }
+}
+
+fn draw_net(dice: &mut Dice) -> NetProfile {
+    let fast = dice.scattered(20, 5_000);
+    NetProfile {
+        delay: Span(fast, fast * dice.between(1, 20)),
+        split_ppm: dice.between(0, 600_000) as u32,
+    }
+}
+
+fn draw_fence(dice: &mut Dice) -> FenceProfile {
+    let fast = dice.scattered(1_000, 3_000_000);
+    let sometimes = |dice: &mut Dice| {
+        if dice.one_in(2) {
+            0
+        } else {
+            dice.between(0, 400_000) as u32
+        }
+    };
+    FenceProfile {
+        kind: dice
+            .pick(&[FenceKind::KillProcess, FenceKind::PowerOff, FenceKind::CutDisk])
+            .unwrap_or(FenceKind::KillProcess),
+        delay: Span(fast / 2, fast),
+        report: Span(0, dice.scattered(100, 1_000_000)),
+        refuse_ppm: sometimes(dice),
+        false_alarm_ppm: sometimes(dice),
+        hang_ppm: sometimes(dice),
+    }
+}
+
+fn draw_chaos(dice: &mut Dice) -> Chaos {
+    let fast = dice.scattered(20_000, 2_000_000);
+    let mut weights = [0; Mischief::ALL.len()];
+    for (weight, mischief) in weights.iter_mut().zip(Mischief::ALL) {
+        *weight = match mischief {
+            // What has been broken has to come back some time, or the run is over early.
+            Mischief::Restart | Mischief::Resume | Mischief::Heal | Mischief::FindDisk => {
+                dice.between(20, 100) as u32
+            }
+            // Ends processes for good: rarely.
+            Mischief::Unmount | Mischief::Force => dice.between(0, 15) as u32,
+            _ if dice.one_in(2) => 0,
+            _ => dice.scattered(1, 60) as u32,
+        };
+    }
+    Chaos {
+        every: Span(fast / 4, fast),
+        weights,
+    }
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} voters, {} clients, quorum {}, silenced by {:?}, {:?} for {} ms",
+            self.voters, self.clients, self.quorum_count, self.silence, self.chaos.every, self.chaos_ms
+        )?;
+        writeln!(
+            f,
+            "W {} ms, silence {} ms, recovery {} ms, fence time-out {} ms, {} blocks a request, room for {}",
+            self.write_time_max_ms,
+            self.silence_max_ms,
+            self.recovery_ms,
+            self.fence_time_max_ms,
+            self.transfer_blocks,
+            self.clients_max
+        )?;
+        writeln!(f, "{:?}", self.disk)?;
+        writeln!(f, "{:?}", self.net)?;
+        writeln!(f, "{:?}", self.fence)?;
+        writeln!(
+            f,
+            "drift {} ppm, unreachable {:?}, start within {} ms, restart after {:?}",
+            self.drift_ppm_max, self.unreachable, self.start_within_ms, self.restart_after
+        )?;
+        for (mischief, weight) in Mischief::ALL.iter().zip(self.chaos.weights) {
+            if weight > 0 {
+                write!(f, "{mischief:?} {weight}, ")?;
+            }
+        }
+        Ok(())
+    }
+}

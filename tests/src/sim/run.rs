@@ -1,0 +1,330 @@
+//! A random run: first anything goes, then faults stop for a live quorum, which must get a server; then all leave.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use super::check::Counts;
+use super::clock::Time;
+use super::dice::Dice;
+use super::disk::Path;
+use super::options::{DiskProfile, FenceProfile, Options};
+use super::trace::{Listen, note};
+use super::world::{Happening, World, Wrong, stall, violate};
+
+/// How a run ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// As it should.
+    Fine,
+    /// An invariant did not hold, or something did not happen.
+    Wrong(Wrong),
+    /// Something panicked.
+    Panic(String),
+}
+
+/// What came of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was counted.
+    pub counts: Counts,
+    /// Virtual time that passed.
+    pub time: Time,
+    /// Steps.
+    pub steps: u64,
+    /// Digest of the trace, if anybody listened.
+    pub digest: u64,
+}
+
+/// Time for which a healed world is watched for changes that nothing calls for.
+const WATCH: Time = 8_000_000;
+
+/// Runs what this seed decides.
+pub fn random_run(seed: u64, listen: Listen) -> Outcome {
+    let mut dice = Dice::new(seed);
+    let options = Options::draw(&mut dice);
+    let mut world = World::new(options, dice, listen);
+    let result = catch_unwind(AssertUnwindSafe(|| world.play_random()));
+    let verdict = match (result, world.wrong.take()) {
+        (Err(_), _) => Verdict::Panic(last_panic()),
+        (Ok(()), Some(wrong)) => Verdict::Wrong(wrong),
+        (Ok(()), None) => Verdict::Fine,
+    };
+    Outcome {
+        verdict,
+        counts: world.check.counts,
+        time: world.now,
+        steps: world.steps(),
+        digest: world.digest(),
+    }
+}
+
+static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// Keeps what a panic says for the verdict instead of printing it. For programs that run many seeds.
+pub fn catch_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        if let Ok(mut last) = LAST_PANIC.lock() {
+            *last = info.to_string();
+        }
+    }));
+}
+
+fn last_panic() -> String {
+    LAST_PANIC
+        .lock()
+        .map_or_else(|_| String::new(), |last| last.clone())
+}
+
+impl World {
+    fn play_random(&mut self) {
+        for host in 0..self.hosts.len() {
+            let at = self.dice.between(0, self.options.start_within_ms * 1_000);
+            self.at(at, Happening::Start(host));
+        }
+        self.chaos = true;
+        self.at(0, Happening::Chaos);
+        self.run_until(self.options.chaos_ms * 1_000);
+        if self.wrong.is_some() {
+            return;
+        }
+        self.calm();
+        if self.raise_a_quorum() {
+            self.expect_convergence();
+            self.expect_calm();
+            self.expect_everybody_leaves();
+        }
+    }
+
+    /// Faults stop. What they have damaged stays damaged.
+    pub fn calm(&mut self) {
+        note!(self, "run", "faults stop");
+        self.chaos = false;
+        self.options.disk = DiskProfile {
+            split_ppm: self.options.disk.split_ppm,
+            ..DiskProfile::healthy(self.options.disk.latency)
+        };
+        self.options.fence = FenceProfile::reliable(self.options.fence.kind, self.options.fence.delay);
+        // Whoever is fenced from now on comes back.
+        self.options
+            .restart_after
+            .get_or_insert(super::options::Span(500_000, 2_000_000));
+        self.heal();
+        for host in 0..self.hosts.len() {
+            let machine = &mut self.hosts[host];
+            (
+                machine.freeze_in_write,
+                machine.crash_in_write,
+                machine.tear_next_write,
+            ) = (false, false, false);
+            machine.path = Path::Fine;
+            self.resume(host);
+            // One that was cut from the disk for good has to be mounted anew, by an operator.
+            if let Some(proc) = self.process_on(host).filter(|&proc| self.procs[proc].cut) {
+                self.crash_process(proc);
+            }
+        }
+        self.settle();
+    }
+
+    /// Starts voters until enough of them live, and perhaps some more. False if there are too few on paper.
+    fn raise_a_quorum(&mut self) -> bool {
+        let needed = usize::from(self.options.quorum_count);
+        let voters = self.options.voters;
+        if needed > voters {
+            return false;
+        }
+        let mut hosts: Vec<usize> = (0..self.hosts.len()).collect();
+        self.dice.shuffle(&mut hosts);
+        let extra = self.dice.below((voters - needed) as u64 + 1) as usize;
+        for host in hosts {
+            let live = (0..voters).filter(|&host| self.is_here(host)).count();
+            let wanted = if host < voters {
+                live < needed + extra
+            } else {
+                self.dice.one_in(2)
+            };
+            if wanted && self.process_on(host).is_none() {
+                self.restart(host);
+            }
+        }
+        // Those that were on their way out may still be counted by nobody: everybody starts who is needed.
+        let live = (0..voters).filter(|&host| self.is_here(host)).count();
+        live >= needed
+    }
+
+    /// Whether a process runs there that means to stay.
+    fn is_here(&self, host: usize) -> bool {
+        self.process_on(host)
+            .is_some_and(|proc| !self.procs[proc].unmounting)
+    }
+
+    /// Virtual time in which a healed world has to have a server that everybody is connected to. Election and
+    /// sealing take cycles of the disk; a doorbell may have backed off to 30 s; and each of the other time-outs
+    /// may have to pass a few times.
+    pub fn patience(&self) -> Time {
+        let options = &self.options;
+        let requests = 3 + 64 / u64::from(options.transfer_blocks);
+        let cycle = options.disk.latency.1 * requests;
+        let lease = match options.silence {
+            super::options::Silence::Fence => 0,
+            super::options::Silence::Lease(ms) | super::options::Silence::Both(ms) => {
+                ms + options.write_time_max_ms
+            }
+        };
+        let waits = 8 * options.write_time_max_ms + 6 * options.silence_max_ms + 4 * options.recovery_ms;
+        (60_000 + waits + 4 * options.fence_time_max_ms + 6 * lease) * 1_000
+            + 400 * cycle
+            + 10 * options.fence.delay.1
+            + 5 * options.hosts() as u64 * options.net.delay.1
+    }
+
+    /// Runs until this holds; without progress if it does not within the patience of the world.
+    pub fn run_until_holds(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + self.patience();
+        self.at(end, Happening::Nothing);
+        loop {
+            if holds(self) {
+                return true;
+            }
+            if self.now >= end {
+                let state = self.describe();
+                stall!(
+                    self,
+                    "{what} did not come about in {} ms: {state}",
+                    self.patience() / 1_000
+                );
+            }
+            if !self.step() {
+                return false;
+            }
+        }
+    }
+
+    fn expect_convergence(&mut self) {
+        self.run_until_holds("a server with all its clients", Self::is_converged);
+    }
+
+    /// Whether there is a server that everybody who means to stay is connected to, and the others have gone.
+    pub fn is_converged(&self) -> bool {
+        let Some(server) = self.server().and_then(|host| self.serves(host)) else {
+            return false;
+        };
+        self.hosts
+            .iter()
+            .filter_map(|host| host.process.as_ref())
+            .all(|process| {
+                let proc = &self.procs[process.id];
+                !proc.unmounting && proc.connected == Some(server) && self.check.record(proc.rid).is_some()
+            })
+    }
+
+    /// A healed world stays as it is: no elections, no fences, no I/O but the server's.
+    fn expect_calm(&mut self) {
+        if self.wrong.is_some() {
+            return;
+        }
+        // Restarts that were planned before, and a server that still recovers, may go on for a while.
+        let quiet = (self.options.recovery_ms + self.options.silence_max_ms) * 1_000 + 12_000_000;
+        self.run_until(self.now + quiet);
+        self.expect_convergence();
+        let (elected, fences) = (self.check.counts.elected, self.check.counts.fences);
+        let server = self.server();
+        let requests: Vec<u64> = self.procs.iter().map(|proc| proc.requests).collect();
+        self.run_until(self.now + WATCH);
+        if self.wrong.is_some() {
+            return;
+        }
+        if !self.is_converged() || elected != self.check.counts.elected || fences != self.check.counts.fences
+        {
+            let state = self.describe();
+            stall!(self, "a calm and healthy world did not stay as it was: {state}");
+        }
+        for (id, before) in requests.into_iter().enumerate() {
+            let proc = &self.procs[id];
+            if Some(proc.host) != server && proc.requests != before {
+                let (name, io) = (proc.name.clone(), proc.requests - before);
+                stall!(
+                    self,
+                    "{name} does not serve and made {io} disk requests in a calm world"
+                );
+            }
+        }
+        if let Some(proc) = self
+            .procs
+            .iter()
+            .find(|proc| !proc.dead && !proc.asked.is_empty())
+        {
+            let name = proc.name.clone();
+            stall!(self, "{name} was not answered");
+        }
+    }
+
+    fn expect_everybody_leaves(&mut self) {
+        if self.wrong.is_some() {
+            return;
+        }
+        self.options.restart_after = None;
+        let mut hosts: Vec<usize> = (0..self.hosts.len()).collect();
+        self.dice.shuffle(&mut hosts);
+        let hurry = self.dice.scattered(1, 500_000);
+        for host in hosts {
+            self.unmount(host);
+            let until = self.now + self.dice.between(0, hurry);
+            self.run_until(until);
+        }
+        let nobody = |world: &Self| world.hosts.iter().all(|host| host.process.is_none());
+        if self.run_until_holds("the end of all mounts", nobody) {
+            self.check_left_clean();
+        }
+    }
+
+    /// After everybody has left: no server, no address, nobody in the table but those that died.
+    fn check_left_clean(&mut self) {
+        let [first, second] = self.check.supers;
+        let stopped = first == second
+            && first.is_some_and(|state| {
+                state.server_addr.is_none() && state.server.is_none_or(|ballot| state.fenced.covers(ballot))
+            });
+        if !stopped {
+            violate!(
+                self,
+                "all have left, and the super block says {first:?} and {second:?}"
+            );
+        }
+        let ghost = self.check.records.values().find(|record| {
+            let proc = &self.procs[self.by_rid[&record.rid]];
+            record.barrier >= self.check.barrier && !record.evicted && proc.ended.is_some()
+        });
+        if let Some(record) = ghost {
+            let name = self.procs[self.by_rid[&record.rid]].name.clone();
+            violate!(self, "all have left, and {name} is still in the table");
+        }
+    }
+
+    /// Who is what, in one line.
+    pub fn describe(&self) -> String {
+        let server = self.server().map(|host| self.hosts[host].name.clone());
+        let mut text = format!(
+            "server {server:?} ({:?}, fenced {})",
+            self.check.server, self.check.fenced
+        );
+        for host in &self.hosts {
+            let Some(process) = &host.process else { continue };
+            let proc = &self.procs[process.id];
+            text += &format!("; {} {}", proc.name, proc.rid);
+            text += &proc
+                .connected
+                .map_or(String::from(" not connected"), |server| format!(" to {server}"));
+            for (flag, name) in [
+                (process.paused, " paused"),
+                (proc.unmounting, " unmounting"),
+                (proc.cut, " cut"),
+            ] {
+                text += if flag { name } else { "" };
+            }
+        }
+        text
+    }
+}

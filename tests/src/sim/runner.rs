@@ -1,0 +1,125 @@
+//! Many random runs on all cores.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::check::Counts;
+use super::run::{Outcome, Verdict, random_run};
+use super::trace::Listen;
+use super::world::Wrong;
+
+/// Exit code when all is well.
+pub const EXIT_FINE: u8 = 0;
+/// Exit code of a safety violation.
+pub const EXIT_SAFETY: u8 = 10;
+/// Exit code when something that has to happen did not.
+pub const EXIT_NO_PROGRESS: u8 = 11;
+/// Exit code of a panic.
+pub const EXIT_PANIC: u8 = 12;
+
+/// Which seeds to run, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The first seed; the others follow it.
+    pub first_seed: u64,
+    /// Runs; `None` for as many as the time allows.
+    pub runs: Option<u64>,
+    /// Time; `None` for as long as the runs take.
+    pub time: Option<Duration>,
+    /// Threads.
+    pub jobs: usize,
+    /// Failures after which to stop.
+    pub failures_max: u64,
+}
+
+/// What came of many runs.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Runs that ended.
+    pub runs: u64,
+    /// Safety violations.
+    pub unsafe_runs: u64,
+    /// Runs without progress.
+    pub stalled_runs: u64,
+    /// Panics.
+    pub panics: u64,
+    /// Counts of all runs.
+    pub counts: Counts,
+    /// Virtual time of all runs in microseconds.
+    pub virtual_time: u64,
+    /// Steps of all runs.
+    pub steps: u64,
+}
+
+impl Summary {
+    /// Runs that did not end as they should.
+    pub const fn violations(&self) -> u64 {
+        self.unsafe_runs + self.stalled_runs + self.panics
+    }
+
+    /// The exit code that tells them apart: the worst counts.
+    pub const fn exit_code(&self) -> u8 {
+        match (self.unsafe_runs, self.panics, self.stalled_runs) {
+            (0, 0, 0) => EXIT_FINE,
+            (0, 0, _) => EXIT_NO_PROGRESS,
+            (0, _, _) => EXIT_PANIC,
+            (_, _, _) => EXIT_SAFETY,
+        }
+    }
+
+    /// Adds what came of one more run.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.runs += 1;
+        self.virtual_time += outcome.time;
+        self.steps += outcome.steps;
+        self.counts.add(&outcome.counts);
+        match outcome.verdict {
+            Verdict::Fine => {}
+            Verdict::Wrong(Wrong::Safety(_)) => self.unsafe_runs += 1,
+            Verdict::Wrong(Wrong::NoProgress(_)) => self.stalled_runs += 1,
+            Verdict::Panic(_) => self.panics += 1,
+        }
+    }
+}
+
+/// The line that replays a run.
+pub fn replay_line(seed: u64) -> String {
+    format!("cargo run --release -p ostrakon-tests --bin sim -- --seed {seed} -v")
+}
+
+/// Runs them all. `tell` hears of each run as it ends, with the summary so far.
+pub fn run_many(plan: Plan, mut tell: impl FnMut(u64, &Outcome, &Summary)) -> Summary {
+    let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let start = Instant::now();
+    let (send, receive) = mpsc::channel();
+    let mut summary = Summary::default();
+    std::thread::scope(|scope| {
+        for _ in 0..plan.jobs.max(1) {
+            let (send, next, stop) = (send.clone(), &next, &stop);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let late = plan.time.is_some_and(|time| start.elapsed() >= time);
+                    if late || plan.runs.is_some_and(|runs| index >= runs) {
+                        break;
+                    }
+                    let seed = plan.first_seed.wrapping_add(index);
+                    if send.send((seed, random_run(seed, Listen::Nobody))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(send);
+        for (seed, outcome) in receive {
+            summary.add(&outcome);
+            tell(seed, &outcome, &summary);
+            if summary.violations() >= plan.failures_max {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    summary
+}

@@ -1,0 +1,214 @@
+//! Processes without a mount: they do what a test tells them.
+
+use std::collections::BTreeMap;
+
+use ostrakon_core::bounds::BLOCK_BYTES;
+use ostrakon_core::disk::{DiskRequest, IoId};
+use ostrakon_core::format::{
+    ClientRecord, FenceParam, LogEntry, QuorumHead, SUPER_COPIES, SuperBlock, VoteKind, encode_quorum,
+    encode_table_block,
+};
+use ostrakon_core::ids::{Ballot, BlockNo, BootId, Mark, Rid, Term, WriteNr};
+use ostrakon_core::time::Duration;
+
+use crate::sim::dice::Dice;
+use crate::sim::format::checksum;
+use crate::sim::host::{Proc, ProcId, host_id};
+use crate::sim::scenario::voters;
+use crate::sim::trace::Listen;
+use crate::sim::world::{World, Wrong};
+
+/// A world in which nothing stalls and nothing comes in pieces.
+pub(super) fn world(seed: u64) -> World {
+    let mut options = voters(4).clients(2).options;
+    options.disk.split_ppm = 0;
+    let mut world = World::new(options, Dice::new(seed), Listen::Nobody);
+    for host in 0..6 {
+        let rid = Rid::new(100 + host as u64).expect("not 0");
+        world.power_on(host);
+        world.by_rid.insert(rid, host);
+        world.procs.push(puppet(&world, host, rid));
+    }
+    world
+}
+
+fn puppet(world: &World, host: usize, rid: Rid) -> Proc {
+    Proc {
+        name: format!("puppet {host}"),
+        host,
+        rid,
+        boot: world.hosts[host].boot,
+        voter: host < 4,
+        cut: false,
+        fenced: false,
+        dead: false,
+        unmounting: false,
+        forced: false,
+        ended: None,
+        connected: None,
+        was_connected: false,
+        evicted: false,
+        requests: 0,
+        asked: BTreeMap::new(),
+    }
+}
+
+pub(super) const fn ballot(world: &World, term: u64, proc: ProcId) -> Ballot {
+    let _ = world;
+    let Some(rid) = Rid::new(100 + proc as u64) else {
+        panic!("not 0");
+    };
+    Ballot {
+        term: Term(term),
+        rid,
+    }
+}
+
+/// The state that this leader would write as its first.
+pub(super) fn takes_over(world: &World, ballot: Ballot) -> SuperBlock {
+    let before = *world.check.super_block().expect("a copy is valid");
+    SuperBlock {
+        seq: before.seq + 1,
+        server: Some(ballot),
+        server_addr: None,
+        fenced: Mark::below(ballot).max(before.fenced),
+        ..before
+    }
+}
+
+pub(super) fn write(world: &mut World, proc: ProcId, first: BlockNo, bytes: &[u8]) {
+    let request = DiskRequest::Write {
+        id: IoId(1),
+        first,
+        count: (bytes.len() / BLOCK_BYTES) as u32,
+        durable: true,
+        limit: Duration::from_secs(1),
+    };
+    world.submit(proc, request, bytes);
+}
+
+pub(super) fn write_super(world: &mut World, proc: ProcId, copy: usize, state: &SuperBlock) {
+    let mut block = vec![0; BLOCK_BYTES];
+    state.encode(SUPER_COPIES[copy], checksum, &mut block);
+    write(world, proc, SUPER_COPIES[copy], &block);
+    settle(world);
+}
+
+/// Both copies, in order.
+pub(super) fn update(world: &mut World, proc: ProcId, state: &SuperBlock) {
+    write_super(world, proc, 0, state);
+    write_super(world, proc, 1, state);
+}
+
+/// Lets everything land that is under way.
+pub(super) fn settle(world: &mut World) {
+    let until = world.now + 2_000_000;
+    world.run_until(until);
+}
+
+/// Wins, seals and takes over.
+pub(super) fn lead(world: &mut World, term: u64, proc: ProcId) -> Ballot {
+    let ballot = seal(world, term, proc);
+    let state = takes_over(world, ballot);
+    update(world, proc, &state);
+    ballot
+}
+
+pub(super) fn seal(world: &mut World, term: u64, proc: ProcId) -> Ballot {
+    let ballot = ballot(world, term, proc);
+    world.elected(proc, ballot);
+    // R1: every write carries every ballot that is live.
+    let fenced = world.check.fenced;
+    let live: Vec<Ballot> = world
+        .check
+        .leaders
+        .keys()
+        .copied()
+        .filter(|&other| !fenced.covers(other))
+        .collect();
+    for index in 0..28 {
+        write_region(world, proc, index, &live);
+    }
+    world.sealed(proc, ballot);
+    ballot
+}
+
+pub(super) fn region_block(
+    world: &World,
+    proc: ProcId,
+    index: u64,
+    carries: &[Ballot],
+) -> (BlockNo, Vec<u8>) {
+    let at = BlockNo(world.device.geometry().region.0 + index);
+    let head = QuorumHead {
+        writer: world.procs[proc].rid,
+        host: host_id(world.procs[proc].host),
+        boot: BootId([1; 16]),
+        write_nr: WriteNr(1),
+        term: Term(1),
+        kind: VoteKind::Vote,
+        vote_for: None,
+        own: None,
+        void_term: Term(0),
+        won: false,
+        sealed: false,
+        barren: false,
+        round: 0,
+        answer: None,
+        cycle: Duration::from_millis(1),
+    };
+    let mut log: Vec<LogEntry> = carries.iter().map(|&ballot| entry(world, ballot)).collect();
+    log.sort_by_key(|entry| entry.ballot.rid);
+    let mut block = vec![0; BLOCK_BYTES];
+    encode_quorum(&head, &log, at, world.volume, checksum, &mut block);
+    (at, block)
+}
+
+pub(super) fn entry(world: &World, ballot: Ballot) -> LogEntry {
+    let host = world.procs[world.by_rid[&ballot.rid]].host;
+    LogEntry {
+        ballot,
+        host: host_id(host),
+        boot: world.hosts[host].boot,
+        addr: world.hosts[host].addr,
+        quiet_ms: 0,
+        fence_param: FenceParam::default(),
+    }
+}
+
+pub(super) fn write_region(world: &mut World, proc: ProcId, index: u64, carries: &[Ballot]) {
+    let (at, block) = region_block(world, proc, index, carries);
+    write(world, proc, at, &block);
+    settle(world);
+}
+
+pub(super) fn write_table(world: &mut World, proc: ProcId, seq: u64, clients: &[ProcId]) {
+    let copy = seq % 2;
+    let layout = *world.device.geometry();
+    let at = BlockNo(layout.clients.0 + copy * u64::from(layout.clients_blocks));
+    let barrier = world.check.barrier;
+    let records = clients.iter().map(|&client| {
+        Some(ClientRecord {
+            rid: world.procs[client].rid,
+            barrier,
+            voter: world.procs[client].voter,
+            evicted: false,
+            host: host_id(client),
+            boot: BootId([1; 16]),
+            addr: None,
+            fence_param: FenceParam::default(),
+        })
+    });
+    let mut block = vec![0; BLOCK_BYTES];
+    encode_table_block(seq, records, at, world.volume, checksum, &mut block);
+    write(world, proc, at, &block);
+    settle(world);
+}
+
+/// Fails unless the checks found a safety violation that says this.
+pub(super) fn expect_violation(world: &World, says: &str) {
+    match &world.wrong {
+        Some(Wrong::Safety(what)) => assert!(what.contains(says), "found, but for another reason: {what}"),
+        other => panic!("expected a violation that says \"{says}\", found {other:?}"),
+    }
+}

@@ -1,0 +1,47 @@
+//! Random runs: a bounded number of seeds, and the promise that a seed decides everything.
+
+use ostrakon_tests::sim::random_run;
+use ostrakon_tests::sim::run::Verdict;
+use ostrakon_tests::sim::runner::replay_line;
+use ostrakon_tests::sim::trace::Listen;
+
+/// Random runs in the ordinary tests. `cargo xtask sim` runs as many as one likes.
+const RUNS: u64 = 150;
+
+#[test]
+fn random_runs_end_well() {
+    for seed in 0..RUNS {
+        let outcome = random_run(seed, Listen::Nobody);
+        assert_eq!(outcome.verdict, Verdict::Fine, "replay: {}", replay_line(seed));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..12 {
+        let first = random_run(seed, Listen::Digest);
+        let second = random_run(seed, Listen::Digest);
+        assert_eq!(first, second, "seed {seed}");
+        assert!(first.steps > 0, "something happened");
+    }
+}
+
+#[test]
+fn listening_changes_nothing() {
+    for seed in 0..6 {
+        let heard = random_run(seed, Listen::Digest);
+        let unheard = random_run(seed, Listen::Nobody);
+        assert_eq!(
+            (heard.time, heard.steps, heard.counts),
+            (unheard.time, unheard.steps, unheard.counts)
+        );
+    }
+}
+
+#[test]
+fn another_seed_gives_another_run() {
+    let digests: std::collections::BTreeSet<u64> = (0..12)
+        .map(|seed| random_run(seed, Listen::Digest).digest)
+        .collect();
+    assert_eq!(digests.len(), 12);
+}
