@@ -9,7 +9,9 @@ use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex
 use crate::Result;
 
 /// Entry points of the probe.
-const ENTRIES: [&str; 2] = ["ostrakon_probe_start", "ostrakon_probe_loop"];
+const ENTRIES: [&str; 2] = [START, LOOP];
+const START: &str = "ostrakon_probe_start";
+const LOOP: &str = "ostrakon_probe_loop";
 
 /// What was measured, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,8 +24,10 @@ pub(crate) struct Size {
     pub(crate) mount: u64,
     /// The mount and its two buffers in RAM.
     pub(crate) ram: u64,
-    /// The deepest chain of calls: the frames of all functions on it.
+    /// The deepest chain of calls of the loop: the frames of all functions on it.
     pub(crate) stack: u64,
+    /// The same for starting the mount, once.
+    pub(crate) start_stack: u64,
 }
 
 /// A section of a member of the archive.
@@ -151,7 +155,11 @@ impl Program {
         if found.len() == ENTRIES.len() {
             Ok(found)
         } else {
-            Err(format!("the probe's entry points are missing among {} names", self.names.len()).into())
+            Err(format!(
+                "the probe's entry points are missing among {} names",
+                self.names.len()
+            )
+            .into())
         }
     }
 
@@ -171,16 +179,14 @@ impl Program {
         };
         let symbol = |name: &str| self.sizes.get(name).copied().ok_or(format!("no {name}"));
         let mut depths = HashMap::new();
-        let entries = self.entries()?.into_iter();
+        let mut depth = |name: &str| self.names.get(name).map_or(0, |&at| self.depth(at, &mut depths));
         Ok(Size {
             text: total(|section| section.is_code),
             constants: total(|section| section.is_constant),
             mount: symbol("OSTRAKON_PROBE_MOUNT")?,
             ram: symbol("OSTRAKON_PROBE_RAM")?,
-            stack: entries
-                .map(|entry| self.depth(entry, &mut depths))
-                .max()
-                .unwrap_or(0),
+            stack: depth(LOOP),
+            start_stack: depth(START),
         })
     }
 

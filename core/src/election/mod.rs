@@ -42,7 +42,7 @@ use cycle::Step;
 use stage::{Stage, VictimState};
 
 /// Events that one input can give rise to.
-const EVENTS_MAX: usize = 24;
+const EVENTS_MAX: usize = 16;
 
 /// What the election has to know of the server that runs under its ballot, and of this mount's connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -326,18 +326,22 @@ impl Election {
         let Stage::Silence(silence) = &mut self.stage else {
             return None;
         };
-        let (victim, attempt) = silence.victims.iter_mut().find_map(|victim| match victim.state {
-            VictimState::FenceDue { attempt, at } if at <= now => Some((victim, attempt)),
+        let log = &self.log;
+        let (victim, entry, attempt) = silence.victims.iter_mut().find_map(|victim| match victim.state {
+            VictimState::FenceDue { attempt, at } if at <= now => {
+                // Of one rid the log keeps the highest ballot; whoever fences the rid fences this one. A victim that
+                // has left the log is void or stopped, which the next look at it finds.
+                Some((victim.ballot, *log.of_rid(victim.ballot.rid)?, attempt))
+                    .inspect(|_| victim.state = VictimState::Fencing { attempt })
+            }
             _ => None,
         })?;
-        victim.state = VictimState::Fencing { attempt };
-        let entry = victim.entry;
-        self.tell(Event::Fencing {
-            victim: entry.ballot,
-            attempt,
-        });
+        self.tell(Event::Fencing { victim, attempt });
         Some(FenceRequest {
-            victim: entry,
+            victim: LogEntry {
+                ballot: victim,
+                ..entry
+            },
             attempt,
         })
     }

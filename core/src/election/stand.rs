@@ -206,7 +206,8 @@ impl Election {
                     .election_timeout(self.peers.slowest_cycle(self.collect_began), 0)
             };
             let victim = Victim {
-                entry: *entry,
+                ballot: entry.ballot,
+                quiet_ms: entry.quiet_ms,
                 state: VictimState::Asked { until: now + asked },
             };
             // Cannot fail: the log has no more entries than there are places.
@@ -233,9 +234,8 @@ impl Election {
         for victim in &mut silence.victims {
             if let Err(why) = self.press(now, silence.sealed_at, trimmed, victim) {
                 refused = Some(why);
-            } else if victim.state != VictimState::Silent && silence.until < now && victim.entry.quiet_ms == 0
-            {
-                refused = Some(GaveUp::FenceRefused(victim.entry.ballot));
+            } else if victim.state != VictimState::Silent && silence.until < now && victim.quiet_ms == 0 {
+                refused = Some(GaveUp::FenceRefused(victim.ballot));
             }
         }
         let ballot = silence.ballot;
@@ -264,21 +264,21 @@ impl Election {
         trimmed: Mark,
         victim: &mut Victim,
     ) -> Result<(), GaveUp> {
-        let ballot = victim.entry.ballot;
+        let ballot = victim.ballot;
         let void = self.peers.void_term(ballot.rid) >= ballot.term;
-        let quiet = Duration::from_millis(u64::from(victim.entry.quiet_ms));
+        let quiet = Duration::from_millis(u64::from(victim.quiet_ms));
         let drift = Duration(
             quiet.0 / 1_000_000 * 2 * u64::from(self.voter.clock_error_ppm)
                 + 2 * u64::from(self.voter.clock_error_ppm),
         );
-        let ran_out = victim.entry.quiet_ms > 0 && now.since(sealed_at) > quiet + drift;
+        let ran_out = victim.quiet_ms > 0 && now.since(sealed_at) > quiet + drift;
         let how = match victim.state {
             VictimState::Silent | VictimState::Fencing { .. } => return Ok(()),
             _ if void => Silenced::Void,
             _ if trimmed.covers(ballot) => Silenced::Stopped,
             _ if ran_out => Silenced::LeaseRanOut,
             VictimState::Asked { until } if until <= now => {
-                victim.state = match (self.voter.can_fence, victim.entry.quiet_ms) {
+                victim.state = match (self.voter.can_fence, victim.quiet_ms) {
                     (true, _) => VictimState::FenceDue { attempt: 1, at: now },
                     (false, 0) => return Err(GaveUp::CannotFence(ballot)),
                     (false, _) => VictimState::Waiting,
@@ -296,7 +296,7 @@ impl Election {
         let Some(victims) = self.stage.victims_mut() else {
             return;
         };
-        let Some(victim) = victims.iter_mut().find(|victim| victim.entry.ballot == ballot) else {
+        let Some(victim) = victims.iter_mut().find(|victim| victim.ballot == ballot) else {
             return;
         };
         let VictimState::Fencing { attempt } = victim.state else {
