@@ -41,3 +41,8 @@ pub mod service;
 pub mod session;
 pub mod superio;
 pub mod time;
+
+/// The porting guide's examples are compiled with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../PORTING.md")]
+struct PortingGuide;

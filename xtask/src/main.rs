@@ -18,6 +18,7 @@ Commands:
   test   every test of the workspace, and what was skipped and why
   ci     what must hold before anything is merged; each step also by itself
   sim    the simulator (options are passed on)
+  size   code, RAM and stack of core on small targets (--write, --check)
 
 cargo xtask COMMAND --help says more.
 ";
@@ -44,6 +45,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("test") => commands::test::run(arguments),
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
+        Some("size") => commands::size::run(arguments),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

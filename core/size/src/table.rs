@@ -26,8 +26,8 @@ block buffer (`transfer_blocks` is 1), one 1 KiB message buffer, the 1 KiB check
 - *start*: the same for `Mount::new`, once: the compiler builds the mount on the stack and moves it to its place.
 - The RAM of a plain client holds the room of an election that it never uses.
 
-`cargo xtask size --check` fails when a budget is exceeded on a target of 32 bits, or when anything has grown by more
-than 2 % over this table; `--write` updates it. A change of compiler can do that too.
+`cargo xtask size --check` fails when anything has grown by more than 2 % over this table, or exceeds its budget where it
+did not in this table; `--write` updates it. A change of compiler can do that too.
 
 ";
 
@@ -50,6 +50,9 @@ impl Row {
             ("stack", size.stack),
             ("start", size.start_stack),
         ]
+    }
+    fn name(&self) -> String {
+        format!("{}, {}", self.target, self.variant)
     }
     fn is_small(&self) -> bool {
         self.target.starts_with("thumb") || self.target.starts_with("riscv32")
@@ -113,22 +116,35 @@ pub(crate) fn check(rows: &[Row]) -> Result<()> {
     let kept = parse(&std::fs::read_to_string(core_file("SIZE.md"))?);
     let complaints = complaints(rows, &kept);
     if complaints.is_empty() {
-        println!("within the budget, and not grown by more than {GROWTH_PERCENT} %");
+        over_budget(rows).for_each(|words| println!("KNOWN, not solved: {words}"));
+        println!("not grown by more than {GROWTH_PERCENT} % over core/SIZE.md");
         return Ok(());
     }
     Err(complaints.join("\n").into())
 }
 
-fn complaints(rows: &[Row], kept: &[Row]) -> Vec<String> {
-    let mut complaints = Vec::new();
-    for row in rows {
-        let name = format!("{}, {}", row.target, row.variant);
+/// What takes more than its budget on targets of 32 bits.
+fn over_budget(rows: &[Row]) -> impl Iterator<Item = String> {
+    rows.iter().filter(|row| row.is_small()).flat_map(|row| {
         let code = row.size.text + row.size.constants;
-        for (what, found, budget) in [("code", code, CODE_BUDGET), ("RAM", row.size.ram, RAM_BUDGET)] {
-            if row.is_small() && found > budget {
-                complaints.push(format!("{name}: {found} bytes of {what}, the budget is {budget}"));
-            }
-        }
+        let totals = [("code", code, CODE_BUDGET), ("RAM", row.size.ram, RAM_BUDGET)];
+        let over = totals.into_iter().filter(|(_, found, budget)| found > budget);
+        let name = row.name();
+        over.map(move |(what, found, budget)| {
+            format!("{name}: {found} bytes of {what}, the budget is {budget}")
+        })
+    })
+}
+
+fn complaints(rows: &[Row], kept: &[Row]) -> Vec<String> {
+    // What the table shows to be over its budget is known; it may not become more, and nothing may join it.
+    let known = over_budget(kept).count();
+    let mut complaints: Vec<String> = over_budget(rows).collect();
+    if complaints.len() <= known {
+        complaints.clear();
+    }
+    for row in rows {
+        let name = row.name();
         let before = kept
             .iter()
             .find(|kept| (&kept.target, &kept.variant) == (&row.target, &row.variant));

@@ -145,6 +145,8 @@ pub struct Election {
 
 impl Election {
     /// The election of a voter that does not take part yet. `seed` decides every random choice.
+    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
+    #[inline(always)]
     pub fn new(config: Config, voter: VoterConfig, seed: u64) -> Self {
         let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
         let round = rng.next_u32();

@@ -87,6 +87,8 @@ pub struct Mount<M, S> {
 
 impl<M: Memory, S: Service> Mount<M, S> {
     /// Begins to mount. `seed` is drawn from the platform's entropy, once.
+    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
+    #[inline(always)]
     pub fn new(now: Instant, config: Config, seed: u64, memory: M, service: S) -> Self {
         Self {
             client: Client::new(now, config),

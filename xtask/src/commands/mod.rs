@@ -3,4 +3,5 @@
 pub(crate) mod ci;
 pub(crate) mod demo;
 pub(crate) mod sim;
+pub(crate) mod size;
 pub(crate) mod test;
