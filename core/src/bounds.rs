@@ -180,6 +180,9 @@ pub const FENCE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A serving leader makes its seal whole again this often, so that T and D start afresh.
 pub const SCRUB_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Readings of both super copies in a row that must not name a ballot whose claim failed before it may be void (R3).
+pub const READINGS_TO_VOID: u8 = 2;
+
 /// Failed reads in a row after which a leader stops serving.
 pub const LEADER_READS_FAILED_MAX: u32 = 3;
 

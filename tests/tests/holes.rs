@@ -2,6 +2,8 @@
 //! simulator are checked after every step of each of them: two servers, a forgotten leader, a super block that
 //! goes back and a lost record end a scenario whether it looks for them or not.
 
+#![forbid(unsafe_code)]
+
 use ostrakon_core::event::{Event, GaveUp, Unmounted};
 use ostrakon_tests::sim::options::{FenceKind, Span};
 use ostrakon_tests::sim::{World, voters};

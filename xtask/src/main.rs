@@ -19,6 +19,7 @@ Commands:
   ci     what must hold before anything is merged; each step also by itself
   sim    the simulator (options are passed on)
   size   code, RAM and stack of core on small targets (--write, --check)
+  model  the exhaustive search over the election's decisions (options are passed on)
 
 cargo xtask COMMAND --help says more.
 ";
@@ -46,6 +47,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
         Some("size") => commands::size::run(arguments),
+        Some("model") => commands::sim::model(arguments),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -255,7 +255,7 @@ impl Election {
         self.view = Some(view);
         self.views = self.views.wrapping_add(1);
         if let Some(own) = self.own
-            && view.state.fenced.covers(own)
+            && crate::decide::safety::is_overtaken(&view, own)
         {
             self.overtaken(now, own);
         }

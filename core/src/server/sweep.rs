@@ -53,6 +53,9 @@ impl<S: Service> Parts<'_, S> {
             return;
         }
         self.close_silent(now);
+        if may_act {
+            self.offer_places();
+        }
         if may_act && !self.evict_absent(now) {
             // No room to tell of more: come again at once.
             self.reign.next_sweep = now;

@@ -97,7 +97,10 @@ pub fn ostrakon_probe_start(platform: &mut dyn Platform, firmware: &mut Firmware
             ..Config::client(Rid::new(seed | 1).unwrap_or(config.rid))
         };
     }
-    #[allow(clippy::unit_arg, reason = "a plain client has no slots, and says so with a unit")]
+    #[allow(
+        clippy::unit_arg,
+        reason = "a plain client has no slots, and says so with a unit"
+    )]
     let mount = Mount::new(platform.now(), config, seed, Slots::default(), NoService);
     firmware.mount = mount;
 }

@@ -213,3 +213,18 @@ fn a_ghosts_place_is_free_when_its_fence_is_confirmed_and_not_before() {
             .is_some_and(|welcome| welcome.voter)
     );
 }
+
+#[test]
+fn a_voter_that_was_turned_down_gets_the_next_free_place_and_is_told_when_that_is_durable() {
+    let mut world = World::with_voters(2, VOTERS_MAX + 1);
+    let turned_down = (0..=VOTERS_MAX).find(|&node| world.told(node, &Event::PlainClient));
+    let turned_down = turned_down.expect("one too many");
+    world.unmount(3);
+    world.pass(Duration::from_secs(2));
+    assert!(world.told(turned_down, &Event::VoterAfterAll));
+    let welcome = world.nodes[turned_down].client.welcome();
+    assert!(welcome.is_some_and(|welcome| welcome.voter));
+    let records = world.disk.records();
+    let record = records.iter().find(|record| record.rid == rid(turned_down));
+    assert!(record.is_some_and(|record| record.voter));
+}

@@ -128,6 +128,7 @@ impl World {
             sealed: false,
             gave_up: false,
             issued: false,
+            took_over: false,
             serving: false,
             stopped_at: None,
         };
