@@ -2,7 +2,10 @@
 //!
 //! - `wiring`: what the three machines tell one another, in one place and one order.
 //! - `leave`: how a mount comes to its end.
+//! - `absent`: what stands for the election in a build without voters.
 
+#[cfg(not(feature = "voter"))]
+mod absent;
 mod leave;
 mod wiring;
 
@@ -14,6 +17,7 @@ use core::net::SocketAddr;
 use crate::client::Client;
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
+#[cfg(feature = "voter")]
 use crate::election::Election;
 use crate::event::{Event, Unmounted};
 use crate::fence::{FenceOutcome, FenceRequest};
@@ -25,6 +29,8 @@ use crate::server::{Memory, Server, State};
 use crate::service::Service;
 use crate::superio::SuperView;
 use crate::time::{Duration, Instant};
+#[cfg(not(feature = "voter"))]
+use absent::Election;
 
 /// Longest time that a mount whose server could not start leaves the election to others.
 const START_BACKOFF_MAX: Duration = Duration::from_secs(60);
@@ -86,13 +92,25 @@ pub struct Mount<M, S> {
 }
 
 impl<M: Memory, S: Service> Mount<M, S> {
-    /// Begins to mount. `seed` is drawn from the platform's entropy, once.
+    /// Begins to mount. `seed` is drawn from the platform's entropy, once. In a build without the feature `voter`
+    /// every mount is a plain client.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
     pub fn new(now: Instant, config: Config, seed: u64, memory: M, service: S) -> Self {
+        #[cfg(feature = "voter")]
+        let election = config.voter.map(|voter| Election::new(config, voter, seed));
+        #[cfg(not(feature = "voter"))]
+        let (election, config, _) = (
+            None,
+            Config {
+                voter: None,
+                ..config
+            },
+            seed,
+        );
         Self {
             client: Client::new(now, config),
-            election: config.voter.map(|voter| Election::new(config, voter, seed)),
+            election,
             server: Server::new(config, memory, service),
             client_ids: IoIds::new(Owner::Client),
             server_ids: IoIds::new(Owner::Server),
