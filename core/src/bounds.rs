@@ -36,6 +36,9 @@ pub const LOG_ENTRIES_MAX: usize = 36;
 /// Writers remembered from the region: the active ones, and as many that are gone.
 pub const PEERS_MAX: usize = 2 * VOTERS_MAX;
 
+/// Sequence numbers and barriers above this are absurd: no volume lives to see so many updates.
+pub const COUNTER_MAX: u64 = 1 << 62;
+
 /// Terms above this are absurd: ignored and reported, never adopted.
 pub const TERM_MAX: u64 = 1 << 56;
 
@@ -108,6 +111,9 @@ pub const GHOST_SILENT_TIME: Duration = Duration::from_secs(120);
 /// Events that a machine holds until they are fetched.
 pub const EVENTS_MAX: usize = 8;
 
+/// A server that does not answer a greeting for this long is tried again. A busy one makes many records at once.
+pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Blocks that one disk request may span.
 pub const TRANSFER_BLOCKS_MAX: u32 = REGION_BLOCKS as u32;
 
@@ -176,6 +182,13 @@ pub const ASK_TIME: Duration = Duration::from_secs(2);
 
 /// Pause between two tries to fence one predecessor.
 pub const FENCE_RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Writes that a voter spends at most on overwriting the blocks that carry a ballot it gave up.
+pub const VOID_WRITES_MAX: u32 = 2 * REGION_BLOCKS as u32;
+
+/// A leader that no remote client has reached yields to an asker only after this time: clients that still wait for an
+/// answer of the one before it need a while to find it.
+pub const BARREN_AFTER: Duration = Duration::from_secs(5);
 
 /// A serving leader makes its seal whole again this often, so that T and D start afresh.
 pub const SCRUB_INTERVAL: Duration = Duration::from_secs(600);

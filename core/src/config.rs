@@ -50,7 +50,61 @@ pub struct VoterConfig {
     pub fence_time_max: Duration,
 }
 
+/// A configuration that cannot work.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ConfigError {
+    /// `transfer_blocks` is not between 1 and [`crate::bounds::TRANSFER_BLOCKS_MAX`].
+    TransferBlocks(u32),
+    /// A time that must not be zero is.
+    ZeroTime(&'static str),
+    /// A quiet time (lease and W) beyond what a log entry has room for: 2^32 milliseconds.
+    QuietTime,
+}
+
+impl core::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::TransferBlocks(found) => {
+                let most = crate::bounds::TRANSFER_BLOCKS_MAX;
+                write!(f, "{found} blocks in a disk request, expected 1 to {most}")
+            }
+            Self::ZeroTime(name) => write!(f, "{name} is zero"),
+            Self::QuietTime => write!(
+                f,
+                "the lease and the longest time of a write add up to more than 49 days"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
 impl Config {
+    /// Whether a mount can work with this.
+    ///
+    /// # Errors
+    /// The first thing that cannot.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !(1..=crate::bounds::TRANSFER_BLOCKS_MAX).contains(&self.transfer_blocks) {
+            return Err(ConfigError::TransferBlocks(self.transfer_blocks));
+        }
+        let lease = self.voter.and_then(|voter| voter.lease);
+        let times = [
+            ("write_time_max", Some(self.write_time_max)),
+            ("silence_max", Some(self.silence_max)),
+            ("recovery_time", Some(self.recovery_time)),
+            ("lease", lease),
+        ];
+        if let Some((name, _)) = times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
+            return Err(ConfigError::ZeroTime(name));
+        }
+        let quiet = lease.unwrap_or(Duration::ZERO) + self.write_time_max;
+        if quiet.as_millis_ceil() > u64::from(u32::MAX) {
+            return Err(ConfigError::QuietTime);
+        }
+        Ok(())
+    }
+
     /// A plain client with sensible times.
     pub const fn client(rid: Rid) -> Self {
         Self {

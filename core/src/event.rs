@@ -138,6 +138,9 @@ pub enum Unmounted {
     Forced,
     /// It was evicted.
     Evicted,
+    /// It led, and could neither stop cleanly nor take its ballot back: whoever leads next silences that ballot. Mount
+    /// anew with a fresh rid.
+    Superseded,
 }
 
 /// Why a ballot was given up before it served.

@@ -14,10 +14,12 @@ const HELP: &str = "\
 cargo xtask COMMAND [OPTIONS]
 
 Commands:
-  demo   a cluster of real processes on one image file: elects, fails over, fences, leaves
-  test   every test of the workspace, and what was skipped and why
-  ci     what must hold before anything is merged; each step also by itself
-  sim    the simulator (options are passed on)
+  demo      a cluster of real processes on one image file: elects, fails over, fences, leaves
+  test      every test of the workspace, and what was skipped and why
+  ci        what must hold before anything is merged; each step also by itself
+  sim       the simulator (options are passed on)
+  model     the exhaustive search over the election's decisions (options are passed on)
+  run-qemu  bare images under QEMU on one disk: elect, fail over, fence, leave
 
 cargo xtask COMMAND --help says more.
 ";
@@ -44,6 +46,9 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("test") => commands::test::run(arguments),
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
+        Some("model") => commands::sim::model(arguments),
+        Some("run-qemu") => commands::run_qemu::run(arguments),
+        Some(commands::run_qemu::AGENT_COMMAND) => commands::run_qemu::agent(&arguments),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -40,6 +40,12 @@ impl Client {
         }
     }
 
+    /// Whether the farewell has to wait: a voter's place is free for another one as soon as it is said, so that nothing
+    /// of this one's may reach the quorum region any more (assumption A5).
+    pub const fn hold_farewell(&mut self, held: bool) {
+        self.farewell_held = held;
+    }
+
     /// Whether the mount is leaving.
     pub const fn is_leaving(&self) -> bool {
         self.leaving.is_some()
@@ -109,7 +115,7 @@ impl Client {
         }
         // What was asked before is answered before: the farewell is the last request.
         let connected = matches!(self.phase, Phase::Connected { .. });
-        if connected && leaving.farewell.is_none() && self.requests.all_answered() {
+        if connected && !self.farewell_held && leaving.farewell.is_none() && self.requests.all_answered() {
             let farewell = self.requests.submit(Command::FAREWELL, &[]);
             self.leaving = Some(Leaving { farewell, ..leaving });
         }
@@ -120,6 +126,15 @@ impl Client {
         let leaving = self.leaving?;
         let time = if leaving.evicted {
             Some(EVICTED_FAREWELL_TIME)
+        } else if self.welcome.is_none() && self.view.is_some_and(|view| view.live_server().is_none()) {
+            // It was never told that it is mounted, and nobody is there to ask: a record that it may have goes
+            // with the next recovery.
+            let patience = self.config.recovery_time;
+            Some(
+                self.config
+                    .unmount_time_max
+                    .map_or(patience, |time| time.min(patience)),
+            )
         } else {
             self.config.unmount_time_max
         };

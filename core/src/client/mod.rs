@@ -18,7 +18,7 @@ use leave::Leaving;
 use seek::Seek;
 use talk::Talk;
 
-use crate::bounds::{CONNECT_TIMEOUT, EVENTS_MAX, RECONNECT_WAIT_MIN};
+use crate::bounds::{CONNECT_TIMEOUT, EVENTS_MAX, RECONNECT_WAIT_MIN, WELCOME_TIMEOUT};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Unmounted};
@@ -39,8 +39,10 @@ pub enum Link {
         /// The server it was connected to when the connection broke. `None` if it never was connected, or if that
         /// was the server of its own mount.
         lost: Option<Ballot>,
-        /// The newest try to reach the lost server was refused, or it said that it resigns.
+        /// The newest try to reach the lost server was refused, though it did not say that it resigns.
         refused: bool,
+        /// The lost server said that it resigns.
+        resigned: bool,
         /// Tries since then that failed: connects that failed, greetings without an answer or with a refusal.
         failures: u32,
     },
@@ -120,6 +122,8 @@ pub struct Client {
     talk: Talk,
     requests: Requests,
     leaving: Option<Leaving>,
+    /// The mount still has, or may yet begin, a write to the quorum region.
+    farewell_held: bool,
     ended: Option<Unmounted>,
     told_plain: bool,
     events: heapless::Deque<Event, EVENTS_MAX>,
@@ -143,6 +147,7 @@ impl Client {
             talk: Talk::new(now),
             requests: Requests::default(),
             leaving: None,
+            farewell_held: false,
             ended: None,
             told_plain: false,
             events: heapless::Deque::new(),
@@ -161,6 +166,16 @@ impl Client {
     /// [`RECONNECT_WAIT_MIN`], the client makes none of its own.
     pub fn see_super(&mut self, now: Instant, view: &SuperView) {
         let _ = self.adopt(now, view);
+        // One that still waits for a server which was succeeded goes to the successor.
+        let waits = matches!(self.phase, Phase::Connecting { .. } | Phase::Greeting { .. });
+        if let (true, Some(to)) = (waits, self.to())
+            && view.live_server().is_some_and(|server| server > to.server)
+            && to.addr.is_some()
+        {
+            self.hang_up();
+            self.lose(now, false);
+            self.seek.hurry(now);
+        }
     }
 
     /// Takes a reading for the newest; `false` if a newer one is known.
@@ -243,7 +258,7 @@ impl Client {
         if let Phase::Connecting { to, .. } = self.phase
             && to.conn == conn
         {
-            let until = now + self.config.silence_max;
+            let until = now + self.config.silence_max.min(WELCOME_TIMEOUT);
             self.phase = Phase::Greeting { to, until };
             self.talk.begin(now);
         }

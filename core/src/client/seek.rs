@@ -14,6 +14,8 @@ pub(super) struct Seek {
     since: Instant,
     lost: Option<Ballot>,
     refused: bool,
+    /// The server that was lost said that it resigns: it stops cleanly, and refuses because of that.
+    resigned: bool,
     failures: u32,
     /// When the next try is due, and how long to wait after that.
     next: Instant,
@@ -33,6 +35,7 @@ impl Seek {
             since: now,
             lost: None,
             refused: false,
+            resigned: false,
             failures: 0,
             next: now,
             wait: RECONNECT_WAIT_MIN,
@@ -93,7 +96,7 @@ impl Seek {
     /// A try to reach a server failed.
     pub(super) fn failed(&mut self, now: Instant, to: Target, refused: bool) {
         self.failures = self.failures.saturating_add(1);
-        if self.lost == Some(to.server) {
+        if self.lost == Some(to.server) && !self.resigned {
             self.refused = refused;
         }
         self.later(now);
@@ -111,7 +114,7 @@ impl Seek {
     pub(super) fn lost(&mut self, now: Instant, server: Option<Ballot>, resigned: bool) {
         *self = Self {
             lost: server,
-            refused: resigned,
+            resigned,
             at_once: !resigned,
             ..Self::new(now)
         };
@@ -122,6 +125,7 @@ impl Seek {
             since: self.since,
             lost: self.lost,
             refused: self.refused,
+            resigned: self.resigned,
             failures: self.failures,
         }
     }

@@ -67,21 +67,36 @@ impl Pace {
         self.longest[0].max(self.longest[1])
     }
 
+    /// The slower of two cycles. What others publish is believed as far as this mount could have measured it.
+    fn slower(&self, published: Duration) -> Duration {
+        self.cycle
+            .max(published.min(self.write_time_max.times(IOS_PER_CYCLE)))
+    }
+
     /// An election time-out, drawn with `random`. `slowest` is the longest cycle that other voters publish.
     pub fn election_timeout(&self, slowest: Duration, random: u32) -> Duration {
-        let base = ELECTION_TIMEOUT_MIN.max(self.cycle.max(slowest).times(ELECTION_TIMEOUT_CYCLES));
-        base + Duration(u64::from(random) % (base.0 + 1))
+        let base = ELECTION_TIMEOUT_MIN.max(self.slower(slowest).times(ELECTION_TIMEOUT_CYCLES));
+        base + Duration(u64::from(random) % base.0.saturating_add(1))
     }
 
     /// How long a candidate that was beaten leaves the field: at least twice the expected time of a seal.
     pub fn stand_back(&self, slowest: Duration, random: u32) -> Duration {
-        let seal = self.cycle.max(slowest).times(SEAL_BLOCKS as u64);
-        self.election_timeout(slowest, random) + seal.times(2) + Duration(u64::from(random) % (seal.0 + 1))
+        let seal = self.slower(slowest).times(SEAL_BLOCKS as u64);
+        self.election_timeout(slowest, random)
+            + seal.times(2)
+            + Duration(u64::from(random) % seal.0.saturating_add(1))
     }
 
     /// The interval that a leader publishes with its answers.
     pub fn answer_interval(&self) -> Duration {
         ANSWER_INTERVAL_MIN.max(self.longest_io().times(4))
+    }
+
+    /// A published interval, as far as a leader on this device could have published it.
+    fn believed(&self, interval: Option<Duration>) -> Duration {
+        interval
+            .unwrap_or(Duration::ZERO)
+            .min(ANSWER_INTERVAL_MIN.max(self.write_time_max.times(4)))
     }
 
     /// How long a leader may leave the doorbell unanswered before it is taken for dead. `interval` is the one it
@@ -92,7 +107,7 @@ impl Pace {
             return DEAD_REFUSED_MIN.max(self.cycle.times(DEAD_CYCLES_REFUSED));
         }
         DEAD_AFTER_MIN
-            .max(interval.unwrap_or(Duration::ZERO).times(2))
+            .max(self.believed(interval).times(2))
             .max(self.longest_io().times(2))
     }
 }
@@ -149,5 +164,15 @@ mod tests {
         pace.cycle_took(Duration::from_secs(3_000));
         assert_eq!(pace.longest_io(), Duration::from_secs(4));
         assert_eq!(pace.cycle(), Duration::from_secs(32));
+    }
+
+    #[test]
+    fn absurd_times_in_a_block_neither_panic_nor_freeze_a_timer() {
+        let mut pace = Pace::new(Duration::from_secs(4));
+        pace.cycle_took(Duration::from_millis(2));
+        let absurd = Duration(u64::MAX);
+        assert!(pace.election_timeout(absurd, u32::MAX) <= Duration::from_secs(2 * 6 * 32));
+        assert!(pace.stand_back(absurd, u32::MAX) < Duration::from_secs(4_000));
+        assert_eq!(pace.dead_after(Some(absurd), false), Duration::from_secs(32));
     }
 }

@@ -108,7 +108,8 @@ pub const fn may_void(claimed: bool, unnamed: u8) -> bool {
 /// Read lease: whether a look gives `own` the right to act: a collect that showed no higher live ballot, and the
 /// super block read after it, that has not moved past it.
 pub fn look_gives_right(log: &Log, view: &SuperView, own: Ballot) -> bool {
-    let named = view.state.server.is_some_and(|server| server <= own);
+    // On a new volume no ballot was named yet.
+    let named = view.state.server.is_none_or(|server| server <= own);
     aborts_for(log, own).is_none() && named && !is_overtaken(view, own)
 }
 

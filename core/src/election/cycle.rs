@@ -71,11 +71,18 @@ impl Election {
     /// What is due after a pause.
     fn begin(&mut self, now: Instant) {
         if matches!(self.stage, Stage::Off) {
-            if !self.wanted {
+            if !self.wanted || self.abandoned {
                 self.step = Step::Rest(Instant(u64::MAX));
                 return;
             }
             self.enter(now);
+        }
+        // One that has nothing to take back leaves though the device cannot be read, or its log does not fit.
+        let stuck = self.io_failing || self.log_full;
+        if stuck && !self.wanted && self.own.is_none() && !self.said.void_due {
+            self.stage = Stage::Off;
+            self.step = Step::Rest(Instant(u64::MAX));
+            return;
         }
         match &self.stage {
             Stage::Lead(_) => self.begin_leading(now),
@@ -101,7 +108,9 @@ impl Election {
     fn begin_collect(&mut self, now: Instant) {
         self.collect_began = now;
         self.collect.begin();
-        let target = self.own.filter(|_| self.has_entered_log()).or(self.log.highest());
+        let void = self.said.void_spreads.map(|(ballot, _)| ballot);
+        let own = self.own.filter(|_| self.has_entered_log());
+        let target = own.or(void).or(self.log.highest());
         self.witness.begin(target);
         self.step = Step::Collect;
     }
@@ -327,13 +336,36 @@ impl Election {
     /// Chooses a block and writes it.
     pub(super) fn write_vote(&mut self) {
         let random = self.random();
-        let index = crate::decide::pick::block(self.witness.carriers(), self.witness.damage(), random);
+        let carriers = self.witness.carriers();
+        let index = match self.void_to_overwrite() {
+            true => crate::decide::pick::block(carriers.complement(), self.witness.damage(), random),
+            false => crate::decide::pick::block(carriers, self.witness.damage(), random),
+        };
         self.step = Step::WriteDue(index);
+    }
+
+    /// Whether a ballot that was given up still stands in blocks, as the last collect found.
+    fn void_to_overwrite(&mut self) -> bool {
+        let Some((ballot, writes)) = self.said.void_spreads else {
+            return false;
+        };
+        if self.witness.target() != Some(ballot) {
+            return false;
+        }
+        let left = writes.saturating_sub(1);
+        let some = left > 0 && self.witness.carriers().count() > 0;
+        self.said.void_spreads = some.then_some((ballot, left));
+        some
     }
 
     fn write_ended(&mut self, now: Instant, outcome: DiskOutcome<'_>, took: Duration, ring: bool) {
         self.pace.io_took(now, took);
-        if let DiskOutcome::Failed(error) = outcome {
+        let failed = match outcome {
+            DiskOutcome::Done => None,
+            DiskOutcome::Failed(error) => Some(error),
+            DiskOutcome::Read(_) => Some(DiskError::Failed),
+        };
+        if let Some(error) = failed {
             let at = self.volume.map_or(BlockNo(0), |volume| {
                 if ring {
                     volume.geometry.doorbell
@@ -398,6 +430,7 @@ impl Election {
         if !self.io_failing {
             self.tell(Event::Fault(Fault::Super(error)));
         }
+        self.io_failing = true;
         self.read_failed(now, None);
     }
 

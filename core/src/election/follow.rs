@@ -72,7 +72,7 @@ impl Election {
 
     pub(super) fn decide_following(&mut self, now: Instant) {
         if !self.wanted {
-            return self.take_leave(now);
+            return self.take_leave();
         }
         let on_disk = self.highest_term();
         self.said.abstain.get_or_insert(on_disk);
@@ -101,16 +101,14 @@ impl Election {
     }
 
     /// Leaves the election, once everything that was given up is declared void.
-    fn take_leave(&mut self, now: Instant) {
-        if self.said.void_due && !matches!(self.stage, Stage::Gate { .. }) {
+    fn take_leave(&mut self) {
+        let word_is_due = self.said.void_due || self.said.void_spreads.is_some();
+        if word_is_due && !matches!(self.stage, Stage::Gate { .. }) {
             return self.write_vote();
         }
         self.stage = Stage::Off;
         self.dead = None;
         self.step = Step::Rest(Instant(u64::MAX));
-        if self.wanted {
-            self.wake(now);
-        }
     }
 
     /// Above P voters the highest rids abstain.

@@ -1,8 +1,8 @@
 //! Leading, and stopping cleanly (R9).
 
 use crate::bounds::{
-    BELL_INTERVAL, CYCLE_PAUSE, LEADER_READS_FAILED_MAX, RETRY_PAUSE, RINGING_TIME, SCRUB_INTERVAL,
-    URGENT_BELL_INTERVAL,
+    BARREN_AFTER, BELL_INTERVAL, CYCLE_PAUSE, LEADER_READS_FAILED_MAX, RETRY_PAUSE, RINGING_TIME,
+    SCRUB_INTERVAL, URGENT_BELL_INTERVAL,
 };
 use crate::decide::safety::{self, Stopping};
 use crate::event::{Event, GaveUp};
@@ -14,6 +14,9 @@ use crate::time::{Duration, Instant};
 use super::Election;
 use super::cycle::Step;
 use super::stage::{Stage, Stop};
+
+/// A stop that is not done after this many quiet times (lease and W) never will be.
+const STOPS_PER_QUIET_TIME: u64 = 3;
 
 /// Looks in the time of one lease: two may fail before the right runs out.
 const LOOKS_PER_LEASE: u64 = 3;
@@ -68,7 +71,7 @@ impl Election {
             self.stop_leading(now, ballot, Some(by));
             return self.rest(now, Duration::ZERO);
         }
-        if self.yields(ballot) {
+        if self.yields(now, ballot) {
             self.stop_leading(now, ballot, None);
             return self.rest(now, Duration::ZERO);
         }
@@ -92,7 +95,7 @@ impl Election {
 
     /// Whether to stop cleanly because others ask for it: (a) a quorum, and more voters than this leader hears;
     /// (b) a mount that cannot reach this server, which nobody has reached: a bad `server_addr`.
-    fn yields(&mut self, own: Ballot) -> bool {
+    fn yields(&mut self, now: Instant, own: Ballot) -> bool {
         if self.facts.remote_seen {
             self.said.barren = false;
         }
@@ -114,7 +117,11 @@ impl Election {
             .peers
             .active(self.collect_began)
             .find(|peer| peer.kind == VoteKind::Ask && !peer.barren && (!barren || before != Some(peer.rid)));
-        match asker.filter(|_| !self.facts.remote_seen).map(|peer| peer.rid) {
+        let patient = matches!(&self.stage, Stage::Lead(lead) if now.since(lead.since) < BARREN_AFTER);
+        match asker
+            .filter(|_| !self.facts.remote_seen && !patient)
+            .map(|peer| peer.rid)
+        {
             Some(asker) => {
                 self.said.barren = true;
                 self.said.yielded_to = Some(asker);
@@ -145,7 +152,8 @@ impl Election {
         if lead.scrub_at <= now && whole {
             lead.scrub_at = now + SCRUB_INTERVAL;
         }
-        if !self.facts.serving || now < lead.ringing_until || lead.scrub_at <= now {
+        let starting = !self.facts.serving && now.since(lead.since) < self.voter.fence_time_max;
+        if starting || now < lead.ringing_until || lead.scrub_at <= now {
             self.write_vote();
         } else {
             self.step = Step::BellDue;
@@ -195,7 +203,12 @@ impl Election {
     }
 
     pub(super) fn stop_leading(&mut self, now: Instant, ballot: Ballot, by: Option<Ballot>) {
-        self.stage = Stage::Stop(Stop { ballot, unnamed: 0 });
+        self.stage = Stage::Stop(Stop {
+            ballot,
+            unnamed: 0,
+            since: now,
+            fresh: false,
+        });
         if let Some(by) = by {
             self.tell(Event::Superseded { ballot, by });
         }
@@ -206,6 +219,9 @@ impl Election {
     /// needs a look first.
     pub(super) fn begin_stopping(&mut self, now: Instant) {
         if self.server_off {
+            if let Stage::Stop(stop) = &mut self.stage {
+                stop.fresh = true;
+            }
             self.begin_cycle(now)
         } else {
             self.rest(now, RETRY_PAUSE)
@@ -213,12 +229,18 @@ impl Election {
     }
 
     pub(super) fn stop_reading(&mut self, now: Instant, view: &SuperView, after: bool) {
-        let Stage::Stop(Stop { ballot, unnamed }) = self.stage else {
+        let Stage::Stop(stop) = self.stage else {
             return;
         };
+        if !stop.fresh {
+            // A cycle that was under way when the stop began ends here: R9 is the last write, after all of the server's,
+            // and rests on a reading that began after them.
+            return self.rest(now, Duration::ZERO);
+        }
+        let Stop { ballot, unnamed, .. } = stop;
         match safety::stopping(view, ballot) {
             Stopping::Over { clean } => return self.stopped(now, ballot, clean),
-            Stopping::Unnamed => return self.not_named(now, ballot, view.copies, unnamed),
+            Stopping::Unnamed => return self.not_named(now, stop, view.copies, unnamed),
             Stopping::Named => {}
         }
         // It still names this ballot, be it half way through this very stop: nobody has moved past it.
@@ -234,17 +256,34 @@ impl Election {
                 self.step = Step::SuperWrite;
             }
             (false, false) => self.begin_look(now),
-            (false, true) => self.rest(now, RETRY_PAUSE),
+            (false, true) => self.wait_or_abandon(now, stop),
         }
+    }
+
+    /// A stop that cannot be completed, because a higher ballot is live that nobody serves under, or because a copy of
+    /// the super block is damaged: after a while this mount is given up, so that another one with a fresh rid can take
+    /// part, and silence this ballot like any other.
+    fn wait_or_abandon(&mut self, now: Instant, stop: Stop) {
+        let lease = self.voter.lease.unwrap_or(Duration::ZERO);
+        if now.since(stop.since) < (lease + self.config.write_time_max).times(STOPS_PER_QUIET_TIME) {
+            return self.rest(now, RETRY_PAUSE);
+        }
+        self.tell(Event::StoppedServing {
+            ballot: stop.ballot,
+            clean: false,
+        });
+        self.abandoned = true;
+        self.stage = Stage::Off;
+        self.step = Step::Rest(Instant(u64::MAX));
     }
 
     /// The R8 write failed and may never have landed: after W and two readings of both copies that do not name
     /// the ballot it may be voided after all (R3).
-    fn not_named(&mut self, now: Instant, ballot: Ballot, copies: Copies, unnamed: u8) {
+    fn not_named(&mut self, now: Instant, stop: Stop, copies: Copies, unnamed: u8) {
         let unnamed = safety::unnamed_readings(copies, unnamed);
         if !safety::may_void(self.claimed, unnamed) {
-            self.stage = Stage::Stop(Stop { ballot, unnamed });
-            return self.rest(now, RETRY_PAUSE);
+            self.stage = Stage::Stop(Stop { unnamed, ..stop });
+            return self.wait_or_abandon(now, stop);
         }
         self.claimed = false;
         self.give_up(now, GaveUp::ServerFailed);

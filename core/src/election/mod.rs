@@ -42,7 +42,7 @@ use cycle::Step;
 use stage::{Stage, VictimState};
 
 /// Events that one input can give rise to.
-const EVENTS_MAX: usize = 24;
+const EVENTS_MAX: usize = LOG_ENTRIES_MAX + 12;
 
 /// What the election has to know of the server that runs under its ballot, and of this mount's connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -85,6 +85,9 @@ struct Said {
     void_term: Term,
     /// `void_term` does not stand in any block yet.
     void_due: bool,
+    /// A ballot that was given up and still stands in logs: the blocks that carry it are overwritten, so that nobody
+    /// meets it after this mount's word that it is void was overwritten itself.
+    void_spreads: Option<(Ballot, u32)>,
     write_nr: WriteNr,
     ring: u64,
     round: u32,
@@ -133,6 +136,8 @@ pub struct Election {
     own: Option<Ballot>,
     /// The write of rule R8 was issued for `own`: the point of no return.
     claimed: bool,
+    /// The own ballot can neither be stopped nor voided: this mount takes no part any more.
+    abandoned: bool,
     stage: Stage,
     /// Until when the last look gives the right to act; only under a lease.
     right_until: Instant,
@@ -181,6 +186,7 @@ impl Election {
                 abstain: None,
                 void_term: Term(0),
                 void_due: false,
+                void_spreads: None,
                 write_nr: WriteNr(0),
                 ring: 0,
                 round,
@@ -189,6 +195,7 @@ impl Election {
             },
             own: None,
             claimed: false,
+            abandoned: false,
             stage: Stage::Off,
             right_until: Instant(0),
             fenced: heapless::Vec::new(),
@@ -277,6 +284,11 @@ impl Election {
             _ => return None,
         };
         self.may_act(now).then_some(ballot)
+    }
+
+    /// Whether this mount led, and can neither stop cleanly nor be void: it has to end, and mount anew with a fresh rid.
+    pub const fn is_abandoned(&self) -> bool {
+        self.abandoned
     }
 
     /// Whether nothing of this voter needs the device: it may be left.

@@ -124,11 +124,15 @@ pub(super) struct Lead {
 }
 
 /// Stopping.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Stop {
     pub(super) ballot: Ballot,
+    /// Since when.
+    pub(super) since: Instant,
     /// Readings of both copies in a row that do not name the ballot.
     pub(super) unnamed: u8,
+    /// The server is off, and nothing that was read before that is used: its last writes came after.
+    pub(super) fresh: bool,
 }
 
 impl Stage {

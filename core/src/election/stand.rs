@@ -1,6 +1,6 @@
 //! With a ballot: candidate, seal, silence the predecessors, claim the super block.
 
-use crate::bounds::{ASK_TIME, FENCE_RETRY_PAUSE};
+use crate::bounds::{ASK_TIME, FENCE_RETRY_PAUSE, VOID_WRITES_MAX};
 use crate::decide::safety;
 use crate::event::{Event, Fault, GaveUp, Silenced};
 use crate::fence::FenceOutcome;
@@ -73,10 +73,10 @@ impl Election {
         self.write_vote();
     }
 
-    /// After the point of no return: goes on, or stops cleanly for a higher ballot that is sealed.
+    /// After the point of no return: goes on, or stops for a higher ballot.
     fn decide_claimed(&mut self, now: Instant, own: Ballot, higher: Option<Ballot>) {
-        let sealed = higher.filter(|&higher| self.is_sealed_elsewhere(higher));
-        if let Some(higher) = sealed {
+        // Sealed or not: with a higher live ballot in sight nothing gives this one the right to go on.
+        if let Some(higher) = higher {
             self.stop_leading(now, own, Some(higher));
             return self.rest(now, Duration::ZERO);
         }
@@ -115,6 +115,9 @@ impl Election {
         let Some(ballot) = self.own.take() else { return };
         self.said.void_term = self.said.void_term.max(ballot.term);
         self.said.void_due = true;
+        if self.has_entered_log() {
+            self.said.void_spreads = Some((ballot, VOID_WRITES_MAX));
+        }
         self.drop_own_from_log();
         self.stage = if why == GaveUp::TooFewVotes {
             self.follow(now)
@@ -273,6 +276,7 @@ impl Election {
         let how = match (victim.state, silent) {
             (VictimState::Silent | VictimState::Fencing { .. }, _) => return Ok(()),
             (_, Some(how)) => how,
+            (VictimState::Asked { .. }, None) if self.withdraws(now, sealed_at, ballot) => return Ok(()),
             (VictimState::Asked { until }, None) if until <= now => {
                 victim.state = match (self.voter.can_fence, victim.entry.quiet_ms) {
                     (true, _) => VictimState::FenceDue { attempt: 1, at: now },
@@ -286,6 +290,17 @@ impl Election {
         victim.state = VictimState::Silent;
         self.tell(Event::Silenced { victim: ballot, how });
         Ok(())
+    }
+
+    /// Whether the owner of a ballot is seen to give it up: it only waits for fences that it fired. It is spared for half
+    /// the time that a fence may take.
+    fn withdraws(&self, now: Instant, sealed_at: Instant, ballot: Ballot) -> bool {
+        let patience = Duration(self.voter.fence_time_max.0 / 2);
+        let owner = self
+            .peers
+            .find(ballot.rid)
+            .filter(|peer| peer.own == Some(ballot) && !peer.won);
+        owner.is_some_and(|peer| peer.is_active(self.collect_began)) && now.since(sealed_at) < patience
     }
 
     pub(super) fn fence_answered(&mut self, now: Instant, ballot: Ballot, outcome: FenceOutcome) {
@@ -325,8 +340,12 @@ impl Election {
 
     /// Rule R8. The super block was read just now, and does not cover the own ballot.
     fn claim(&mut self, now: Instant, ballot: Ballot, view: &SuperView) {
-        if let Some(lease) = self.voter.lease {
-            self.right_until = self.collect_began + lease;
+        if let Some(lease) = self
+            .voter
+            .lease
+            .filter(|_| safety::look_gives_right(&self.log, view, ballot))
+        {
+            self.right_until = self.right_until.max(self.collect_began + lease);
         }
         if view.state.server == Some(ballot) && view.copies == Copies::Equal {
             return self.lead(now, ballot);

@@ -11,6 +11,7 @@ use super::geometry::GeometryBytes;
 use super::header::{self, Header};
 use super::{BlockError, Geometry, Kind};
 use crate::bounds::BLOCK_BYTES;
+use crate::bounds::COUNTER_MAX;
 use crate::checksum::Checksum;
 use crate::ids::{Ballot, BlockNo, Mark, VolumeId, VolumeKey};
 
@@ -113,15 +114,18 @@ impl SuperBlock {
         check(server.is_some() || server_addr.is_none(), "server_addr", 0)?;
         let quorum_count = bytes.quorum_count.get();
         check(quorum_count > 0, "quorum_count", 0)?;
+        let (seq, barrier) = (bytes.seq.get(), bytes.unmount_barrier.get());
+        check(seq <= COUNTER_MAX, "seq", seq)?;
+        check(barrier <= COUNTER_MAX, "unmount_barrier", barrier)?;
 
         Ok(Self {
             volume: header::volume_of(block),
-            seq: bytes.seq.get(),
+            seq,
             quorum_count,
             fenced,
             server,
             server_addr,
-            unmount_barrier: bytes.unmount_barrier.get(),
+            unmount_barrier: barrier,
             geometry: bytes.geometry.read()?,
             key: VolumeKey(bytes.key),
         })

@@ -32,16 +32,29 @@ impl<M: Memory, S: Service> Mount<M, S> {
     pub fn force(&mut self, now: Instant) {
         self.client.force(now);
         self.server.abort(now);
-        self.life = Life::Ended;
+        self.life = Life::Ended(Unmounted::Forced);
     }
 
     /// When the client has ended, the server stops (after a barrier: when those released have heard of it), the
     /// election resigns, and then the mount has ended.
     pub(super) fn wind_up(&mut self, now: Instant) {
-        if let (Life::Mounted, Some(how)) = (self.life, self.client.ended()) {
+        if self.life == Life::Mounted {
+            let abandoned = self
+                .election
+                .as_ref()
+                .is_some_and(|election| election.is_abandoned());
+            let how = self.client.ended().or(abandoned.then_some(Unmounted::Superseded));
+            let Some(how) = how else { return };
             self.life = Life::WindingUp(how);
+            self.wind_up_until = self.config.unmount_time_max.map(|time| now + time);
+            self.client.force(now);
         }
         let Life::WindingUp(how) = self.life else { return };
+        if self.wind_up_until.is_some_and(|until| now >= until) {
+            self.server.abort(now);
+            self.life = Life::Ended(how);
+            return;
+        }
         let drains = self.reign.is_some() && self.server.has_released_all() && !self.server.is_drained();
         if drains && matches!(how, Unmounted::Farewell | Unmounted::Barrier) {
             return;
@@ -53,7 +66,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         self.wire(now);
         let election_off = self.election.as_ref().is_none_or(|election| election.is_off());
         if election_off && self.reign.is_none() && self.server.is_off() {
-            self.life = Life::Ended;
+            self.life = Life::Ended(how);
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::format::wire::{Command, RequestId};
 use crate::ids::{Ballot, Rid};
 use crate::io::{IoIds, Owner};
 use crate::net::{CloseReason, ConnId, NetRequest};
-use crate::server::{Memory, Server};
+use crate::server::{Memory, Server, State};
 use crate::service::Service;
 use crate::superio::SuperView;
 use crate::time::{Duration, Instant};
@@ -36,8 +36,8 @@ enum Life {
     Mounted,
     /// The client has ended; the election and the server are still to be wound up.
     WindingUp(Unmounted),
-    /// Nothing is outstanding any more.
-    Ended,
+    /// Nothing is outstanding any more; after [`Mount::force`], nothing that this mount still answers for.
+    Ended(Unmounted),
 }
 
 /// One mount of a volume.
@@ -64,6 +64,8 @@ pub struct Mount<M, S> {
     life: Life,
     /// The ballot under which the server was started, until it is off again.
     reign: Option<Ballot>,
+    /// When a mount that winds up stops waiting for a device that does not answer.
+    wind_up_until: Option<Instant>,
     /// Whether the reign is over, and the server was told.
     stopping: bool,
     polled_at: Instant,
@@ -87,7 +89,11 @@ pub struct Mount<M, S> {
 
 impl<M: Memory, S: Service> Mount<M, S> {
     /// Begins to mount. `seed` is drawn from the platform's entropy, once.
+    ///
+    /// # Panics
+    /// If [`Config::check`] finds something that cannot work.
     pub fn new(now: Instant, config: Config, seed: u64, memory: M, service: S) -> Self {
+        assert!(config.check().is_ok(), "a configuration that works");
         Self {
             client: Client::new(now, config),
             election: config.voter.map(|voter| Election::new(config, voter, seed)),
@@ -96,6 +102,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
             server_ids: IoIds::new(Owner::Server),
             life: Life::Mounted,
             reign: None,
+            wind_up_until: None,
             stopping: false,
             polled_at: now,
             again: false,
@@ -190,7 +197,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// Lets time pass. Does a bounded amount of work.
     pub fn poll(&mut self, now: Instant) {
-        if self.life != Life::Ended {
+        if !self.has_ended() {
             self.again = false;
             self.wire(now);
             self.watch_quorum();
@@ -201,7 +208,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// The next disk request. The bytes of a write are put into `buffer`, which holds
     /// [`Config::transfer_blocks`] blocks and stays untouched until the write completes.
     pub fn poll_disk(&mut self, now: Instant, buffer: &mut [u8]) -> Option<DiskRequest> {
-        if self.life == Life::Ended {
+        if self.has_ended() {
             return None;
         }
         if let Some(request) = self
@@ -223,6 +230,8 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// The next thing to do with the network.
     pub fn poll_net(&mut self, now: Instant) -> Option<NetRequest> {
         while let Some(request) = self.server.poll_net(now) {
+            // The last of them turns the server off, and nothing else calls to find that out.
+            self.again |= !matches!(self.server.state(), State::Starting | State::Serving);
             if request == NetRequest::Close(ConnId::LOCAL) {
                 self.again = true;
                 self.client.handle_closed(now, ConnId::LOCAL, CloseReason::ByPeer);
@@ -249,7 +258,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// The next message to send: its connection, and its length in `buffer`, which holds
     /// [`crate::bounds::MESSAGE_BYTES_MAX`] bytes.
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<(ConnId, usize)> {
-        if self.life == Life::Ended {
+        if self.has_ended() {
             return None;
         }
         loop {
@@ -271,7 +280,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// The next mount to fence.
     pub fn poll_fence(&mut self, now: Instant) -> Option<FenceRequest> {
-        if self.life == Life::Ended {
+        if self.has_ended() {
             return None;
         }
         let request = self
@@ -299,8 +308,8 @@ impl<M: Memory, S: Service> Mount<M, S> {
             return event;
         }
         match self.life {
-            Life::Ended if !core::mem::replace(&mut self.ended_told, true) => {
-                self.client.ended().map(Event::Unmounted)
+            Life::Ended(how) if !core::mem::replace(&mut self.ended_told, true) => {
+                Some(Event::Unmounted(how))
             }
             _ => None,
         }
@@ -322,7 +331,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// When [`poll`](Self::poll) has to be called at the latest, if nothing else happens.
     pub fn next_deadline(&mut self) -> Option<Instant> {
-        if self.life == Life::Ended {
+        if self.has_ended() {
             return None;
         }
         if self.again {
@@ -346,13 +355,17 @@ impl<M: Memory, S: Service> Mount<M, S> {
         .min()
     }
 
-    /// Whether the mount has ended: nothing is outstanding and nothing more will be asked.
-    pub fn has_ended(&self) -> bool {
-        self.life == Life::Ended
+    /// Whether the mount has ended: nothing more will be asked. Nothing is outstanding either but reads, and, after
+    /// [`force`](Self::force), what the platform drops with the device.
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.life, Life::Ended(_))
     }
 
     /// The ballot under which this mount has the right to act as leader at this moment.
     pub fn right(&self, now: Instant) -> Option<Ballot> {
+        if self.has_ended() {
+            return None;
+        }
         self.election.as_ref().and_then(|election| election.right(now))
     }
 

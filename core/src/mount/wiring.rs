@@ -33,6 +33,8 @@ impl<M: Memory, S: Service> Mount<M, S> {
         self.release_ghosts(now, may_act);
         self.tell_election_of_server(now);
         self.tell_client(now);
+        let quiet = self.election.as_ref().is_none_or(|election| election.is_off());
+        self.client.hold_farewell(!quiet && self.reign.is_none());
         self.client.poll(now);
         self.join_or_leave_election(now);
         if let Some(election) = &mut self.election {
@@ -76,10 +78,11 @@ impl<M: Memory, S: Service> Mount<M, S> {
                 lost,
                 failures,
                 refused,
+                resigned,
             } => {
                 let age = now.since(since);
                 let unpublished = view.state.server_addr.is_none() && age >= UNPUBLISHED_TIME;
-                let gone = lost.is_some() && (refused || failures > 0 || age >= RECONNECT_TIME);
+                let gone = lost.is_some() && (refused || resigned || failures > 0 || age >= RECONNECT_TIME);
                 let unreachable = gone || failures >= FAILURES_BEFORE_ASKING;
                 view.live_server().is_none() || unpublished || unreachable
             }

@@ -44,7 +44,7 @@ impl<S: Service> Parts<'_, S> {
             census.leaving += u32::from(leaving);
             // One that is away may be dead: a quorum is counted only of voters that are there to elect.
             let there = client.conn != NONE;
-            census.voters_staying += u32::from(!leaving && there && client.has_voters_place());
+            census.voters_staying += u32::from(!leaving && there && client.is_elector());
         }
         census
     }
@@ -61,7 +61,7 @@ impl<S: Service> Parts<'_, S> {
             let client = &self.clients[slot];
             let who = match client.standing {
                 Standing::Ghost => Who::Evicted,
-                Standing::Mounted if client.has_voters_place() => Who::Voter,
+                Standing::Mounted if client.is_elector() => Who::Voter,
                 Standing::Mounted => Who::Plain,
                 Standing::Free | Standing::Arriving | Standing::Leaving => continue,
             };

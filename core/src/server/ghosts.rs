@@ -31,14 +31,39 @@ fn victim(record: &ClientRecord) -> LogEntry {
 }
 
 impl<S: Service> Parts<'_, S> {
+    /// Ghosts that may be fenced for their places: not those on whose host a mount is connected. A fence that acts on
+    /// the host would take down the healthy for the sake of a place.
     fn ghosts(&self) -> impl Iterator<Item = &ClientRecord> {
-        self.reign.places.iter().filter_map(|&slot| {
-            let client = &self.clients[slot as usize];
-            client
-                .record
-                .as_ref()
-                .filter(|_| client.standing == Standing::Ghost)
-        })
+        self.ghost_slots()
+            .filter_map(|slot| self.clients[slot as usize].record.as_ref())
+            .filter(|ghost| self.neighbour(ghost).is_none())
+    }
+
+    fn ghost_slots(&self) -> impl Iterator<Item = u32> {
+        let ghost = |&slot: &u32| self.clients[slot as usize].standing == Standing::Ghost;
+        self.reign.places.iter().copied().filter(ghost)
+    }
+
+    /// A connected mount on the host of a ghost, if hosts have identities.
+    fn neighbour(&self, ghost: &ClientRecord) -> Option<&ClientRecord> {
+        let connected = self.clients.iter().filter(|client| client.conn != NONE);
+        connected
+            .filter_map(|client| client.record.as_ref())
+            .find(|record| ghost.host.0 != 0 && record.host == ghost.host)
+    }
+
+    /// Ghosts whose host has booted since are gone without a fence: no process outlives its boot.
+    fn forget_earlier_boots(&mut self) {
+        let gone = self.ghost_slots().find(|&slot| {
+            let record = self.clients[slot as usize].record.as_ref();
+            record.is_some_and(|ghost| {
+                self.neighbour(ghost)
+                    .is_some_and(|other| other.boot != ghost.boot)
+            })
+        });
+        if let Some(slot) = gone {
+            self.let_go(slot);
+        }
     }
 
     pub(super) fn has_ghost(&self) -> bool {
@@ -48,6 +73,7 @@ impl<S: Service> Parts<'_, S> {
     /// Gives places that have become free to voters that were turned down before; where none is free, a ghost's is
     /// wanted. They are told when it is durable.
     pub(super) fn offer_places(&mut self) {
+        self.forget_earlier_boots();
         for slot in 0..self.clients.len() {
             if !self.clients[slot].was_turned_down() {
                 continue;

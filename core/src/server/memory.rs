@@ -90,6 +90,12 @@ impl ClientSlot {
     }
 
     /// Whether it is a voter, or was one that may still vote.
+    /// Takes part in an election when it loses this server: as a voter, or, if it was turned down, by the gate.
+    pub(super) fn is_elector(&self) -> bool {
+        self.record
+            .is_some_and(|record| record.voter || record.addr.is_some())
+    }
+
     /// Wanted to be a voter, and found no place: only greetings of voters have an address.
     pub(super) fn was_turned_down(&self) -> bool {
         let plain = self

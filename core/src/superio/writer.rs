@@ -97,7 +97,12 @@ impl SuperWriter {
         if issued != id {
             return None;
         }
-        if let DiskOutcome::Failed(error) = outcome {
+        let failed = match outcome {
+            DiskOutcome::Done => None,
+            DiskOutcome::Failed(error) => Some(error),
+            DiskOutcome::Read(_) => Some(DiskError::Failed),
+        };
+        if let Some(error) = failed {
             self.update = None;
             return Some(Err(error));
         }

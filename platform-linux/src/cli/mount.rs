@@ -46,8 +46,16 @@ pub(super) fn run(args: &Args) -> Exit {
     raise_file_limit();
     loop {
         match mount_once(args, &plan, &orders, &mut printer) {
-            Ok(Unmounted::Evicted) if orders.standing() == Order::Stay => std::thread::sleep(REMOUNT_PAUSE),
-            Ok(Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted | Unmounted::Evicted) => {
+            Ok(Unmounted::Evicted | Unmounted::Superseded) if orders.standing() == Order::Stay => {
+                std::thread::sleep(REMOUNT_PAUSE)
+            }
+            Ok(
+                Unmounted::Farewell
+                | Unmounted::Barrier
+                | Unmounted::NeverMounted
+                | Unmounted::Evicted
+                | Unmounted::Superseded,
+            ) => {
                 return Exit::Done;
             }
             Ok(Unmounted::LeftRecord | Unmounted::Forced) => return Exit::NotClean,

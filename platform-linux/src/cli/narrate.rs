@@ -305,6 +305,7 @@ const fn unmounted(how: Unmounted) -> &'static str {
         Unmounted::LeftRecord => "left_record",
         Unmounted::Forced => "forced",
         Unmounted::Evicted => "evicted",
+        Unmounted::Superseded => "superseded",
     }
 }
 

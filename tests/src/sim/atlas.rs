@@ -202,6 +202,12 @@ pub const ELSEWHERE: &[Row] = &[
         "R3; its region write is one of D or T",
     ),
     row(
+        "crash while the log has hardly any room for another leader that never serves",
+        "process",
+        Limit::Never,
+        "log room: an operator has to confirm fences",
+    ),
+    row(
         "power cut: silence instead of resets, a new boot",
         "host",
         Limit::Unlimited,

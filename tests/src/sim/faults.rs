@@ -351,7 +351,10 @@ impl World {
         let after = self.options.chaos.every.draw(&mut self.dice);
         self.after(after, Happening::Chaos);
         if let Some(index) = self.dice.weighted(&self.options.chaos.weights) {
-            self.do_mischief(Mischief::ALL[index]);
+            let mischief = Mischief::ALL[index];
+            if !mischief.kills() || self.log_has_room() {
+                self.do_mischief(mischief);
+            }
         }
     }
 

@@ -539,7 +539,10 @@ impl World {
         self.hosts[host].disturbed = self.now;
         self.abandon_conns(id, false);
         self.abandon_flights(id);
-        if self.procs[id].ended == Some(Unmounted::Evicted) {
+        if matches!(
+            self.procs[id].ended,
+            Some(Unmounted::Evicted | Unmounted::Superseded)
+        ) {
             // It did not mean to go: it is mounted again, under a new rid.
             self.plan_restart(host);
         }

@@ -186,6 +186,16 @@ impl Mischief {
     ];
 }
 
+impl Mischief {
+    /// Whether it may end a leader that has not served yet, and leave its entry in the log.
+    pub const fn kills(self) -> bool {
+        matches!(
+            self,
+            Self::Crash | Self::CrashLeader | Self::CrashInWrite | Self::PowerOff | Self::Force
+        )
+    }
+}
+
 /// How often chaos strikes, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Chaos {

@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
+use ostrakon_core::bounds::GHOST_FENCE_WAIT;
+
 use super::check::Counts;
 use super::clock::Time;
 use super::dice::Dice;
@@ -161,8 +163,9 @@ impl World {
     }
 
     /// Virtual time in which a healed world has to have a server that everybody is connected to. Election and
-    /// sealing take cycles of the disk; a doorbell may have backed off to 30 s; and each of the other time-outs
-    /// may have to pass a few times.
+    /// sealing take cycles of the disk; a doorbell may have backed off to 30 s; a voter's place comes back when
+    /// its ghost was fenced (tried every 30 s) or silent for two minutes; and each of the other time-outs may have
+    /// to pass a few times.
     pub fn patience(&self) -> Time {
         let options = &self.options;
         let requests = 3 + 64 / u64::from(options.transfer_blocks);
@@ -174,7 +177,7 @@ impl World {
             }
         };
         let waits = 8 * options.write_time_max_ms + 6 * options.silence_max_ms + 4 * options.recovery_ms;
-        (60_000 + waits + 4 * options.fence_time_max_ms + 6 * lease) * 1_000
+        (200_000 + waits + 4 * options.fence_time_max_ms + 6 * lease) * 1_000
             + 400 * cycle
             + 10 * options.fence.delay.1
             + 5 * options.hosts() as u64 * options.net.delay.1
@@ -206,29 +209,45 @@ impl World {
         self.run_until_holds("a server with all its clients", Self::is_converged);
     }
 
-    /// Whether there is a server that everybody who means to stay is connected to, and the others have gone.
+    /// Whether there is a server that everybody who means to stay is connected to, and the others have gone, or are
+    /// connected and held back because too few voters would stay.
     pub fn is_converged(&self) -> bool {
         let Some(server) = self.server().and_then(|host| self.serves(host)) else {
             return false;
         };
-        self.hosts
-            .iter()
-            .filter_map(|host| host.process.as_ref())
-            .all(|process| {
-                let proc = &self.procs[process.id];
-                !proc.unmounting && proc.connected == Some(server) && self.check.record(proc.rid).is_some()
-            })
+        let staying = self.check.records.values().filter(|record| {
+            let here = self.by_rid.get(&record.rid).map(|&proc| &self.procs[proc]);
+            record.voter && here.is_some_and(|proc| !proc.dead && !proc.unmounting)
+        });
+        let held = staying.count() < usize::from(self.options.quorum_count);
+        let processes = self.hosts.iter().filter_map(|host| host.process.as_ref());
+        processes.map(|process| &self.procs[process.id]).all(|proc| {
+            let settled = !proc.unmounting || (held && proc.voter);
+            settled && proc.connected == Some(server) && self.check.record(proc.rid).is_some()
+        })
     }
 
-    /// A healed world stays as it is: no elections, no fences, no I/O but the server's.
+    /// Whether there is nothing left to do: nothing has been fenced for longer than it takes until the next ghost's
+    /// turn comes.
+    fn is_settled(&self) -> bool {
+        let quiet_for = self.now - self.check.fenced_at.max(self.disturbed);
+        self.is_converged() && quiet_for > GHOST_FENCE_WAIT.0 + self.settling_time()
+    }
+
+    /// Time in which a server finds out who is not going to come back.
+    fn settling_time(&self) -> Time {
+        (self.options.recovery_ms + self.options.silence_max_ms) * 1_000 + 2_000_000
+    }
+
+    /// A healed world comes to rest, and stays as it is: no elections, no fences, no I/O but the server's.
     fn expect_calm(&mut self) {
         if self.wrong.is_some() {
             return;
         }
-        // Restarts that were planned before, and a server that still recovers, may go on for a while.
-        let quiet = (self.options.recovery_ms + self.options.silence_max_ms) * 1_000 + 12_000_000;
-        self.run_until(self.now + quiet);
-        self.expect_convergence();
+        self.run_until_holds("rest", Self::is_settled);
+        if self.wrong.is_some() {
+            return;
+        }
         let (elected, fences) = (self.check.counts.elected, self.check.counts.fences);
         let server = self.server();
         let requests: Vec<u64> = self.procs.iter().map(|proc| proc.requests).collect();

@@ -76,6 +76,16 @@ impl Cluster {
         &self.tool
     }
 
+    /// The folder of this cluster; it goes when the cluster does.
+    pub fn folder(&self) -> &Path {
+        self.sandbox.folder()
+    }
+
+    /// Who ends this cluster's processes if its owner dies.
+    pub fn reaper(&self) -> &Reaper {
+        &self.reaper
+    }
+
     /// What all mounts said, in the order in which it arrived.
     pub fn log(&self) -> &Log {
         &self.log

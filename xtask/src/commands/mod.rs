@@ -2,5 +2,6 @@
 
 pub(crate) mod ci;
 pub(crate) mod demo;
+pub(crate) mod run_qemu;
 pub(crate) mod sim;
 pub(crate) mod test;

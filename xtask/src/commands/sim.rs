@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: the simulator, built for speed.
+//! `cargo xtask sim` and `cargo xtask model`: the simulator and the exhaustive search, built for speed.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -7,16 +7,25 @@ use ostrakon_xtask::failure::{During, Result};
 
 use crate::cargo::{cargo, pass_on, words};
 
-/// Passes its options on; without any, or with `--help`, the simulator itself answers.
+/// The simulator. Options are passed on; with `--help` it answers itself.
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
+    release("ostrakon-tests", "sim", arguments)
+}
+
+/// The exhaustive search, likewise.
+pub(crate) fn model(arguments: Vec<OsString>) -> Result<ExitCode> {
+    release("ostrakon-model", "model", arguments)
+}
+
+fn release(package: &str, binary: &str, arguments: Vec<OsString>) -> Result<ExitCode> {
     let mut command = cargo([
         "run",
         "--quiet",
         "--release",
         "--package",
-        "ostrakon-tests",
+        package,
         "--bin",
-        "sim",
+        binary,
         "--",
     ]);
     command.args(arguments);

@@ -19,6 +19,7 @@ use crate::time::{Duration, Instant};
 use super::{Election, LeaderFacts, Lost};
 
 mod scenarios;
+mod stopping;
 
 const VOLUME: VolumeId = VolumeId([7; 16]);
 
@@ -31,6 +32,7 @@ struct Voter {
     alive: bool,
     paused: bool,
     disk_fails: bool,
+    writes_fail: bool,
     facts: LeaderFacts,
     served: Option<Ballot>,
     writes: u64,
@@ -44,6 +46,8 @@ struct World {
     fence: FenceOutcome,
     /// Whether servers are started by their leaders: `false` leaves them starting.
     serve: bool,
+    /// Servers that were told to stop still have writes outstanding.
+    hold_server: bool,
 }
 
 fn rid(n: usize) -> Rid {
@@ -85,6 +89,7 @@ impl World {
             io: Duration(300),
             fence: FenceOutcome::Done,
             serve: true,
+            hold_server: false,
         }
     }
 
@@ -108,6 +113,7 @@ impl World {
             alive: true,
             paused: false,
             disk_fails: false,
+            writes_fail: false,
             facts: LeaderFacts {
                 voters: 1,
                 remote_seen: true,
@@ -135,7 +141,8 @@ impl World {
         }
         let due: Vec<_> = voter.pending.extract_if(.., |(at, ..)| *at <= now).collect();
         for (_, request, bytes) in due {
-            if voter.disk_fails {
+            let writes = matches!(request, DiskRequest::Write { .. });
+            if voter.disk_fails || (voter.writes_fail && writes) {
                 voter
                     .election
                     .handle_disk(now, request.id(), DiskOutcome::Failed(DiskError::Failed));
@@ -165,7 +172,8 @@ impl World {
         voter.election.set_facts(now, voter.facts);
         voter.election.poll(now);
         let wish = voter.election.wish().map(|(ballot, _)| ballot);
-        if voter.served != wish {
+        let held = self.hold_server && wish.is_none();
+        if voter.served != wish && !held {
             voter.facts.serving = wish.is_some() && self.serve;
             voter.election.set_server_off(now, wish.is_none());
             voter.served = wish;

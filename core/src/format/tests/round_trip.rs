@@ -4,7 +4,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use arbtest::arbtest;
 
 use super::*;
-use crate::bounds::{CLIENTS_LIMIT, LOG_ENTRIES_MAX, MESSAGE_BYTES_MAX, TERM_MAX};
+use crate::bounds::{CLIENTS_LIMIT, COUNTER_MAX, LOG_ENTRIES_MAX, MESSAGE_BYTES_MAX, TERM_MAX};
 use crate::checksum::portable;
 use crate::format::CLIENTS_PER_BLOCK;
 use crate::format::wire::{Command, FRAME_BYTES, Greeting, Message, RequestId, Status, Welcome};
@@ -55,7 +55,7 @@ fn any_super(u: &mut Unstructured<'_>) -> Result<SuperBlock> {
     };
     Ok(SuperBlock {
         volume: VolumeId(u.arbitrary()?),
-        seq: u.arbitrary()?,
+        seq: u.int_in_range(0..=COUNTER_MAX)?,
         quorum_count: u.int_in_range(1..=u16::MAX)?,
         fenced,
         server,
@@ -63,7 +63,7 @@ fn any_super(u: &mut Unstructured<'_>) -> Result<SuperBlock> {
             Some(_) => maybe(u, any_addr)?,
             None => None,
         },
-        unmount_barrier: u.arbitrary()?,
+        unmount_barrier: u.int_in_range(0..=COUNTER_MAX)?,
         geometry: any_geometry(u)?,
         key: VolumeKey(u.arbitrary()?),
     })

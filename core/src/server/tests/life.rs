@@ -61,10 +61,16 @@ fn a_server_that_resigns_says_so_and_leaves_nothing_behind() {
     world.server(0).stop(now, true);
     world.settle();
     for node in 1..3 {
-        let Link::Seeking { lost, refused, .. } = world.nodes[node].client.link() else {
+        let Link::Seeking {
+            lost,
+            refused,
+            resigned,
+            ..
+        } = world.nodes[node].client.link()
+        else {
             panic!("it lost its server");
         };
-        assert_eq!((lost, refused), (Some(FIRST), true));
+        assert_eq!((lost, refused, resigned), (Some(FIRST), false, true));
         assert!(world.told(node, &Event::Disconnected { server: FIRST }));
     }
     assert!(world.server(0).is_off());

@@ -1,6 +1,6 @@
 //! Checks of the election: the region, seals, and fences.
 
-use ostrakon_core::bounds::{LEFT_OUT_MAX, LOG_ENTRIES_MAX, SEAL_BLOCKS};
+use ostrakon_core::bounds::{LEFT_OUT_MAX, LOG_ENTRIES_MAX, SEAL_BLOCKS, VOTERS_MAX};
 use ostrakon_core::format::RegionBlock;
 use ostrakon_core::ids::{Ballot, BlockNo, Rid, Term};
 
@@ -107,6 +107,19 @@ impl World {
         whole && !late && carried
     }
 
+    /// Whether the log has room for a few more leaders that die before they serve. When it has not, nobody may become
+    /// a candidate any more: only an operator helps then, who confirms their fences.
+    pub(crate) fn log_has_room(&self) -> bool {
+        let stands = |ballot: Ballot, carriers: usize| {
+            carriers > 0 && !self.check.fenced.covers(ballot) && !self.is_void(ballot)
+        };
+        let all = self.check.carriers.iter();
+        let left = all
+            .filter(|(ballot, carriers)| stands(**ballot, **carriers))
+            .count();
+        left + VOTERS_MAX < LOG_ENTRIES_MAX - VOTERS_MAX / 2
+    }
+
     /// Whether a block of its own rid says so.
     pub(crate) fn is_void(&self, ballot: Ballot) -> bool {
         let says = |view: &RegionView| view.writer == Some(ballot.rid) && view.void_term >= ballot.term;
@@ -128,6 +141,7 @@ impl World {
             sealed: false,
             gave_up: false,
             issued: false,
+            took_over: false,
             serving: false,
             stopped_at: None,
         };
@@ -197,6 +211,7 @@ impl World {
         let connected = (0..outside)
             .all(|other| !self.net.is_cut(proc.host, other) && !self.net.is_cut(other, proc.host));
         let healthy = self.is_running(victim) && !proc.fenced && host.path == Path::Fine && connected;
+        self.check.fenced_at = self.now;
         self.check.counts.fences += 1;
         self.check.counts.healthy_fenced += u64::from(healthy);
         self.check.counts.void_fenced += u64::from(self.is_void(ballot));

@@ -35,6 +35,8 @@ pub struct Leader {
     pub gave_up: bool,
     /// Its first write of the super block was issued: the point of no return.
     pub issued: bool,
+    /// Both copies of the super block named it.
+    pub took_over: bool,
     /// It says that it serves.
     pub serving: bool,
     /// When both copies of the super block said that it stopped cleanly.
@@ -99,6 +101,8 @@ pub struct Check {
     pub records: BTreeMap<Rid, ClientRecord>,
     /// Everybody who ever had a record.
     pub recorded: BTreeSet<Rid>,
+    /// When a fence last acted.
+    pub fenced_at: Time,
     /// Counts.
     pub counts: Counts,
 }
@@ -134,6 +138,7 @@ impl Check {
             table: vec![[Some(copy.clone()), Some(copy)]; fresh.geometry.clients_blocks as usize],
             records: BTreeMap::new(),
             recorded: BTreeSet::new(),
+            fenced_at: 0,
             counts: Counts::default(),
         }
     }
@@ -216,13 +221,9 @@ impl World {
     /// update of the super block is what gives the right: R8 judges it, and so does [`Self::super_submitted`].)
     pub(crate) fn check_right_to_write(&mut self, process: &Process, area: Area) {
         let rid = self.procs[process.id].rid;
-        let named = |copy: &Option<SuperBlock>| {
-            copy.is_some_and(|copy| {
-                copy.server
-                    .is_some_and(|ballot| ballot.rid == rid && !copy.fenced.covers(ballot))
-            })
-        };
-        let takes_over = matches!(area, Area::Super(_)) && !self.check.supers.iter().all(named);
+        let mut own = self.check.leaders.iter().filter(|(ballot, _)| ballot.rid == rid);
+        let newest = own.next_back().map(|(_, leader)| leader);
+        let takes_over = matches!(area, Area::Super(_)) && newest.is_some_and(|leader| !leader.took_over);
         let now = self.hosts[self.procs[process.id].host].clock.local(self.now);
         let right = process.mount.right(now);
         if !takes_over && right.is_none_or(|ballot| ballot.rid != rid) {
@@ -239,6 +240,7 @@ impl World {
             Event::Connected { server, .. } => self.client_connected(id, *server),
             Event::Disconnected { .. } => self.procs[id].connected = None,
             Event::PlainClient => self.procs[id].turned_down = true,
+            Event::VoterAfterAll => self.procs[id].turned_down = false,
             Event::Elected(ballot) => self.elected(id, *ballot),
             Event::Sealed(ballot) => self.sealed(id, *ballot),
             Event::GaveUp { ballot, .. } => self.gave_up(*ballot),

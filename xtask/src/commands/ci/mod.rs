@@ -11,7 +11,7 @@ use lexopt::Arg;
 use ostrakon_xtask::failure::{Failure, Result, ensure};
 
 use crate::cargo::{cargo, output, succeed};
-use crate::commands::test;
+use crate::commands::{run_qemu, test};
 
 /// A step: what it is called, what it shows, and how. It returns what it could not check on this machine.
 struct Step {
@@ -51,6 +51,11 @@ const STEPS: &[Step] = &[
         name: "sim",
         about: "a fixed small part of the simulator's runs",
         run: sim,
+    },
+    Step {
+        name: "qemu",
+        about: "the bare image: its lints, and clusters of it under QEMU",
+        run: run_qemu::check,
     },
     Step {
         name: "test",

@@ -9,12 +9,12 @@ use crate::cargo::workspace;
 /// Lines of a source file beyond which it is two files.
 const LINES_MAX: usize = 600;
 
-/// Packages whose every crate root forbids `unsafe`. Platform crates may use it, with a reason at each place
+/// Folders of packages whose every crate root forbids `unsafe`. Platform crates may use it, with a reason at each place
 /// (clippy's `undocumented_unsafe_blocks`).
 const WITHOUT_UNSAFE: [&str; 3] = ["core", "tests", "xtask"];
 
 /// Folders of sources.
-const PACKAGES: [&str; 4] = ["core", "platform-linux", "tests", "xtask"];
+const PACKAGES: [&str; 5] = ["core", "platform-linux", "platform-qemu", "tests", "xtask"];
 
 /// What a crate root says.
 const FORBID: &str = "#![forbid(unsafe_code)]";
@@ -28,7 +28,7 @@ pub(super) fn check() -> Result<Vec<String>> {
             let name = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
             complaints.extend(too_long(&name, &text));
             complaints.extend(undone(&name, &text));
-            if WITHOUT_UNSAFE.contains(&package) && is_crate_root(&root.join(package), &file) {
+            if WITHOUT_UNSAFE.contains(&package) && is_crate_root(package_of(&file), &file) {
                 complaints.extend(allows_unsafe(&name, &text));
             }
         }
@@ -56,6 +56,14 @@ fn undone(name: &str, text: &str) -> Option<String> {
 
 fn allows_unsafe(name: &str, text: &str) -> Option<String> {
     (!text.lines().any(|line| line == FORBID)).then(|| format!("{name}: a crate root without {FORBID}"))
+}
+
+/// The folder of the package that a file belongs to: packages may lie within one another.
+fn package_of(file: &Path) -> &Path {
+    let mut folders = file.ancestors().skip(1);
+    folders
+        .find(|folder| folder.join("Cargo.toml").is_file())
+        .unwrap_or(file)
 }
 
 /// Whether cargo starts a crate at this file of a package.
@@ -108,6 +116,16 @@ mod tests {
         for path in ["src/a.rs", "src/a/lib.rs", "tests/a/mod.rs"] {
             assert!(!root(path), "{path}");
         }
+    }
+
+    #[test]
+    fn a_file_belongs_to_the_innermost_package() {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(package_of(&package.join("src/commands/ci/sources.rs")), package);
+        assert_eq!(
+            package_of(&package.join("../core/src/lib.rs")),
+            package.join("../core")
+        );
     }
 
     #[test]

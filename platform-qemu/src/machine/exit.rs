@@ -1,0 +1,52 @@
+//! The end of the image. QEMU's `isa-debug-exit` turns a code into the exit status `(code << 1) | 1` of its process.
+
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::interrupts;
+use super::port::Port;
+use crate::log::error;
+
+const DEBUG_EXIT: Port = Port(0x501);
+
+/// Why the image ended. Never 0: that would read as QEMU's own failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Left the volume cleanly.
+    Left = 1,
+    /// Left, but not cleanly: by force, evicted, or its record stays behind.
+    NotClean = 2,
+    /// The command line makes no sense.
+    CommandLine = 3,
+    /// A device that it cannot do without is not there.
+    NoDevice = 4,
+    /// The disk does not answer any more.
+    DiskLost = 5,
+    /// The network does not take packets any more.
+    NetworkLost = 6,
+    /// A panic.
+    Panic = 7,
+    /// A fault of the processor.
+    Fault = 8,
+}
+
+/// Ends the image.
+pub(crate) fn exit(how: Exit) -> ! {
+    DEBUG_EXIT.write32(u32::from(how as u8));
+    // Without that device the machine just stops here.
+    loop {
+        interrupts::halt_for_good();
+    }
+}
+
+static PANICKING: AtomicBool = AtomicBool::new(false);
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    // A second one while the first is being told says nothing: telling it is what fails.
+    if !PANICKING.swap(true, Ordering::Relaxed) {
+        error!("panic: {}", info);
+    }
+    exit(Exit::Panic)
+}

@@ -1,0 +1,374 @@
+//! One guest: an image under a QEMU process of its own.
+
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ostrakon_xtask::cluster::reaper::Reaper;
+use ostrakon_xtask::failure::{During, Failure, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::qmp::Qmp;
+
+/// The program.
+pub(super) const QEMU: &str = "qemu-system-x86_64";
+
+/// How long QEMU may take to open its lines.
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// Longest path of a Unix socket.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// How often something is looked for that cannot be waited for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What all guests have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Board {
+    /// The image.
+    pub(super) image: PathBuf,
+    /// The shared disk: a file, a device or a URL that QEMU knows.
+    pub(super) disk: String,
+    /// Where sockets lie.
+    pub(super) folder: PathBuf,
+    /// MiB of memory.
+    pub(super) memory: u32,
+    /// Further words of the command line.
+    pub(super) words: String,
+    /// What decodes the log, if it is not text.
+    pub(super) decoder: Option<PathBuf>,
+}
+
+/// How a guest is held still.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Freeze {
+    /// Its processor is paused (QMP `stop`): its clock stands still too, so that it notices nothing.
+    Paused,
+    /// The QEMU process is stopped (SIGSTOP): to the guest it is a jump of its clock.
+    Stopped,
+}
+
+/// A machine that is switched on.
+pub(super) struct Machine {
+    child: Child,
+    /// `None` for a Linux mount, which is told everything by signals.
+    lines: Option<Lines>,
+    /// How it is held still, if it is.
+    pub(super) frozen: Option<Freeze>,
+    reaper: Reaper,
+}
+
+/// What leads into a guest.
+struct Lines {
+    qmp: Qmp,
+    control: UnixStream,
+}
+
+/// A machine that was just switched on, and the lines that come out of it.
+pub(super) struct Started {
+    pub(super) machine: Machine,
+    pub(super) log: LogLines,
+    pub(super) control: UnixStream,
+}
+
+/// The log of a guest as lines of text.
+pub(super) struct LogLines {
+    lines: BufReader<ChildStdout>,
+    decoder: Option<Child>,
+}
+
+impl LogLines {
+    fn of(output: ChildStdout, board: &Board) -> Result<Self> {
+        let Some(program) = &board.decoder else {
+            return Ok(Self {
+                lines: BufReader::new(output),
+                decoder: None,
+            });
+        };
+        // It ends when QEMU closes its output.
+        let mut decoder = Command::new(program)
+            .arg(&board.image)
+            .process_group(0)
+            .stdin(output)
+            .stdout(Stdio::piped())
+            .spawn()
+            .during(format!("starting {}", program.display()))?;
+        let output = decoder
+            .stdout
+            .take()
+            .ok_or_else(|| Failure::new("the decoder has no output"))?;
+        Ok(Self {
+            lines: BufReader::new(output),
+            decoder: Some(decoder),
+        })
+    }
+
+    /// Hands over each line until the end.
+    pub(super) fn follow(mut self, mut take: impl FnMut(&str)) {
+        for line in self.lines.lines() {
+            let Ok(line) = line else { break };
+            take(&line);
+        }
+        if let Some(decoder) = &mut self.decoder {
+            let _ = decoder.wait();
+        }
+    }
+}
+
+impl Machine {
+    /// Switches a machine on. `number` makes host and network card its own.
+    pub(super) fn start(
+        board: &Board,
+        name: &str,
+        number: usize,
+        addr: Option<SocketAddr>,
+        reaper: &Reaper,
+    ) -> Result<Started> {
+        let control = Line::listen(&board.folder, name, "control")?;
+        let qmp = Line::listen(&board.folder, name, "qmp")?;
+        let mut command = command(board, name, number, addr, &control.path, &qmp.path);
+        let mut child = command.spawn().during(format!("starting {QEMU}"))?;
+        reaper.watch(child.id())?;
+        let opened = (|| {
+            let control = control.accept(&mut child)?;
+            let reading = control.try_clone().during("sharing a control line")?;
+            Ok((control, reading, Qmp::greet(qmp.accept(&mut child)?)?))
+        })();
+        let log = child
+            .stdout
+            .take()
+            .ok_or_else(|| Failure::new("QEMU has no output"));
+        let log = log.and_then(|output| LogLines::of(output, board));
+        let ((control, reading, qmp), log) = match (opened, log) {
+            (Ok(opened), Ok(log)) => (opened, log),
+            (Err(failure), _) | (_, Err(failure)) => {
+                end(&mut child, reaper);
+                return Err(failure);
+            }
+        };
+        let machine = Self {
+            child,
+            lines: Some(Lines { qmp, control }),
+            frozen: None,
+            reaper: reaper.clone(),
+        };
+        Ok(Started {
+            machine,
+            log,
+            control: reading,
+        })
+    }
+
+    /// A Linux mount as a process, which has no lines but its output.
+    pub(super) fn of_process(child: Child, reaper: &Reaper) -> Result<Self> {
+        reaper.watch(child.id())?;
+        Ok(Self {
+            child,
+            lines: None,
+            frozen: None,
+            reaper: reaper.clone(),
+        })
+    }
+
+    /// Tells it to leave cleanly.
+    pub(super) fn unmount(&mut self) -> Result<()> {
+        match self.lines {
+            Some(_) => self.answer("unmount"),
+            None => self.signal(Signal::TERM),
+        }
+    }
+
+    /// Says something on its control line.
+    pub(super) fn answer(&mut self, line: &str) -> Result<()> {
+        let lines = self
+            .lines
+            .as_mut()
+            .ok_or_else(|| Failure::new("a process has no control line"))?;
+        let written = lines.control.write_all(format!("{line}\n").as_bytes());
+        written.during("writing to a guest's control line")
+    }
+
+    /// Holds it still. A process can only be stopped.
+    pub(super) fn freeze(&mut self, how: Freeze) -> Result<()> {
+        let how = match (how, &mut self.lines) {
+            (Freeze::Paused, Some(lines)) => {
+                lines.qmp.pause()?;
+                Freeze::Paused
+            }
+            _ => {
+                self.signal(Signal::STOP)?;
+                Freeze::Stopped
+            }
+        };
+        self.frozen = Some(how);
+        Ok(())
+    }
+
+    /// Lets it go on.
+    pub(super) fn thaw(&mut self) -> Result<()> {
+        match (self.frozen.take(), &mut self.lines) {
+            (None, _) => Ok(()),
+            (Some(Freeze::Paused), Some(lines)) => lines.qmp.resume(),
+            (Some(_), _) => self.signal(Signal::CONT),
+        }
+    }
+
+    /// Resets it; it begins anew, unless it is paused: then it does when it goes on.
+    pub(super) fn reset(&mut self) -> Result<()> {
+        match (self.frozen, &mut self.lines) {
+            (Some(Freeze::Stopped), _) => Err(Failure::new("a stopped process answers nothing")),
+            (_, Some(lines)) => lines.qmp.reset(),
+            (_, None) => Err(Failure::new("a process has no reset line")),
+        }
+    }
+
+    /// Its exit status if it left the volume cleanly: code 1 of the image, as `isa-debug-exit` passes it on.
+    pub(super) const fn clean_status(&self) -> i32 {
+        if self.lines.is_some() { (1 << 1) | 1 } else { 0 }
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<()> {
+        // Not collected yet, so that the pid is its own.
+        kill_process(Pid::from_child(&self.child), signal).during(format!("sending {signal:?} to QEMU"))
+    }
+
+    /// How its process ended, if it has.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().during("looking for the end of QEMU")
+    }
+
+    /// Switches it off: returns when the process is gone, with every request that it had in flight.
+    pub(super) fn switch_off(mut self) {
+        end(&mut self.child, &self.reaper);
+    }
+}
+
+fn end(child: &mut Child, reaper: &Reaper) {
+    // Both fail for a process that is gone already, which is what is wanted.
+    let _ = child.kill();
+    let _ = child.wait();
+    reaper.forget(child.id());
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        end(&mut self.child, &self.reaper);
+    }
+}
+
+/// A Unix socket that QEMU connects to.
+struct Line {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Line {
+    fn listen(folder: &Path, guest: &str, purpose: &str) -> Result<Self> {
+        let path = folder.join(format!("{guest}.{purpose}"));
+        if path.as_os_str().len() > SOCKET_PATH_MAX {
+            return Err(Failure::new(format!(
+                "{} is too long for a socket: name a shorter folder in CARGO_TARGET_DIR",
+                path.display()
+            )));
+        }
+        // Left by the machine that was switched on before.
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).during(format!("making {}", path.display()))?;
+        listener.set_nonblocking(true).during("setting up a socket")?;
+        Ok(Self { listener, path })
+    }
+
+    fn accept(&self, child: &mut Child) -> Result<UnixStream> {
+        let deadline = Instant::now() + START_MAX;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).during("setting up a socket")?;
+                    return Ok(stream);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error).during(format!("waiting at {}", self.path.display())),
+            }
+            if let Some(status) = child.try_wait().during("looking for the end of QEMU")? {
+                return Err(Failure::new(format!(
+                    "{QEMU} ended with {status} (its reason is above)"
+                )));
+            }
+            if Instant::now() > deadline {
+                return Err(Failure::new(format!(
+                    "{QEMU} does not open {}",
+                    self.path.display()
+                )));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+}
+
+fn command(
+    board: &Board,
+    name: &str,
+    number: usize,
+    addr: Option<SocketAddr>,
+    control: &Path,
+    qmp: &Path,
+) -> Command {
+    let mut words = format!("name={name} host={:x} {}", host_number(number), board.words);
+    let mut network = "user,id=net0".to_owned();
+    if let Some(addr) = addr {
+        words += &format!(" server={addr}");
+        network += &format!(",hostfwd=tcp:{addr}-:{}", addr.port());
+    }
+    let mut command = Command::new(QEMU);
+    command
+        .args(["-M", "microvm,acpi=off,isa-serial=on,rtc=on,pit=on,pic=on"])
+        // Emulated everywhere, so that what holds here holds on a machine without virtualization.
+        .args(["-accel", "tcg", "-cpu", "max", "-m", &board.memory.to_string()])
+        .args(["-nodefaults", "-no-user-config", "-display", "none"])
+        .args(["-global", "virtio-mmio.force-legacy=false"])
+        .args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"])
+        .args([
+            "-chardev",
+            "stdio,id=log,signal=off",
+            "-device",
+            "isa-debugcon,iobase=0xe9,chardev=log",
+        ])
+        .arg("-chardev")
+        .arg(format!("socket,id=control,path={}", control.display()))
+        .args(["-device", "isa-serial,chardev=control,iobase=0x2f8,irq=3"])
+        .arg("-chardev")
+        .arg(format!("socket,id=qmp,path={}", qmp.display()))
+        .args(["-mon", "chardev=qmp,mode=control"])
+        .arg("-drive")
+        .arg(format!(
+            "file={},format=raw,if=none,id=disk0,cache=none",
+            board.disk.replace(',', ",,")
+        ))
+        .args(["-device", "virtio-blk-device,drive=disk0,share-rw=on"])
+        .arg("-netdev")
+        .arg(network)
+        .arg("-device")
+        .arg(format!(
+            "virtio-net-device,netdev=net0,mac=52:54:00:6f:73:{:02x}",
+            number & 0xff
+        ))
+        .args(["-device", "virtio-rng-device"])
+        .arg("-kernel")
+        .arg(&board.image)
+        .args(["-append", words.trim_end()])
+        // Out of reach of the terminal's Ctrl-C: the reaper ends it, or whoever started it.
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
+}
+
+/// The identity of a guest's machine: the same each time it is switched on, and nobody else's on this disk.
+fn host_number(number: usize) -> u64 {
+    (u64::from(std::process::id()) << 16) | (number as u64 + 1)
+}

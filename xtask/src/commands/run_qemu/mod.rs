@@ -1,0 +1,328 @@
+//! `cargo xtask run-qemu`: a cluster of bare images on one disk.
+
+mod check;
+mod fleet;
+mod guest;
+mod image;
+mod linux;
+mod nbd;
+mod news;
+mod play;
+mod qmp;
+mod script;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lexopt::{Arg, ValueExt};
+use ostrakon_xtask::cluster::Cluster;
+use ostrakon_xtask::failure::{During, Failure, Result, ensure};
+
+use crate::cargo::{ostrakon_binary, target_folder};
+pub(crate) use check::check;
+use fleet::{Fleet, Guest};
+use guest::{Board, QEMU};
+use image::Image;
+pub(crate) use linux::{AGENT_COMMAND, agent};
+use nbd::NbdServer;
+use news::News;
+use script::Script;
+
+const HELP: &str = "\
+cargo xtask run-qemu [OPTIONS]
+
+Builds ostrakon as a bare x86_64 image, formats an image file below the target folder, and boots voters and plain
+clients under QEMU (software emulation), each a machine of its own, all on that one disk. What they log is shown with
+the time and the name of each.
+
+In a terminal it shows a live table, and keys pull plugs, freeze, thaw and power-cycle nodes; ctrl-c unmounts everybody.
+Without a terminal, or with --script, it runs a script: elect, pull the leader's plug, freeze a leader by QMP stop, freeze
+the next one by SIGSTOP, unmount everybody; each step is verified on the device by `ostrakon status` and `ostrakon
+dump`, and the exit code is 0 only if every step held.
+
+  --voters N   voters (3)
+  --clients N  plain clients (2)
+  --script     runs the script, in a terminal too
+  --linux N    Linux mounts beside them on the same disk and network, voters too (0)
+  --disk DISK  a volume that is formatted already, instead of a new image file: a file, a device, or any disk that QEMU
+               can name by a URL (then nothing is verified on it, and --seconds or a terminal is needed)
+  --nbd        the new image file is served to all guests by a real NBD server (qemu-nbd)
+  --seconds N  instead of the script: leaves everybody alone for N seconds, then unmounts them
+  --memory M   MiB of memory of each guest (16)
+  --log LEVEL  what the images log: error, warn, info, debug or trace (info)
+  --defmt      they log through defmt, decoded here against the image; the decoder takes minutes to build
+  --keep       keeps the folder with the image file
+";
+
+/// Clients that the image has memory for; a volume for more is refused by it.
+const CLIENTS_MAX: &str = "64";
+
+/// Bytes of the image file.
+const DISK_BYTES: &str = "16M";
+
+/// Half the defaults: a frozen leader is noticed, and the records of the dead go, while one still likes to watch.
+const TIMES: &str = "silence-ms=2000 recovery-ms=4000 fence-timeout-ms=10000";
+
+struct Wishes {
+    voters: usize,
+    clients: usize,
+    linux: usize,
+    memory: u32,
+    log: String,
+    keep: bool,
+    defmt: bool,
+    /// Keys and a live table, if there is a terminal.
+    keys: bool,
+    seconds: Option<u64>,
+    disk: Option<String>,
+    nbd: bool,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            voters: 3,
+            clients: 2,
+            linux: 0,
+            memory: 16,
+            log: "info".to_owned(),
+            keep: false,
+            defmt: false,
+            keys: false,
+            seconds: None,
+            disk: None,
+            nbd: false,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
+    let mut wishes = Wishes {
+        keys: true,
+        ..Wishes::default()
+    };
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => {
+                print!("{HELP}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Arg::Long("voters") => wishes.voters = parser.value()?.parse()?,
+            Arg::Long("clients") => wishes.clients = parser.value()?.parse()?,
+            Arg::Long("linux") => wishes.linux = parser.value()?.parse()?,
+            Arg::Long("memory") => wishes.memory = parser.value()?.parse()?,
+            Arg::Long("log") => wishes.log = parser.value()?.string()?,
+            Arg::Long("defmt") => wishes.defmt = true,
+            Arg::Long("keep") => wishes.keep = true,
+            Arg::Long("disk") => wishes.disk = Some(parser.value()?.string()?),
+            Arg::Long("nbd") => wishes.nbd = true,
+            Arg::Long("script") => wishes.keys = false,
+            Arg::Long("seconds") => wishes.seconds = Some(parser.value()?.parse()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    ensure((1..=16).contains(&(wishes.voters + wishes.linux)), || {
+        "expected 1 to 16 voters, Linux mounts counted".to_owned()
+    })?;
+    ensure(wishes.clients <= 32, || "expected at most 32 clients".to_owned())?;
+    look_for_qemu()?;
+    show(&wishes).map(|()| ExitCode::SUCCESS)
+}
+
+fn is_qemu_there() -> bool {
+    let mut command = Command::new(QEMU);
+    command
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Fails with the command that installs QEMU if it is not there.
+fn look_for_qemu() -> Result<()> {
+    if is_qemu_there() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{QEMU} is not installed, or does not run. To install it:\n\n    {}\n",
+        install_command()
+    )))
+}
+
+fn install_command() -> &'static str {
+    let managers = [
+        (
+            "apt-get",
+            "sudo apt-get install --no-install-recommends qemu-system-x86",
+        ),
+        ("dnf", "sudo dnf install qemu-system-x86-core"),
+        ("pacman", "sudo pacman -S qemu-system-x86"),
+        ("zypper", "sudo zypper install qemu-x86"),
+        ("apk", "sudo apk add qemu-system-x86_64"),
+        ("brew", "brew install qemu"),
+    ];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    let found = managers.iter().find(|(manager, _)| is_there(manager));
+    found.map_or("see https://www.qemu.org/download/", |(_, command)| command)
+}
+
+fn show(wishes: &Wishes) -> Result<()> {
+    let binary = ostrakon_binary(false)?;
+    let image = image::build(wishes.defmt)?;
+    let bytes = image_bytes(&image.path)?;
+    println!("image built {}: {} KiB to load", image.how, bytes / 1024);
+
+    let mut cluster = Cluster::unformatted(&binary, &target_folder(), "run-qemu")?;
+    if wishes.keep {
+        println!("everything is kept in {}", cluster.keep_folder().display());
+    }
+    let keys = wishes.keys && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let plays = keys || wishes.seconds.is_some();
+    let disk = disk_of(wishes, &cluster, plays)?;
+    let fleet = Arc::new(fleet_of(wishes, &cluster, image, disk.name.clone(), !keys)?);
+    fleet.answer_agents()?;
+    if plays {
+        return play::play(&fleet, disk.is_local.then_some(&cluster), wishes.seconds, keys);
+    }
+    run_script(&fleet, &cluster)
+}
+
+/// The shared disk.
+struct Disk {
+    /// As QEMU names it.
+    name: String,
+    /// Whether the Linux code can look at it, as the cluster's image.
+    is_local: bool,
+    /// Serves it while the guests run.
+    _server: Option<NbdServer>,
+}
+
+fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
+    let image = cluster.image();
+    match &wishes.disk {
+        Some(url) if url.contains(':') && !Path::new(url).exists() => {
+            ensure(plays && wishes.linux == 0, || {
+                "neither the script nor a Linux mount can look at a disk named by a URL".to_owned()
+            })?;
+            return Ok(Disk {
+                name: url.clone(),
+                is_local: false,
+                _server: None,
+            });
+        }
+        Some(path) => {
+            let path = std::fs::canonicalize(path).during(format!("looking for {path}"))?;
+            std::os::unix::fs::symlink(&path, image).during("linking the disk into the cluster's folder")?;
+        }
+        None => {
+            let quorum = ((wishes.voters + wishes.linux) / 2 + 1).to_string();
+            let arguments = [
+                "--quorum-count",
+                &quorum,
+                "--clients-max",
+                CLIENTS_MAX,
+                "--size",
+                DISK_BYTES,
+            ];
+            let formatted = cluster.tool().run("format", &arguments)?;
+            ensure(formatted.status.success(), || {
+                String::from_utf8_lossy(&formatted.stderr).into_owned()
+            })?;
+        }
+    }
+    let clients = wishes.voters + wishes.clients;
+    let server = wishes
+        .nbd
+        .then(|| NbdServer::start(image, cluster.folder(), clients, cluster.reaper()))
+        .transpose()?;
+    let name = server
+        .as_ref()
+        .map_or_else(|| image.display().to_string(), |server| server.url().to_owned());
+    Ok(Disk {
+        name,
+        is_local: true,
+        _server: server,
+    })
+}
+
+fn run_script(fleet: &Arc<Fleet>, cluster: &Cluster) -> Result<()> {
+    let begun = Instant::now();
+    let mut script = Script::new(fleet, cluster);
+    script.play()?;
+    println!("\nWhat took how long:");
+    for (what, took) in script.timings() {
+        println!("  {what:56} {:>8.1} ms", took.as_secs_f64() * 1e3);
+    }
+    println!(
+        "Every step was verified on the device. {} s in all.",
+        rounded(begun.elapsed())
+    );
+    Ok(())
+}
+
+fn rounded(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64())
+}
+
+fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: Image, disk: String, prints: bool) -> Result<Fleet> {
+    let mut guests = Vec::new();
+    for number in 1..=wishes.voters {
+        guests.push(Guest::new(
+            format!("n{number}"),
+            Some(cluster.free_addr()?),
+            false,
+        ));
+    }
+    for number in 1..=wishes.linux {
+        guests.push(Guest::new(
+            format!("lx{number}"),
+            Some(cluster.free_addr()?),
+            true,
+        ));
+    }
+    for number in 1..=wishes.clients {
+        guests.push(Guest::new(format!("c{number}"), None, false));
+    }
+    let board = Board {
+        image: image.path,
+        decoder: image.decoder,
+        disk,
+        folder: cluster.folder().to_path_buf(),
+        memory: wishes.memory,
+        words: format!("log={} {TIMES}", wishes.log),
+    };
+    Ok(Fleet::new(
+        guests,
+        News::new(prints),
+        board,
+        cluster.reaper().clone(),
+        cluster.tool().clone(),
+    ))
+}
+
+/// Bytes of the image that are loaded: an ELF file also holds symbols.
+fn image_bytes(image: &Path) -> Result<u64> {
+    let file = std::fs::read(image).during(format!("reading {}", image.display()))?;
+    let field = |at: usize, length: usize| {
+        let bytes = file.get(at..at + length).unwrap_or_default();
+        bytes
+            .iter()
+            .rev()
+            .fold(0_u64, |value, &byte| value << 8 | u64::from(byte))
+    };
+    // ELF64: where the program headers are, how long each and how many; type 1 is loaded.
+    let (first, size, count) = (field(32, 8), field(54, 2), field(56, 2));
+    let headers = (0..count).map(|index| (first + index * size) as usize);
+    Ok(headers
+        .filter(|&at| field(at, 4) == 1)
+        .map(|at| field(at + 32, 8))
+        .sum())
+}

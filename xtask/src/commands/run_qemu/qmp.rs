@@ -1,0 +1,91 @@
+//! QEMU's own control line: pause, go on, reset.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use ostrakon_xtask::failure::{During, Failure, Result, ensure};
+use serde_json::{Value, json};
+
+/// How long QEMU may take to answer. One that takes longer is frozen itself.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
+/// How long QEMU may take to start.
+const GREETING_MAX: Duration = Duration::from_secs(20);
+
+/// A connection to one QEMU.
+pub(super) struct Qmp {
+    reader: BufReader<UnixStream>,
+    /// The part of a line that came in before a time-out.
+    partial: String,
+}
+
+impl Qmp {
+    /// Takes part in the greeting.
+    pub(super) fn greet(stream: UnixStream) -> Result<Self> {
+        let mut qmp = Self {
+            reader: BufReader::new(stream),
+            partial: String::new(),
+        };
+        let greeting = qmp.next(Instant::now() + GREETING_MAX)?;
+        ensure(greeting.get("QMP").is_some(), || {
+            format!("QEMU greets with {greeting}")
+        })?;
+        qmp.execute("qmp_capabilities", None)?;
+        Ok(qmp)
+    }
+
+    /// The processor stops, and with it every clock of the guest; requests in flight are completed first.
+    pub(super) fn pause(&mut self) -> Result<()> {
+        self.execute("stop", None)
+    }
+
+    /// The processor goes on.
+    pub(super) fn resume(&mut self) -> Result<()> {
+        self.execute("cont", None)
+    }
+
+    /// Processor and devices are as after power-on: returns when that is done. Requests in flight are completed
+    /// first, so that none can reach the disk afterwards. A paused guest stays paused.
+    pub(super) fn reset(&mut self) -> Result<()> {
+        self.execute("system_reset", Some("RESET"))
+    }
+
+    /// Executes a command and waits for its answer, and for an event if one is named.
+    fn execute(&mut self, command: &str, event: Option<&str>) -> Result<()> {
+        let deadline = Instant::now() + ANSWER_MAX;
+        let line = format!("{}\n", json!({ "execute": command }));
+        let stream = self.reader.get_mut();
+        stream
+            .set_write_timeout(Some(ANSWER_MAX))
+            .during("setting up the connection to QEMU")?;
+        stream.write_all(line.as_bytes()).during("writing to QEMU")?;
+        let (mut answered, mut happened) = (false, event.is_none());
+        while !(answered && happened) {
+            let message = self.next(deadline)?;
+            if let Some(error) = message.get("error") {
+                return Err(Failure::new(format!("QEMU refuses {command}: {error}")));
+            }
+            answered |= message.get("return").is_some();
+            happened |= event.is_some_and(|event| message["event"] == event);
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, deadline: Instant) -> Result<Value> {
+        let left = deadline
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1));
+        self.reader
+            .get_ref()
+            .set_read_timeout(Some(left))
+            .during("setting up the connection to QEMU")?;
+        let count = self
+            .reader
+            .read_line(&mut self.partial)
+            .during("waiting for QEMU")?;
+        ensure(count > 0, || "QEMU has closed its control line".to_owned())?;
+        let line = std::mem::take(&mut self.partial);
+        serde_json::from_str(&line).during(format!("reading {line:?} of QEMU"))
+    }
+}
