@@ -44,6 +44,9 @@ pub struct VoterConfig {
     pub can_fence: bool,
     /// The read lease: how long one look gives the right to act; `None` promises nothing.
     pub lease: Option<Duration>,
+    /// How much longer than its right a leader that froze may go on before a watchdog ends it: part of its promise, so
+    /// that others wait for lease, linger and W. Zero without a watchdog; counts only under a lease.
+    pub linger: Duration,
     /// Largest rate error of two hosts' clocks, in parts per million (for waiting out another's lease).
     pub clock_error_ppm: u32,
     /// How long a predecessor's fence may take before this leader gives up and lets another try.
@@ -76,6 +79,7 @@ impl VoterConfig {
             fence_param,
             can_fence: true,
             lease: None,
+            linger: Duration::ZERO,
             clock_error_ppm: 500,
             fence_time_max: Duration::from_secs(30),
         }

@@ -212,7 +212,12 @@ impl World {
     /// update of the super block is what gives the right: R8 judges it, and so does [`Self::super_submitted`].)
     pub(crate) fn check_right_to_write(&mut self, process: &Process, area: Area) {
         let rid = self.procs[process.id].rid;
-        let named = |copy: &Option<SuperBlock>| copy.is_some_and(|copy| copy.server.is_some_and(|ballot| ballot.rid == rid && !copy.fenced.covers(ballot)));
+        let named = |copy: &Option<SuperBlock>| {
+            copy.is_some_and(|copy| {
+                copy.server
+                    .is_some_and(|ballot| ballot.rid == rid && !copy.fenced.covers(ballot))
+            })
+        };
         let takes_over = matches!(area, Area::Super(_)) && !self.check.supers.iter().all(named);
         let now = self.hosts[self.procs[process.id].host].clock.local(self.now);
         let right = process.mount.right(now);

@@ -110,17 +110,26 @@ impl World {
     }
 
     fn land_all(&mut self, id: FlightId, cut: bool) {
-        let Some(flight) = self.forget_or_fail(id, cut) else { return };
+        let Some(flight) = self.forget_or_fail(id, cut) else {
+            return;
+        };
         if flight.torn {
             self.write_pieces(&flight, 0, usize::MAX);
         } else {
             self.device.write_sectors(flight.target, 0, &flight.data);
         }
-        self.landed(flight.proc, flight.target, flight.count, flight.torn || flight.target != flight.first);
+        self.landed(
+            flight.proc,
+            flight.target,
+            flight.count,
+            flight.torn || flight.target != flight.first,
+        );
     }
 
     fn land_some(&mut self, id: FlightId) {
-        let Some(flight) = self.flights.take(id) else { return };
+        let Some(flight) = self.flights.take(id) else {
+            return;
+        };
         // Whatever had landed stays; of the rest, the beginning or the end follows.
         let sectors = flight.count as usize * SECTORS;
         let (from, to) = self.part_of(sectors);
@@ -131,7 +140,11 @@ impl World {
     /// The first sectors of so many, or the last.
     pub(super) fn part_of(&mut self, sectors: usize) -> (usize, usize) {
         let cut = self.dice.between(1, sectors as u64 - 1) as usize;
-        if self.dice.one_in(2) { (0, cut) } else { (cut, sectors) }
+        if self.dice.one_in(2) {
+            (0, cut)
+        } else {
+            (cut, sectors)
+        }
     }
 
     /// Writes what has not landed of sectors `from` to `to`.

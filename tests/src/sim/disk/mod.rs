@@ -214,7 +214,12 @@ impl World {
         let fails = outcome.is_err() && matches!(area, Area::Region(_));
         if fails && self.dice.chance(self.options.disk.torn_error_ppm) && self.spend_torn() {
             let (from, to) = self.part_of(SECTORS);
-            note!(self, "disk", "of the failing write of block {} sectors {from} to {to} land", flight.target);
+            note!(
+                self,
+                "disk",
+                "of the failing write of block {} sectors {from} to {to} land",
+                flight.target
+            );
             flight.pieces = vec![Piece::new(from, to)];
             flight.torn = true;
         }

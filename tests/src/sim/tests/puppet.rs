@@ -119,7 +119,13 @@ pub(super) fn seal(world: &mut World, term: u64, proc: ProcId) -> Ballot {
     world.elected(proc, ballot);
     // R1: every write carries every ballot that is live.
     let fenced = world.check.fenced;
-    let live: Vec<Ballot> = world.check.leaders.keys().copied().filter(|&other| !fenced.covers(other)).collect();
+    let live: Vec<Ballot> = world
+        .check
+        .leaders
+        .keys()
+        .copied()
+        .filter(|&other| !fenced.covers(other))
+        .collect();
     for index in 0..28 {
         write_region(world, proc, index, &live);
     }
