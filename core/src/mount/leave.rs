@@ -30,6 +30,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// Leave at once: no more votes, every connection is closed, and the platform drops the device. A ballot that leads
     /// stays live, and is fenced by the next leader.
     pub fn force(&mut self, now: Instant) {
+        self.forced |= self.life != Life::Ended && self.reign.is_some();
         self.client.force(now);
         self.server.abort(now);
         self.life = Life::Ended;

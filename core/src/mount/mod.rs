@@ -86,6 +86,8 @@ pub struct Mount<M, S> {
     /// Votes in sight and needed, as last told while this mount waits for a quorum to leave.
     quorum_told: Option<(u16, u16)>,
     quorum_due: bool,
+    /// Told to go at once while this mount's ballot was still live.
+    forced: bool,
     ended_told: bool,
 }
 
@@ -112,6 +114,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
             unmounting_due: false,
             quorum_told: None,
             quorum_due: false,
+            forced: false,
             ended_told: false,
             config,
         }
@@ -305,7 +308,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
         }
         match self.life {
             Life::Ended if !core::mem::replace(&mut self.ended_told, true) => {
-                self.client.ended().map(Event::Unmounted)
+                // The client may have been released while the ballot it led under was not: that is no clean end.
+                let how = self.client.ended();
+                how.map(|how| Event::Unmounted(if self.forced { Unmounted::Forced } else { how }))
             }
             _ => None,
         }
