@@ -9,6 +9,7 @@ mod mount;
 mod mount_args;
 mod narrate;
 mod printer;
+mod run;
 mod set_quorum_count;
 mod show;
 mod size;
@@ -17,6 +18,8 @@ mod status;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::program;
 
 pub use exit::Exit;
 pub use narrate::{Description, Narrator};
@@ -47,6 +50,7 @@ struct Cli {
 enum Command {
     Format(format::Args),
     Mount(Box<mount_args::Args>),
+    Run(Box<run::Args>),
     Status(status::Args),
     Dump(dump::Args),
     SetQuorumCount(set_quorum_count::Args),
@@ -55,6 +59,9 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    if let Some(code) = as_keeper() {
+        return ExitCode::from(code);
+    }
     let parsed = command()
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches));
@@ -74,12 +81,27 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Format(args) => format::run(&args),
         Command::Mount(args) => mount::run(&args),
+        Command::Run(args) => return run::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Dump(args) => dump::run(&args),
         Command::SetQuorumCount(args) => set_quorum_count::run(&args),
         Command::FenceKill(args) => return fence_kill::run(&args),
     };
     exit.into()
+}
+
+/// What this program is when it was started by itself, between a mount and the program that it runs.
+fn as_keeper() -> Option<u8> {
+    let mut arguments = std::env::args_os().skip(1);
+    let first = arguments.next()?;
+    if first == program::KEEPER_ARGUMENT {
+        return Some(program::keep(arguments.collect()));
+    }
+    if first == program::EXEC_ARGUMENT {
+        let keeper = arguments.next()?.to_str()?.parse().ok()?;
+        return Some(program::exec(keeper, &arguments.collect::<Vec<_>>()));
+    }
+    None
 }
 
 /// The definition of the command line, for those who generate documents from it.

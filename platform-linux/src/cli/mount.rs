@@ -8,7 +8,7 @@ use ostrakon_core::event::Unmounted;
 use ostrakon_core::ids::Rid;
 use ostrakon_core::service::NoService;
 use rustix::process::Resource;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use super::mount_args::{Args, Plan};
@@ -18,6 +18,7 @@ use crate::disk::{Access, DeviceFile, Hold};
 use crate::fence::Means;
 use crate::host::{HeapMemory, Host, HostEvent, HostOptions, Order, Orders};
 use crate::offline::{OfflineError, Volume};
+use crate::program::{Ending, ProgramOptions};
 use crate::runtime::RuntimeDir;
 use crate::{clock, entropy};
 
@@ -30,39 +31,67 @@ const OPEN_TIMEOUTS: u32 = 8;
 /// How often the orders are looked at while there is no loop yet that they could wake.
 const ORDER_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Signals that are the program's, if there is one.
+const PASSED_ON: [i32; 5] = [SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH];
+
 pub(super) fn run(args: &Args) -> Exit {
-    let plan = match args.plan() {
-        Ok(plan) => plan,
-        Err(why) => return Exit::Usage.because(why),
-    };
-    let orders = Orders::default();
-    if let Err(error) = obey_signals(orders.clone()) {
-        return Exit::Failed.because(format_args!("cannot listen to signals: {error}"));
-    }
-    let mut printer = match Printer::stdout() {
+    let printer = match Printer::stdout() {
         Ok(printer) => printer,
         Err(error) => return Exit::Failed.because(format_args!("no thread to print from: {error}")),
     };
+    run_with(args, None, printer).0
+}
+
+/// Mounts, with a program to run while this mount leads if one is given; also says how that ended last.
+pub(super) fn run_with(
+    args: &Args,
+    program: Option<ProgramOptions>,
+    mut printer: Printer,
+) -> (Exit, Option<Ending>) {
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(why) => return (Exit::Usage.because(why), None),
+    };
+    let orders = Orders::default();
+    if let Err(error) = obey_signals(orders.clone(), program.is_some()) {
+        let exit = Exit::Failed.because(format_args!("cannot listen to signals: {error}"));
+        return (exit, None);
+    }
     raise_file_limit();
+    let mut ending = None;
     loop {
-        match mount_once(args, &plan, &orders, &mut printer) {
-            Ok(Unmounted::Evicted) if orders.standing() == Order::Stay => std::thread::sleep(REMOUNT_PAUSE),
-            Ok(Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted | Unmounted::Evicted) => {
-                return Exit::Done;
+        let exit = match mount_once(args, &plan, &program, &orders, &mut printer, &mut ending) {
+            Ok(Unmounted::Evicted) if orders.standing() == Order::Stay => {
+                std::thread::sleep(REMOUNT_PAUSE);
+                continue;
             }
-            Ok(Unmounted::LeftRecord | Unmounted::Forced) => return Exit::NotClean,
-            Err(exit) => return exit,
-        }
+            Ok(Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted | Unmounted::Evicted) => {
+                Exit::Done
+            }
+            Ok(Unmounted::LeftRecord | Unmounted::Forced) => Exit::NotClean,
+            Err(exit) => exit,
+        };
+        return (exit, ending);
     }
 }
 
-/// The first signal leaves cleanly, the second by force, the third does not wait for anything.
-fn obey_signals(orders: Orders) -> std::io::Result<()> {
+/// The first signal leaves cleanly, the second by force, the third does not wait for anything. Others are passed on to
+/// the program.
+fn obey_signals(orders: Orders, has_program: bool) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    if has_program {
+        PASSED_ON
+            .iter()
+            .try_for_each(|&signal| signals.add_signal(signal))?;
+    }
     std::thread::Builder::new()
         .name("ostrakon-signal".to_owned())
         .spawn(move || {
-            for _ in signals.forever() {
+            for signal in signals.forever() {
+                if PASSED_ON.contains(&signal) {
+                    orders.pass_on(signal);
+                    continue;
+                }
                 if orders.standing() == Order::Force {
                     std::process::exit(Exit::NotClean as i32);
                 }
@@ -79,16 +108,27 @@ fn raise_file_limit() {
     let _ = rustix::process::setrlimit(Resource::Nofile, limit);
 }
 
-fn mount_once(args: &Args, plan: &Plan, orders: &Orders, printer: &mut Printer) -> Result<Unmounted, Exit> {
+fn mount_once(
+    args: &Args,
+    plan: &Plan,
+    program: &Option<ProgramOptions>,
+    orders: &Orders,
+    printer: &mut Printer,
+    ending: &mut Option<Ending>,
+) -> Result<Unmounted, Exit> {
     let Some(volume) = open(args, plan, orders)? else {
         return Ok(Unmounted::NeverMounted);
     };
     let rid = entropy::rid();
     let mut narrator = Narrator::new(rid, volume.state().volume, plan.server_addr());
     let json = args.json;
-    let options = options(plan, volume, rid, orders)?;
+    let options = HostOptions {
+        program: program.clone(),
+        ..options(plan, volume, rid, orders)?
+    };
     let mut host = Host::start(options, NoService).map_err(|error| Exit::Failed.because(error))?;
     let ended = host.run(|event| tell(&event, json, &mut narrator, printer));
+    *ending = host.program_ending().or(*ending);
     ended.map_err(|error| Exit::Failed.because(format_args!("waiting for events fails: {error}")))
 }
 
@@ -102,7 +142,7 @@ fn tell(event: &HostEvent, json: bool, narrator: &mut Narrator, printer: &mut Pr
     };
     let lost = printer.line(line);
     if lost > 0 {
-        eprintln!("ostrakon: {lost} events were lost: nobody read standard output");
+        eprintln!("ostrakon: {lost} events were lost: nobody read them");
     }
 }
 
@@ -183,5 +223,6 @@ fn options(plan: &Plan, volume: Volume, rid: Rid, orders: &Orders) -> Result<Hos
         },
         means,
         orders: orders.clone(),
+        program: None,
     })
 }

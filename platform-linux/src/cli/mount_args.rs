@@ -118,6 +118,10 @@ impl Plan {
 }
 
 impl Args {
+    pub(super) const fn is_voter(&self) -> bool {
+        self.server_addr.is_some()
+    }
+
     /// What is to be mounted, or why the combination cannot work.
     pub(super) fn plan(&self) -> Result<Plan, String> {
         let agents = self.agents()?;

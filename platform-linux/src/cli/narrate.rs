@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::fence::{FenceReport, How};
 use crate::host::{HostEvent, Notice};
 use crate::offline::super_error_text;
+use crate::program::{Ending, RunnerEvent};
 
 /// An event, described.
 #[derive(Clone, PartialEq, Debug)]
@@ -381,6 +382,35 @@ fn describe_notice(notice: &Notice) -> Description {
         ),
         Notice::CannotListen(words) => say("listen_failed", json!({ "message": words }), words.clone()),
         Notice::Fence(report) => describe_report(report),
+        Notice::Program(event) => describe_program(event),
+    }
+}
+
+fn describe_program(event: &RunnerEvent) -> Description {
+    match event {
+        RunnerEvent::Started(pid, ballot) => say(
+            "program_started",
+            json!({ "pid": pid, "term": ballot.term.0 }),
+            format!("process {pid}, term {}", ballot.term),
+        ),
+        RunnerEvent::Stopping(ballot) => say(
+            "program_stopping",
+            json!({ "term": ballot.term.0 }),
+            format!("term {} is over here", ballot.term),
+        ),
+        RunnerEvent::Ended(ending) => {
+            let (code, signal) = match *ending {
+                Ending::Code(code) => (Some(code), None),
+                Ending::Signal(signal) => (None, Some(signal)),
+            };
+            say(
+                "program_ended",
+                json!({ "code": code, "signal": signal }),
+                ending.to_string(),
+            )
+        }
+        RunnerEvent::Gone => say("program_gone", json!({}), "nothing of it is left"),
+        RunnerEvent::Failed(why) => say("program_failed", json!({ "message": why }), why.clone()),
     }
 }
 

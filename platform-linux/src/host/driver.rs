@@ -19,6 +19,7 @@ use super::{HeapMemory, HostEvent, Notice, Order, Orders};
 use crate::disk::{BlockIo, Caching, DeviceFile, IoError, Outcome, Pool};
 use crate::fence::{Fencer, Means};
 use crate::net::{NET_TOKENS, Net, NetSink};
+use crate::program::{Ending, ProgramOptions, Runner};
 use crate::runtime::MountLock;
 use crate::{clock, entropy};
 
@@ -50,6 +51,8 @@ pub struct HostOptions {
     pub means: Option<Means>,
     /// Orders from other threads.
     pub orders: Orders,
+    /// A program to run while this mount leads.
+    pub program: Option<ProgramOptions>,
 }
 
 /// Why a host could not start.
@@ -90,6 +93,9 @@ pub struct Host<S> {
     pool: Pool,
     device: Arc<LockedDevice>,
     fencer: Option<Fencer>,
+    runner: Option<Runner>,
+    /// The program came a step further: the mount is to be polled again at once.
+    program_moved: bool,
     orders: Orders,
     obeyed: Order,
     message: Box<[u8]>,
@@ -114,6 +120,7 @@ impl<S: Service> Host<S> {
             memory,
             means,
             orders,
+            program,
         } = options;
         let poll = Poll::new().map_err(StartError)?;
         let registry = poll.registry().try_clone().map_err(StartError)?;
@@ -128,6 +135,10 @@ impl<S: Service> Host<S> {
         if device.caching() == Caching::PageCache {
             news.push(HostEvent::Notice(Notice::PageCache(device.path().to_owned())));
         }
+        let runner = match program {
+            None => None,
+            Some(program) => Some(start_runner(program, &config, &means, &lock, &wake).map_err(StartError)?),
+        };
         let device = Arc::new(LockedDevice { device, lock });
         let io = Arc::clone(&device) as Arc<dyn BlockIo>;
         let pool = Pool::start(io, config.transfer_blocks, Arc::clone(&wake)).map_err(StartError)?;
@@ -138,6 +149,8 @@ impl<S: Service> Host<S> {
             pool,
             device,
             fencer: means.map(|means| Fencer::new(means, wake)),
+            runner,
+            program_moved: false,
             orders,
             obeyed: Order::Stay,
             message: vec![0; MESSAGE_BYTES_MAX].into(),
@@ -159,6 +172,7 @@ impl<S: Service> Host<S> {
         loop {
             self.take_inputs(&mut events, wait)?;
             self.mount.poll(clock::now());
+            self.keep_program();
             self.give_outputs(&mut tell);
             if let Some(how) = self.ended() {
                 return Ok(how);
@@ -194,15 +208,55 @@ impl<S: Service> Host<S> {
         if order <= self.obeyed {
             return;
         }
-        self.obeyed = order;
         match order {
             Order::Stay => {}
             Order::Unmount => {
                 self.news.push(HostEvent::Mount(Event::Unmounting));
+                if !self.program_left() {
+                    // Comes back here when the program is gone: until then this mount is needed.
+                    return;
+                }
                 self.mount.unmount(clock::now());
             }
             Order::Force => self.mount.force(clock::now()),
         }
+        self.obeyed = order;
+    }
+
+    /// Has the program ended for good; says whether it is.
+    fn program_left(&mut self) -> bool {
+        self.runner.as_mut().is_none_or(Runner::leave)
+    }
+
+    /// Starts the program, ends it, and holds the ballot while anything of it is left.
+    fn keep_program(&mut self) {
+        let Some(runner) = &mut self.runner else { return };
+        for signal in self.orders.take_signals() {
+            runner.signal(signal);
+        }
+        let now = clock::now();
+        let wants = runner.step(now, self.mount.leads(now), self.mount.right_until(now));
+        while let Some(event) = runner.poll_event() {
+            self.program_moved = true;
+            self.news.push(HostEvent::Notice(Notice::Program(event)));
+        }
+        if wants.broken {
+            // Whatever it ran is dead or dying, and nobody can say when the last of it is gone. The lock says so to others.
+            eprintln!("ostrakon: the keeper of the program is gone; this mount ends with it");
+            std::process::abort();
+        }
+        self.mount.hold_leadership(wants.hold);
+        if wants.resign {
+            self.mount.resign(now);
+        }
+        if wants.leave {
+            self.orders.give(Order::Unmount);
+        }
+    }
+
+    /// How the program ended by itself, if it did.
+    pub fn program_ending(&self) -> Option<Ending> {
+        self.runner.as_ref().and_then(Runner::ending)
     }
 
     fn take_disk(&mut self) {
@@ -310,13 +364,17 @@ impl<S: Service> Host<S> {
 
     /// How long until something is due.
     fn next_wait(&mut self) -> Duration {
-        if self.net.has_work() || !self.news.is_empty() {
+        let moved = std::mem::take(&mut self.program_moved);
+        if moved || self.net.has_work() || !self.news.is_empty() {
             return Duration::ZERO;
         }
         let due = [
             self.mount.next_deadline(),
             self.pool.next_deadline(),
             self.net.next_deadline(),
+            self.runner
+                .as_ref()
+                .and_then(|runner| runner.next_deadline(clock::now())),
         ];
         let now = clock::now();
         let waits = due
@@ -330,6 +388,25 @@ impl<S: Service> Host<S> {
     pub fn mount(&mut self) -> &mut Mount<HeapMemory, S> {
         &mut self.mount
     }
+}
+
+/// Starts the keeper of a program, which is told who its mount is.
+fn start_runner(
+    program: ProgramOptions,
+    config: &Config,
+    means: &Option<Means>,
+    lock: &MountLock,
+    wake: &Arc<dyn Fn() + Send + Sync>,
+) -> io::Result<Runner> {
+    let mut environment = vec![("OSTRAKON_RID", config.rid.to_string())];
+    if let Some(voter) = config.voter {
+        environment.push(("OSTRAKON_SERVER_ADDR", voter.server_addr.to_string()));
+    }
+    if let Some(means) = means {
+        environment.push(("OSTRAKON_VOLUME", means.volume.to_string()));
+    }
+    let lease = config.voter.and_then(|voter| voter.lease);
+    Runner::start(program, lease, lock.as_fd(), &environment, Arc::clone(wake))
 }
 
 /// The mount as the one who is told what came in from the network.

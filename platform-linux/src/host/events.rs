@@ -6,6 +6,7 @@ use ostrakon_core::disk::DiskRequest;
 use ostrakon_core::event::Event;
 
 use crate::fence::FenceReport;
+use crate::program::RunnerEvent;
 
 /// What a host has to tell.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,4 +34,6 @@ pub enum Notice {
     CannotListen(String),
     /// A fence request was answered.
     Fence(FenceReport),
+    /// Of the program that runs while this mount leads.
+    Program(RunnerEvent),
 }
