@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::fence::coverage;
 use crate::program;
 
 pub use exit::Exit;
@@ -106,9 +107,13 @@ fn as_keeper() -> Option<u8> {
 
 /// The definition of the command line, for those who generate documents from it.
 pub fn command() -> clap::Command {
+    let coverage = format!("{}\n\n{EXIT_CODES}", coverage::table());
     Cli::command().mut_subcommands(|subcommand| match subcommand.get_after_help() {
         // An agent's exit codes are given by its protocol.
         Some(_) => subcommand,
+        None if ["mount", "run"].contains(&subcommand.get_name()) => subcommand
+            .after_help(EXIT_CODES)
+            .after_long_help(coverage.clone()),
         None => subcommand.after_help(EXIT_CODES),
     })
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ostrakon_core::event::Unmounted;
+use ostrakon_core::event::{Event, Unmounted};
 use ostrakon_core::ids::Rid;
 use ostrakon_core::service::NoService;
 use rustix::process::Resource;
@@ -16,7 +17,7 @@ use super::printer::Printer;
 use super::{Exit, Narrator};
 use crate::disk::{Access, DeviceFile, Hold};
 use crate::fence::Means;
-use crate::host::{HeapMemory, Host, HostEvent, HostOptions, Order, Orders};
+use crate::host::{Guard, HeapMemory, Host, HostEvent, HostOptions, Notice, Order, Orders, Watchdog};
 use crate::offline::{OfflineError, Volume};
 use crate::program::{Ending, ProgramOptions};
 use crate::runtime::RuntimeDir;
@@ -46,12 +47,39 @@ pub(super) fn run(args: &Args) -> Exit {
 pub(super) fn run_with(
     args: &Args,
     program: Option<ProgramOptions>,
-    mut printer: Printer,
+    printer: Printer,
 ) -> (Exit, Option<Ending>) {
-    let plan = match args.plan() {
+    let mut plan = match args.plan() {
         Ok(plan) => plan,
         Err(why) => return (Exit::Usage.because(why), None),
     };
+    let watchdog = match plan.start_watchdog() {
+        Ok(watchdog) => watchdog.map(|watchdog| Arc::new(Mutex::new(watchdog))),
+        Err(error) => return (Exit::Usage.because(error), None),
+    };
+    let result = run_guarded(args, &mut plan, program, printer, watchdog.clone());
+    if let (Some(watchdog), true) = (watchdog, plan.guard.as_ref().is_none_or(Guard::is_quiet)) {
+        watchdog.lock().unwrap_or_else(PoisonError::into_inner).disarm();
+    }
+    result
+}
+
+fn run_guarded(
+    args: &Args,
+    plan: &mut Plan,
+    program: Option<ProgramOptions>,
+    mut printer: Printer,
+    watchdog: Option<Arc<Mutex<Watchdog>>>,
+) -> (Exit, Option<Ending>) {
+    if let Some(lease) = plan.config.voter.and_then(|voter| voter.lease) {
+        match Guard::start(lease, watchdog) {
+            Ok(guard) => plan.guard = Some(guard),
+            Err(error) => {
+                let exit = Exit::Failed.because(format_args!("no thread to guard the lease: {error}"));
+                return (exit, None);
+            }
+        }
+    }
     let orders = Orders::default();
     if let Err(error) = obey_signals(orders.clone(), program.is_some()) {
         let exit = Exit::Failed.because(format_args!("cannot listen to signals: {error}"));
@@ -60,7 +88,7 @@ pub(super) fn run_with(
     raise_file_limit();
     let mut ending = None;
     loop {
-        let exit = match mount_once(args, &plan, &program, &orders, &mut printer, &mut ending) {
+        let exit = match mount_once(args, plan, &program, &orders, &mut printer, &mut ending) {
             Ok(Unmounted::Evicted) if orders.standing() == Order::Stay => {
                 std::thread::sleep(REMOUNT_PAUSE);
                 continue;
@@ -127,7 +155,13 @@ fn mount_once(
         ..options(plan, volume, rid, orders)?
     };
     let mut host = Host::start(options, NoService).map_err(|error| Exit::Failed.because(error))?;
-    let ended = host.run(|event| tell(&event, json, &mut narrator, printer));
+    let ended = host.run(|event| {
+        tell(&event, json, &mut narrator, printer);
+        if let (HostEvent::Mount(Event::Started), Some(silencing)) = (&event, plan.silencing) {
+            let notice = HostEvent::Notice(Notice::Silencing(silencing));
+            tell(&notice, json, &mut narrator, printer);
+        }
+    });
     *ending = host.program_ending().or(*ending);
     ended.map_err(|error| Exit::Failed.because(format_args!("waiting for events fails: {error}")))
 }
@@ -224,5 +258,6 @@ fn options(plan: &Plan, volume: Volume, rid: Rid, orders: &Orders) -> Result<Hos
         means,
         orders: orders.clone(),
         program: None,
+        guard: plan.guard.clone(),
     })
 }

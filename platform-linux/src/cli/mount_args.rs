@@ -8,8 +8,10 @@ use ostrakon_core::format::FenceParam;
 use ostrakon_core::ids::Rid;
 use ostrakon_core::time::Duration;
 
+use crate::fence::coverage::Silencing;
 use crate::fence::{FenceAgent, fence_param};
-use crate::{machine, offline};
+use crate::host::{Guard, Watchdog, WatchdogError};
+use crate::{clock, machine, offline};
 
 /// Run one mount of a volume in the foreground.
 ///
@@ -54,6 +56,13 @@ pub(super) struct Args {
     /// The lease: how long one look at the device gives the right to act as leader
     #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = milliseconds(200))]
     lease_ms: u64,
+    /// A watchdog device, such as /dev/watchdog0, that resets this host when it freezes while it leads under a lease. It is
+    /// fed only within the lease, and others wait for its time-out too. An ostrakon that is killed takes its host with it
+    #[arg(long, value_name = "DEVICE")]
+    watchdog: Option<PathBuf>,
+    /// Pretend that the watchdog is a file, with this time-out
+    #[arg(long, value_name = "MS", hide = true, requires = "watchdog")]
+    watchdog_pretend_ms: Option<u64>,
     /// The longest time that a write may take: an I/O that takes longer has failed. The same on all hosts
     #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = milliseconds(50))]
     io_timeout_ms: u64,
@@ -98,18 +107,37 @@ fn milliseconds(least: u64) -> clap::builder::RangedU64ValueParser<u64> {
 }
 
 /// What a mount is made of, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Plan {
     /// For a mount with this rid; each mount instance replaces it.
     pub(super) config: Config,
     /// Fence agents, in order.
     pub(super) agents: Vec<FenceAgent>,
+    /// How a leader of this mount's making is silenced, if it is a voter.
+    pub(super) silencing: Option<Silencing>,
+    /// What guards its lease, once it was started.
+    pub(super) guard: Option<Guard>,
+    watchdog: Option<(PathBuf, Option<u64>)>,
 }
 
 impl Plan {
     /// The configuration of a mount instance.
     pub(super) const fn config_for(&self, rid: Rid) -> Config {
         Config { rid, ..self.config }
+    }
+
+    /// Starts the watchdog, if there is to be one, and promises its time-out on top of the lease.
+    pub(super) fn start_watchdog(&mut self) -> Result<Option<Watchdog>, WatchdogError> {
+        let (Some((path, pretend)), Some(voter)) = (&self.watchdog, &mut self.config.voter) else {
+            return Ok(None);
+        };
+        let (now, lease) = (clock::now(), voter.lease.unwrap_or_default());
+        let watchdog = match pretend {
+            None => Watchdog::start(path, lease, now),
+            Some(ms) => Watchdog::pretend(path, Duration::from_millis(*ms), lease, now),
+        }?;
+        voter.linger = watchdog.timeout();
+        Ok(Some(watchdog))
     }
 
     pub(super) fn server_addr(&self) -> Option<SocketAddr> {
@@ -127,6 +155,13 @@ impl Args {
         let agents = self.agents()?;
         let lease = self.fence.contains(&Fence::Lease);
         let voter = self.voter(&agents, lease)?;
+        if self.watchdog.is_some() && !lease {
+            return Err(
+                "--watchdog guards a lease: give --fence lease too, or leave it out, for behind a fence agent \
+                 alone nobody waits until it has reset a host"
+                    .to_owned(),
+            );
+        }
         let ms = Duration::from_millis;
         let any = Rid::new(1).expect("1 is not 0");
         let config = Config {
@@ -140,7 +175,19 @@ impl Args {
             checksum: offline::checksum,
             ..Config::client(any)
         };
-        Ok(Plan { config, agents })
+        let silencing = voter.map(|_| Silencing {
+            agent: !agents.is_empty(),
+            lease,
+            watchdog: self.watchdog.is_some(),
+        });
+        let watchdog = self.watchdog.clone().map(|path| (path, self.watchdog_pretend_ms));
+        Ok(Plan {
+            config,
+            agents,
+            silencing,
+            guard: None,
+            watchdog,
+        })
     }
 
     fn agents(&self) -> Result<Vec<FenceAgent>, String> {
@@ -212,9 +259,13 @@ mod tests {
             .plan()
     }
 
+    fn refusal(line: &str) -> String {
+        plan(line).err().expect("a refusal")
+    }
+
     #[test]
     fn a_voter_without_a_fence_is_refused_with_an_explanation() {
-        let error = plan("--server-addr 10.0.0.1:7").unwrap_err();
+        let error = refusal("--server-addr 10.0.0.1:7");
         for word in ["agent:PROGRAM", "--fence lease", "plain client", "--help"] {
             assert!(error.contains(word), "{word}: {error}");
         }
@@ -240,11 +291,16 @@ mod tests {
             ("--server-addr host:7 --fence lease", "invalid socket address"),
             ("--server-addr 10.0.0.1:7 --fence lease --lease-ms 0", "not in"),
             (
+                "--server-addr 10.0.0.1:7 --fence agent:true --watchdog /dev/watchdog0",
+                "guards a lease",
+            ),
+            ("--watchdog /dev/watchdog0", "guards a lease"),
+            (
                 "--server-addr 10.0.0.1:7 --fence lease --fence-param xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
                 "at most 40",
             ),
         ] {
-            let error = plan(line).unwrap_err();
+            let error = refusal(line);
             assert!(error.contains(word), "{line}: {error}");
         }
     }

@@ -6,6 +6,7 @@ use ostrakon_core::event::{Event, Fault, GaveUp, Silenced, Unmounted};
 use ostrakon_core::ids::{Ballot, Rid, VolumeId};
 use serde_json::{Map, Value, json};
 
+use crate::fence::coverage::Survives;
 use crate::fence::{FenceReport, How};
 use crate::host::{HostEvent, Notice};
 use crate::offline::super_error_text;
@@ -381,6 +382,19 @@ fn describe_notice(notice: &Notice) -> Description {
             words.clone(),
         ),
         Notice::CannotListen(words) => say("listen_failed", json!({ "message": words }), words.clone()),
+        Notice::Silencing(silencing) => {
+            let row = silencing.row();
+            say(
+                "silencing",
+                json!({
+                    "method": silencing.to_string(),
+                    "survives": row.with(|survives| survives == Survives::Yes),
+                    "survives_if": row.with(|survives| matches!(survives, Survives::If(_))),
+                    "does_not_survive": row.with(|survives| survives == Survives::No),
+                }),
+                format!("{silencing}: {row}"),
+            )
+        }
         Notice::Fence(report) => describe_report(report),
         Notice::Program(event) => describe_program(event),
     }

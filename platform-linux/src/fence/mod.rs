@@ -3,10 +3,12 @@
 //! - `known`: what this host knows by itself (an earlier boot of its own, a process that is dead).
 //! - [`FenceAgent`]: a ClusterLabs fence agent, fed on standard input.
 //! - [`Fencer`]: requests carried out off the loop.
+//! - [`coverage`]: which failures each way of silencing survives.
 //! - [`kill`]: our own agent, which kills a process of this host.
 
 mod agent;
 mod child;
+pub mod coverage;
 mod fencer;
 pub mod kill;
 mod known;

@@ -15,7 +15,7 @@ use ostrakon_core::server::Memory;
 use ostrakon_core::service::Service;
 use ostrakon_core::time::{Duration, Instant};
 
-use super::{HeapMemory, HostEvent, Notice, Order, Orders};
+use super::{Guard, HeapMemory, HostEvent, Notice, Order, Orders};
 use crate::disk::{BlockIo, Caching, DeviceFile, IoError, Outcome, Pool};
 use crate::fence::{Fencer, Means};
 use crate::net::{NET_TOKENS, Net, NetSink};
@@ -53,6 +53,8 @@ pub struct HostOptions {
     pub orders: Orders,
     /// A program to run while this mount leads.
     pub program: Option<ProgramOptions>,
+    /// What ends a leader that promises a lease before it acts past its right.
+    pub guard: Option<Guard>,
 }
 
 /// Why a host could not start.
@@ -94,6 +96,7 @@ pub struct Host<S> {
     device: Arc<LockedDevice>,
     fencer: Option<Fencer>,
     runner: Option<Runner>,
+    guard: Option<Guard>,
     /// The program came a step further: the mount is to be polled again at once.
     program_moved: bool,
     orders: Orders,
@@ -121,6 +124,7 @@ impl<S: Service> Host<S> {
             means,
             orders,
             program,
+            guard,
         } = options;
         let poll = Poll::new().map_err(StartError)?;
         let registry = poll.registry().try_clone().map_err(StartError)?;
@@ -150,6 +154,7 @@ impl<S: Service> Host<S> {
             device,
             fencer: means.map(|means| Fencer::new(means, wake)),
             runner,
+            guard,
             program_moved: false,
             orders,
             obeyed: Order::Stay,
@@ -173,11 +178,14 @@ impl<S: Service> Host<S> {
             self.take_inputs(&mut events, wait)?;
             self.mount.poll(clock::now());
             self.keep_program();
+            self.tell_guard();
             self.give_outputs(&mut tell);
             if let Some(how) = self.ended() {
+                self.tell_guard();
                 return Ok(how);
             }
             wait = self.next_wait();
+            self.guard.iter().for_each(Guard::end_round);
         }
     }
 
@@ -196,6 +204,7 @@ impl<S: Service> Host<S> {
             }
             wait = Duration::ZERO;
         }
+        self.guard.iter().for_each(Guard::begin_round);
         self.take_orders();
         self.take_disk();
         self.take_fences();
@@ -251,6 +260,15 @@ impl<S: Service> Host<S> {
         }
         if wants.leave {
             self.orders.give(Order::Unmount);
+        }
+    }
+
+    /// A host that has no right acts no more once nothing that it ran is left.
+    fn tell_guard(&mut self) {
+        let Some(guard) = &self.guard else { return };
+        let until = self.mount.right_until(clock::now());
+        if until.is_some() || self.runner.as_ref().is_none_or(Runner::is_idle) {
+            guard.acting(until);
         }
     }
 
@@ -377,10 +395,10 @@ impl<S: Service> Host<S> {
                 .and_then(|runner| runner.next_deadline(clock::now())),
         ];
         let now = clock::now();
-        let waits = due
-            .into_iter()
-            .flatten()
-            .map(|deadline: Instant| deadline.since(now));
+        // The end of a right is looked at when it comes, not when something else is due.
+        let right = self.mount.right_until(now).filter(|_| self.guard.is_some());
+        let due = due.into_iter().chain([right]);
+        let waits = due.flatten().map(|deadline: Instant| deadline.since(now));
         waits.min().unwrap_or(WAIT_MAX).min(WAIT_MAX)
     }
 

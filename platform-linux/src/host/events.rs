@@ -6,6 +6,7 @@ use ostrakon_core::disk::DiskRequest;
 use ostrakon_core::event::Event;
 
 use crate::fence::FenceReport;
+use crate::fence::coverage::Silencing;
 use crate::program::RunnerEvent;
 
 /// What a host has to tell.
@@ -32,6 +33,8 @@ pub enum Notice {
     },
     /// The listener could not be made, in the words of the system.
     CannotListen(String),
+    /// How a leader of this mount's making is silenced: what that survives.
+    Silencing(Silencing),
     /// A fence request was answered.
     Fence(FenceReport),
     /// Of the program that runs while this mount leads.
