@@ -8,6 +8,7 @@ mod metadata;
 mod mount;
 mod mount_args;
 mod narrate;
+mod notify;
 mod printer;
 mod run;
 mod set_quorum_count;

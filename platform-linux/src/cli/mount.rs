@@ -13,11 +13,14 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SI
 use signal_hook::iterator::Signals;
 
 use super::mount_args::{Args, Plan};
+use super::notify::{self, Notify};
 use super::printer::Printer;
 use super::{Exit, Narrator};
 use crate::disk::{Access, DeviceFile, Hold};
 use crate::fence::Means;
-use crate::host::{Guard, HeapMemory, Host, HostEvent, HostOptions, Notice, Order, Orders, Watchdog};
+use crate::host::{
+    Guard, HeapMemory, Heartbeat, HookCommands, Host, HostEvent, HostOptions, Notice, Order, Orders, Watchdog,
+};
 use crate::offline::{OfflineError, Volume};
 use crate::program::{Ending, ProgramOptions};
 use crate::runtime::RuntimeDir;
@@ -152,22 +155,33 @@ fn mount_once(
     let json = args.json;
     let options = HostOptions {
         program: program.clone(),
+        hooks: args.hooks(),
+        heartbeat: heartbeat(),
         ..options(plan, volume, rid, orders)?
     };
     let mut host = Host::start(options, NoService).map_err(|error| Exit::Failed.because(error))?;
+    let notify = Notify::from_environment();
     let ended = host.run(|event| {
-        tell(&event, json, &mut narrator, printer);
+        tell(&event, json, &mut narrator, printer, &notify);
         if let (HostEvent::Mount(Event::Started), Some(silencing)) = (&event, plan.silencing) {
             let notice = HostEvent::Notice(Notice::Silencing(silencing));
-            tell(&notice, json, &mut narrator, printer);
+            tell(&notice, json, &mut narrator, printer, &notify);
         }
     });
     *ending = host.program_ending().or(*ending);
     ended.map_err(|error| Exit::Failed.because(format_args!("waiting for events fails: {error}")))
 }
 
-fn tell(event: &HostEvent, json: bool, narrator: &mut Narrator, printer: &mut Printer) {
+fn heartbeat() -> Option<Heartbeat> {
+    let interval = notify::heartbeat_interval()?;
+    let notify = Notify::from_environment();
+    let interval = ostrakon_core::time::Duration(interval.as_micros() as u64);
+    Some((interval, Box::new(move || notify.tell("WATCHDOG=1"))))
+}
+
+fn tell(event: &HostEvent, json: bool, narrator: &mut Narrator, printer: &mut Printer, notify: &Notify) {
     let description = narrator.describe(event);
+    notify.event(description.event, &description.text);
     let at_ms = clock::unix_ms();
     let line = if json {
         narrator.json_line(&description, at_ms)
@@ -259,5 +273,7 @@ fn options(plan: &Plan, volume: Volume, rid: Rid, orders: &Orders) -> Result<Hos
         orders: orders.clone(),
         program: None,
         guard: plan.guard.clone(),
+        hooks: HookCommands::default(),
+        heartbeat: None,
     })
 }

@@ -10,7 +10,7 @@ use ostrakon_core::time::Duration;
 
 use crate::fence::coverage::Silencing;
 use crate::fence::{FenceAgent, fence_param};
-use crate::host::{Guard, Watchdog, WatchdogError};
+use crate::host::{Guard, HookCommands, Watchdog, WatchdogError};
 use crate::{clock, machine, offline};
 
 /// Run one mount of a volume in the foreground.
@@ -76,6 +76,18 @@ pub(super) struct Args {
     /// server evicts it. Without this option: wait
     #[arg(long, value_name = "MS", value_parser = milliseconds(1))]
     unmount_timeout_ms: Option<u64>,
+    /// Run this with the shell when this mount serves. From then on until --on-deposed has ended, this host counts as leader:
+    /// nobody succeeds it without fencing it, or waiting out its lease. OSTRAKON_TERM, OSTRAKON_RID, OSTRAKON_SERVER_RID,
+    /// OSTRAKON_SERVER_ADDR, OSTRAKON_VOLUME and OSTRAKON_HOOK are set. Under --fence lease nothing ends what a hook began
+    /// in time: use `ostrakon run`
+    #[arg(long, value_name = "COMMAND", requires = "server_addr")]
+    on_elected: Option<String>,
+    /// Run this with the shell when this mount leads no longer
+    #[arg(long, value_name = "COMMAND", requires = "server_addr")]
+    on_deposed: Option<String>,
+    /// Run this with the shell whenever this mount is connected to a server, its own or another
+    #[arg(long, value_name = "COMMAND")]
+    on_connected: Option<String>,
     /// One JSON object a line on standard output, each with event, rid, at_ms and, where they apply, term and server_addr
     #[arg(long)]
     pub(super) json: bool,
@@ -146,6 +158,14 @@ impl Plan {
 }
 
 impl Args {
+    pub(super) fn hooks(&self) -> HookCommands {
+        HookCommands {
+            elected: self.on_elected.clone(),
+            deposed: self.on_deposed.clone(),
+            connected: self.on_connected.clone(),
+        }
+    }
+
     pub(super) const fn is_voter(&self) -> bool {
         self.server_addr.is_some()
     }

@@ -397,6 +397,14 @@ fn describe_notice(notice: &Notice) -> Description {
         }
         Notice::Fence(report) => describe_report(report),
         Notice::Program(event) => describe_program(event),
+        Notice::Hook(report) => say(
+            "hook",
+            json!({ "hook": report.hook, "error": report.error }),
+            match &report.error {
+                None => format!("{} done", report.hook),
+                Some(error) => format!("{} failed: {error}", report.hook),
+            },
+        ),
     }
 }
 

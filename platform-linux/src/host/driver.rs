@@ -15,7 +15,7 @@ use ostrakon_core::server::Memory;
 use ostrakon_core::service::Service;
 use ostrakon_core::time::{Duration, Instant};
 
-use super::{Guard, HeapMemory, HostEvent, Notice, Order, Orders};
+use super::{Guard, HeapMemory, HookCommands, Hooks, HostEvent, Notice, Order, Orders};
 use crate::disk::{BlockIo, Caching, DeviceFile, IoError, Outcome, Pool};
 use crate::fence::{Fencer, Means};
 use crate::net::{NET_TOKENS, Net, NetSink};
@@ -55,7 +55,14 @@ pub struct HostOptions {
     pub program: Option<ProgramOptions>,
     /// What ends a leader that promises a lease before it acts past its right.
     pub guard: Option<Guard>,
+    /// Commands that are run when something happens to this mount.
+    pub hooks: HookCommands,
+    /// To be called by the loop about this often, as a sign that it turns.
+    pub heartbeat: Option<Heartbeat>,
 }
+
+/// A sign of life: how often, and what is called.
+pub type Heartbeat = (Duration, Box<dyn FnMut()>);
 
 /// Why a host could not start.
 #[derive(Debug)]
@@ -97,6 +104,9 @@ pub struct Host<S> {
     fencer: Option<Fencer>,
     runner: Option<Runner>,
     guard: Option<Guard>,
+    hooks: Option<Hooks>,
+    heartbeat: Option<Heartbeat>,
+    heartbeat_at: Instant,
     /// The program came a step further: the mount is to be polled again at once.
     program_moved: bool,
     orders: Orders,
@@ -125,6 +135,8 @@ impl<S: Service> Host<S> {
             orders,
             program,
             guard,
+            hooks,
+            heartbeat,
         } = options;
         let poll = Poll::new().map_err(StartError)?;
         let registry = poll.registry().try_clone().map_err(StartError)?;
@@ -139,9 +151,19 @@ impl<S: Service> Host<S> {
         if device.caching() == Caching::PageCache {
             news.push(HostEvent::Notice(Notice::PageCache(device.path().to_owned())));
         }
+        let environment = environment(&config, &means);
+        let hooks = match hooks.is_empty() {
+            true => None,
+            false => {
+                let started = Hooks::start(hooks, environment.clone(), Arc::clone(&wake));
+                Some(started.map_err(StartError)?)
+            }
+        };
         let runner = match program {
             None => None,
-            Some(program) => Some(start_runner(program, &config, &means, &lock, &wake).map_err(StartError)?),
+            Some(program) => {
+                Some(start_runner(program, &config, &environment, &lock, &wake).map_err(StartError)?)
+            }
         };
         let device = Arc::new(LockedDevice { device, lock });
         let io = Arc::clone(&device) as Arc<dyn BlockIo>;
@@ -155,6 +177,9 @@ impl<S: Service> Host<S> {
             fencer: means.map(|means| Fencer::new(means, wake)),
             runner,
             guard,
+            hooks,
+            heartbeat,
+            heartbeat_at: Instant(0),
             program_moved: false,
             orders,
             obeyed: Order::Stay,
@@ -179,6 +204,7 @@ impl<S: Service> Host<S> {
             self.mount.poll(clock::now());
             self.keep_program();
             self.tell_guard();
+            self.beat();
             self.give_outputs(&mut tell);
             if let Some(how) = self.ended() {
                 self.tell_guard();
@@ -239,12 +265,20 @@ impl<S: Service> Host<S> {
 
     /// Starts the program, ends it, and holds the ballot while anything of it is left.
     fn keep_program(&mut self) {
-        let Some(runner) = &mut self.runner else { return };
+        let now = clock::now();
+        let leads = self.mount.leads(now);
+        let hooked = self.hooks.as_mut().is_some_and(|hooks| hooks.step(leads));
+        while let Some(report) = self.hooks.as_mut().and_then(Hooks::poll_report) {
+            self.program_moved = true;
+            self.news.push(HostEvent::Notice(Notice::Hook(report)));
+        }
+        let Some(runner) = &mut self.runner else {
+            return self.mount.hold_leadership(hooked);
+        };
         for signal in self.orders.take_signals() {
             runner.signal(signal);
         }
-        let now = clock::now();
-        let wants = runner.step(now, self.mount.leads(now), self.mount.right_until(now));
+        let wants = runner.step(now, leads, self.mount.right_until(now));
         while let Some(event) = runner.poll_event() {
             self.program_moved = true;
             self.news.push(HostEvent::Notice(Notice::Program(event)));
@@ -254,7 +288,7 @@ impl<S: Service> Host<S> {
             eprintln!("ostrakon: the keeper of the program is gone; this mount ends with it");
             std::process::abort();
         }
-        self.mount.hold_leadership(wants.hold);
+        self.mount.hold_leadership(wants.hold || hooked);
         if wants.resign {
             self.mount.resign(now);
         }
@@ -263,11 +297,21 @@ impl<S: Service> Host<S> {
         }
     }
 
+    fn beat(&mut self) {
+        let now = clock::now();
+        if let Some((interval, beat)) = self.heartbeat.as_mut().filter(|_| now >= self.heartbeat_at) {
+            self.heartbeat_at = now + *interval;
+            beat();
+        }
+    }
+
     /// A host that has no right acts no more once nothing that it ran is left.
     fn tell_guard(&mut self) {
         let Some(guard) = &self.guard else { return };
         let until = self.mount.right_until(clock::now());
-        if until.is_some() || self.runner.as_ref().is_none_or(Runner::is_idle) {
+        let program = self.runner.as_ref().is_some_and(|runner| !runner.is_idle());
+        let hooks = self.hooks.as_ref().is_some_and(Hooks::is_holding);
+        if until.is_some() || !(program || hooks) {
             guard.acting(until);
         }
     }
@@ -313,6 +357,9 @@ impl<S: Service> Host<S> {
             self.tell_once(news, tell);
         }
         while let Some(event) = self.mount.poll_event() {
+            if let (Event::Connected { server, .. }, Some(hooks)) = (&event, &mut self.hooks) {
+                hooks.connected(*server);
+            }
             if let Event::Unmounted(how) = event {
                 self.ended = Some(how);
             }
@@ -397,7 +444,8 @@ impl<S: Service> Host<S> {
         let now = clock::now();
         // The end of a right is looked at when it comes, not when something else is due.
         let right = self.mount.right_until(now).filter(|_| self.guard.is_some());
-        let due = due.into_iter().chain([right]);
+        let beat = self.heartbeat.as_ref().map(|_| self.heartbeat_at);
+        let due = due.into_iter().chain([right, beat]);
         let waits = due.flatten().map(|deadline: Instant| deadline.since(now));
         waits.min().unwrap_or(WAIT_MAX).min(WAIT_MAX)
     }
@@ -408,14 +456,8 @@ impl<S: Service> Host<S> {
     }
 }
 
-/// Starts the keeper of a program, which is told who its mount is.
-fn start_runner(
-    program: ProgramOptions,
-    config: &Config,
-    means: &Option<Means>,
-    lock: &MountLock,
-    wake: &Arc<dyn Fn() + Send + Sync>,
-) -> io::Result<Runner> {
+/// Who the mount is, for the programs that it runs.
+fn environment(config: &Config, means: &Option<Means>) -> Vec<(&'static str, String)> {
     let mut environment = vec![("OSTRAKON_RID", config.rid.to_string())];
     if let Some(voter) = config.voter {
         environment.push(("OSTRAKON_SERVER_ADDR", voter.server_addr.to_string()));
@@ -423,8 +465,18 @@ fn start_runner(
     if let Some(means) = means {
         environment.push(("OSTRAKON_VOLUME", means.volume.to_string()));
     }
+    environment
+}
+
+fn start_runner(
+    program: ProgramOptions,
+    config: &Config,
+    environment: &[(&'static str, String)],
+    lock: &MountLock,
+    wake: &Arc<dyn Fn() + Send + Sync>,
+) -> io::Result<Runner> {
     let lease = config.voter.and_then(|voter| voter.lease);
-    Runner::start(program, lease, lock.as_fd(), &environment, Arc::clone(wake))
+    Runner::start(program, lease, lock.as_fd(), environment, Arc::clone(wake))
 }
 
 /// The mount as the one who is told what came in from the network.

@@ -9,6 +9,8 @@ use crate::fence::FenceReport;
 use crate::fence::coverage::Silencing;
 use crate::program::RunnerEvent;
 
+use super::HookReport;
+
 /// What a host has to tell.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HostEvent {
@@ -37,6 +39,8 @@ pub enum Notice {
     Silencing(Silencing),
     /// A fence request was answered.
     Fence(FenceReport),
+    /// A hook has ended.
+    Hook(HookReport),
     /// Of the program that runs while this mount leads.
     Program(RunnerEvent),
 }
