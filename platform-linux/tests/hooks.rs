@@ -74,7 +74,7 @@ fn a_service_manager_is_told_of_readiness_life_and_the_end() {
     ]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
     let mut host = Mount::start(command);
-    let mut heard = |wanted: &str| loop {
+    let heard = |wanted: &str| loop {
         let mut bytes = [0; 4096];
         let length = socket.recv(&mut bytes).unwrap();
         if String::from_utf8_lossy(&bytes[..length]).contains(wanted) {

@@ -253,6 +253,7 @@ fn options(plan: &Plan, volume: Volume, rid: Rid, orders: &Orders) -> Result<Hos
     let config = plan.config_for(rid);
     let means = config.voter.map(|voter| Means {
         agents: plan.agents.clone(),
+        map: plan.map.clone(),
         time_max: clock::std_duration(voter.fence_time_max),
         write_time_max: clock::std_duration(config.write_time_max),
         host: config.host,

@@ -9,7 +9,7 @@ use ostrakon_core::ids::Rid;
 use ostrakon_core::time::Duration;
 
 use crate::fence::coverage::Silencing;
-use crate::fence::{FenceAgent, fence_param};
+use crate::fence::{FenceAgent, FenceMap, fence_param};
 use crate::host::{Guard, HookCommands, Watchdog, WatchdogError};
 use crate::{clock, machine, offline};
 
@@ -23,12 +23,16 @@ use crate::{clock, machine, offline};
 /// FENCING. Before it serves, a new leader makes sure that no write of an earlier one can reach the device any more. A
 /// voter must therefore say how, with --fence, which may be given several times:
 ///
-/// agent:PROGRAM [ARGS]: a ClusterLabs fence agent (fence_ipmilan, fence_scsi, fence_virt, ...). It gets key=value
+/// agent:PROGRAM[,key=value...] [ARGS]: a ClusterLabs fence agent (fence_ipmilan, fence_scsi, fence_virt, ...). It gets key=value
 /// lines on standard input: action=off, and what the victim published with --fence-param (either key=value,key=value or a
 /// plain name, passed on as plug, port and nodename; without one its address), and ostrakon_volume, ostrakon_rid,
 /// ostrakon_boot and ostrakon_addr. Exit code 0 means that the victim is off; anything else, or no answer in time, and it
-/// is tried again. Several agents are tried in order. agent:'ostrakon fence-kill' kills a process of this host,
+/// is tried again. Several agents are tried in order. The pairs after the program's name are handed to it for every victim;
+/// --fence-map says what is to be handed to it for each. Both go before what the victim published. agent:'ostrakon fence-kill' kills a process of this host,
 /// for demonstrations.
+///
+/// script:PROGRAM [ARGS]: a program of your own, with the victim in its environment (OSTRAKON_VICTIM_RID, _TERM, _ADDR, _IP,
+/// _HOST, _BOOT and _PARAM, and OSTRAKON_MAP_KEY for each pair of --fence-map). Exit code 0 means that the victim is off.
 ///
 /// lease: no fence at all, but time. This mount promises that, when it leads, it stops writing unless it has looked at the
 /// device within --lease-ms, and publishes how long others have to wait for it; and it waits that long for others that
@@ -44,12 +48,16 @@ pub(super) struct Args {
     /// Take part in elections, and serve here: an address by which all other hosts reach this one
     #[arg(long, value_name = "IP:PORT")]
     server_addr: Option<SocketAddr>,
-    /// How earlier leaders are silenced: agent:PROGRAM or lease; may be repeated. Required for a voter
-    #[arg(long, value_name = "agent:PROGRAM|lease", value_parser = parse_fence)]
+    /// How earlier leaders are silenced: agent:PROGRAM, script:PROGRAM or lease; may be repeated. Required for a voter
+    #[arg(long, value_name = "agent:PROGRAM|script:PROGRAM|lease", value_parser = parse_fence)]
     fence: Vec<Fence>,
     /// What others need to fence this host, at most 40 bytes: key=value,key=value or a name
     #[arg(long, value_name = "STR", value_parser = fence_param)]
     fence_param: Option<FenceParam>,
+    /// What agents need to find each victim, kept here rather than published: one victim a line, its server address, rid,
+    /// param:TEXT or *, then key=value pairs. The first line that matches counts; a victim without a line is not fenced
+    #[arg(long, value_name = "FILE")]
+    fence_map: Option<PathBuf>,
     /// How long a fence may take, all agents together, before this leader gives up and lets another try
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = milliseconds(100))]
     fence_timeout_ms: u64,
@@ -107,9 +115,10 @@ fn parse_fence(text: &str) -> Result<Fence, String> {
     if text == "lease" {
         return Ok(Fence::Lease);
     }
-    match text.strip_prefix("agent:") {
-        Some(command_line) => FenceAgent::parse(command_line).map(Fence::Agent),
-        None => Err("expected agent:PROGRAM or lease".to_owned()),
+    match text.split_once(':') {
+        Some(("agent", command_line)) => FenceAgent::parse(command_line).map(Fence::Agent),
+        Some(("script", command_line)) => FenceAgent::parse_script(command_line).map(Fence::Agent),
+        _ => Err("expected agent:PROGRAM, script:PROGRAM or lease".to_owned()),
     }
 }
 
@@ -125,6 +134,8 @@ pub(super) struct Plan {
     pub(super) config: Config,
     /// Fence agents, in order.
     pub(super) agents: Vec<FenceAgent>,
+    /// What the operator says of each victim.
+    pub(super) map: Option<FenceMap>,
     /// How a leader of this mount's making is silenced, if it is a voter.
     pub(super) silencing: Option<Silencing>,
     /// What guards its lease, once it was started.
@@ -195,6 +206,13 @@ impl Args {
             checksum: offline::checksum,
             ..Config::client(any)
         };
+        let map = self.fence_map.as_deref().map(FenceMap::open).transpose();
+        let map = map.map_err(|error| format!("--fence-map {error}"))?;
+        if map.is_some() && agents.is_empty() {
+            return Err(
+                "--fence-map is for agents: give --fence agent:PROGRAM or script:PROGRAM too".to_owned(),
+            );
+        }
         let silencing = voter.map(|_| Silencing {
             agent: !agents.is_empty(),
             lease,
@@ -204,6 +222,7 @@ impl Args {
         Ok(Plan {
             config,
             agents,
+            map,
             silencing,
             guard: None,
             watchdog,
@@ -306,7 +325,23 @@ mod tests {
             ("--server-addr 10.0.0.1:7 --fence agent:", "names no program"),
             (
                 "--server-addr 10.0.0.1:7 --fence none",
-                "expected agent:PROGRAM or lease",
+                "expected agent:PROGRAM, script:PROGRAM or lease",
+            ),
+            (
+                "--server-addr 10.0.0.1:7 --fence script:/nonexistent/x",
+                "no such program",
+            ),
+            (
+                "--server-addr 10.0.0.1:7 --fence agent:true,ip",
+                "expected key=value",
+            ),
+            (
+                "--server-addr 10.0.0.1:7 --fence agent:true --fence-map /nonexistent",
+                "--fence-map /nonexistent",
+            ),
+            (
+                "--server-addr 10.0.0.1:7 --fence lease --fence-map /etc/hostname",
+                "--fence-map",
             ),
             ("--server-addr host:7 --fence lease", "invalid socket address"),
             ("--server-addr 10.0.0.1:7 --fence lease --lease-ms 0", "not in"),

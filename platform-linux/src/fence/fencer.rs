@@ -11,7 +11,7 @@ use ostrakon_core::ids::{Ballot, BootId, HostId, VolumeId};
 
 use super::FenceAgent;
 use super::known::{Here, Known};
-use super::params::agent_input;
+use super::map::{FenceMap, Pairs};
 use crate::runtime::RuntimeDir;
 
 /// How often a victim on this host is looked at.
@@ -22,6 +22,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 pub struct Means {
     /// Tried in this order until one confirms.
     pub agents: Vec<FenceAgent>,
+    /// What the operator says of each victim.
+    pub map: Option<FenceMap>,
     /// For all agents together.
     pub time_max: Duration,
     /// W: how long a write of a dead process may still be under way below it.
@@ -240,15 +242,19 @@ fn watch(here: &Here, means: &Means, victim: &LogEntry) -> Result<How, Vec<Strin
 
 /// Asks one agent after the other; each gets its share of the time that is left.
 fn ask_agents(means: &Means, victim: &LogEntry) -> Result<How, Vec<String>> {
-    let input = agent_input(means.volume, victim).map_err(|error| vec![error])?;
+    let mapped = means
+        .map
+        .as_ref()
+        .map_or(Ok(Pairs::new()), |map| map.find(victim));
+    let mapped = mapped.map_err(|error| vec![error])?;
     let deadline = Instant::now() + means.time_max;
     let mut failures = Vec::new();
     for (index, agent) in means.agents.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (means.agents.len() - index) as u32;
-        match agent.run(&input, share) {
+        match agent.fence(means.volume, victim, &mapped, share) {
             Ok(()) => return Ok(How::Agent(agent.to_string())),
-            Err(error) => failures.push(error.to_string()),
+            Err(error) => failures.push(error),
         }
     }
     Err(failures)
@@ -267,6 +273,7 @@ mod tests {
                 .iter()
                 .map(|line| FenceAgent::parse(line).unwrap())
                 .collect(),
+            map: None,
             time_max: Duration::from_secs(10),
             write_time_max: Duration::from_millis(150),
             host: HostId(3),
