@@ -139,9 +139,9 @@ fn a_slow_agent_is_killed_and_the_next_one_asked() {
         "1000",
     ];
     let (mut second, _) = second_after_crash(&bench, &options);
-    second.wait("fenced");
     let report = second.wait("fence_report");
     assert_eq!(report["how"], json!("confirmed by true"));
+    second.wait("fenced");
     second.wait("serving");
 }
 
@@ -188,6 +188,7 @@ fn an_agent_of_the_distribution_works_unchanged() {
     }
     let bench = Bench::formatted("1");
     let state = bench.image().with_file_name("state");
+    fs::write(&state, "on").unwrap();
     let agent = format!(
         "agent:/usr/sbin/fence_dummy,type=file,status_file={}",
         state.display()
