@@ -134,6 +134,30 @@ impl RuntimeDir {
         Ok(MountLock { path, file })
     }
 
+    /// Keeps an operator's word, or an agent's that an operator asked, that a mount is silent for good.
+    ///
+    /// # Errors
+    /// The system's, with the path; and a folder that belongs to somebody else.
+    pub fn confirm(&self, volume: VolumeId, rid: Rid) -> io::Result<()> {
+        let dir = self.volume_dir(volume);
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(named)?;
+        if !is_trusted(&dir) {
+            return Err(named(io::Error::from(io::ErrorKind::PermissionDenied)));
+        }
+        fs::write(dir.join(format!("{rid}.fenced")), "").map_err(named)
+    }
+
+    /// Whether [`confirm`](Self::confirm) was called for a mount, since this host was booted.
+    pub fn is_confirmed(&self, volume: VolumeId, rid: Rid) -> bool {
+        let dir = self.volume_dir(volume);
+        is_trusted(&dir) && dir.join(format!("{rid}.fenced")).is_file()
+    }
+
     /// What is known here of a mount.
     pub fn look(&self, volume: VolumeId, rid: Rid) -> Found {
         look_at(&self.volume_dir(volume).join(format!("{rid}.lock")))

@@ -199,3 +199,40 @@ fn an_agent_of_the_distribution_works_unchanged() {
     second.wait("serving");
     assert_eq!(fs::read_to_string(state).unwrap().trim(), "off");
 }
+
+#[test]
+fn an_operator_can_fence_by_hand() {
+    let bench = Bench::formatted("1");
+    let (mut second, serving) = second_after_crash(&bench, &["--fence", "agent:false"]);
+    second.wait("fence_failed");
+    let rid = serving["rid"].as_str().unwrap();
+    let by_hand = |code: i32, more: &[&str]| {
+        let mut command = bench.command(&[&["fence", "IMAGE", rid], more].concat());
+        command.env("OSTRAKON_RUNTIME_DIR", bench.image().with_file_name("two"));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    by_hand(2, &[]);
+    let refused = by_hand(1, &["--fence", "agent:false"]);
+    assert!(
+        refused.contains("is not fenced") && refused.contains("exit code 1"),
+        "{refused}"
+    );
+    assert_eq!(
+        bench.status()["server"]["term"],
+        json!(1),
+        "a refusal confirms nothing"
+    );
+    let said = by_hand(0, &["--confirmed"]);
+    assert!(
+        said.contains("confirmed by the operator") && said.contains(rid),
+        "{said}"
+    );
+    second.wait("fenced");
+    second.wait("serving");
+    assert!(
+        by_hand(3, &["--confirmed"]).contains("no mount"),
+        "it is gone from the log"
+    );
+}

@@ -2,9 +2,12 @@
 
 mod dump;
 mod exit;
+mod fence;
 mod fence_kill;
 mod format;
+mod generate;
 mod metadata;
+mod metrics;
 mod mount;
 mod mount_args;
 mod narrate;
@@ -56,7 +59,10 @@ enum Command {
     Status(status::Args),
     Dump(dump::Args),
     SetQuorumCount(set_quorum_count::Args),
+    Fence(fence::Args),
     FenceKill(fence_kill::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Runs the command line of this process.
@@ -87,6 +93,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Dump(args) => dump::run(&args),
         Command::SetQuorumCount(args) => set_quorum_count::run(&args),
+        Command::Fence(args) => fence::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::FenceKill(args) => return fence_kill::run(&args),
     };
     exit.into()

@@ -12,6 +12,7 @@ use rustix::process::Resource;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::Signals;
 
+use super::metrics::Metrics;
 use super::mount_args::{Args, Plan};
 use super::notify::{self, Notify};
 use super::printer::Printer;
@@ -71,7 +72,7 @@ fn run_guarded(
     args: &Args,
     plan: &mut Plan,
     program: Option<ProgramOptions>,
-    mut printer: Printer,
+    printer: Printer,
     watchdog: Option<Arc<Mutex<Watchdog>>>,
 ) -> (Exit, Option<Ending>) {
     if let Some(lease) = plan.config.voter.and_then(|voter| voter.lease) {
@@ -83,6 +84,19 @@ fn run_guarded(
             }
         }
     }
+    let metrics = match args.metrics_file.as_deref().map(Metrics::start).transpose() {
+        Ok(metrics) => metrics,
+        Err(error) => {
+            let exit = Exit::Failed.because(format_args!("--metrics-file cannot be written: {error}"));
+            return (exit, None);
+        }
+    };
+    let mut ears = Ears {
+        json: args.json,
+        printer,
+        notify: Notify::from_environment(),
+        metrics,
+    };
     let orders = Orders::default();
     if let Err(error) = obey_signals(orders.clone(), program.is_some()) {
         let exit = Exit::Failed.because(format_args!("cannot listen to signals: {error}"));
@@ -91,7 +105,7 @@ fn run_guarded(
     raise_file_limit();
     let mut ending = None;
     loop {
-        let exit = match mount_once(args, plan, &program, &orders, &mut printer, &mut ending) {
+        let exit = match mount_once(args, plan, &program, &orders, &mut ears, &mut ending) {
             Ok(Unmounted::Evicted) if orders.standing() == Order::Stay => {
                 std::thread::sleep(REMOUNT_PAUSE);
                 continue;
@@ -144,7 +158,7 @@ fn mount_once(
     plan: &Plan,
     program: &Option<ProgramOptions>,
     orders: &Orders,
-    printer: &mut Printer,
+    ears: &mut Ears,
     ending: &mut Option<Ending>,
 ) -> Result<Unmounted, Exit> {
     let Some(volume) = open(args, plan, orders)? else {
@@ -152,7 +166,9 @@ fn mount_once(
     };
     let rid = entropy::rid();
     let mut narrator = Narrator::new(rid, volume.state().volume, plan.server_addr());
-    let json = args.json;
+    if let Some(metrics) = &mut ears.metrics {
+        metrics.begin(rid, volume.state().volume);
+    }
     let options = HostOptions {
         program: program.clone(),
         hooks: args.hooks(),
@@ -160,12 +176,11 @@ fn mount_once(
         ..options(plan, volume, rid, orders)?
     };
     let mut host = Host::start(options, NoService).map_err(|error| Exit::Failed.because(error))?;
-    let notify = Notify::from_environment();
     let ended = host.run(|event| {
-        tell(&event, json, &mut narrator, printer, &notify);
+        tell(&event, &mut narrator, ears);
         if let (HostEvent::Mount(Event::Started), Some(silencing)) = (&event, plan.silencing) {
             let notice = HostEvent::Notice(Notice::Silencing(silencing));
-            tell(&notice, json, &mut narrator, printer, &notify);
+            tell(&notice, &mut narrator, ears);
         }
     });
     *ending = host.program_ending().or(*ending);
@@ -179,16 +194,27 @@ fn heartbeat() -> Option<Heartbeat> {
     Some((interval, Box::new(move || notify.tell("WATCHDOG=1"))))
 }
 
-fn tell(event: &HostEvent, json: bool, narrator: &mut Narrator, printer: &mut Printer, notify: &Notify) {
+/// Where events go.
+struct Ears {
+    json: bool,
+    printer: Printer,
+    notify: Notify,
+    metrics: Option<Metrics>,
+}
+
+fn tell(event: &HostEvent, narrator: &mut Narrator, ears: &mut Ears) {
     let description = narrator.describe(event);
-    notify.event(description.event, &description.text);
+    ears.notify.event(description.event, &description.text);
+    if let Some(metrics) = &mut ears.metrics {
+        metrics.count(&description);
+    }
     let at_ms = clock::unix_ms();
-    let line = if json {
+    let line = if ears.json {
         narrator.json_line(&description, at_ms)
     } else {
         narrator.text_line(&description, at_ms)
     };
-    let lost = printer.line(line);
+    let lost = ears.printer.line(line);
     if lost > 0 {
         eprintln!("ostrakon: {lost} events were lost: nobody read them");
     }

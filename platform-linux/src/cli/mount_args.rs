@@ -96,6 +96,9 @@ pub(super) struct Args {
     /// Run this with the shell whenever this mount is connected to a server, its own or another
     #[arg(long, value_name = "COMMAND")]
     on_connected: Option<String>,
+    /// Keep this file up to date with what happens, as text for Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub(super) metrics_file: Option<PathBuf>,
     /// One JSON object a line on standard output, each with event, rid, at_ms and, where they apply, term and server_addr
     #[arg(long)]
     pub(super) json: bool,
@@ -112,13 +115,19 @@ enum Fence {
 }
 
 fn parse_fence(text: &str) -> Result<Fence, String> {
-    if text == "lease" {
-        return Ok(Fence::Lease);
+    match text {
+        "lease" => Ok(Fence::Lease),
+        _ if !text.contains(':') => Err("expected agent:PROGRAM, script:PROGRAM or lease".to_owned()),
+        _ => parse_agent(text).map(Fence::Agent),
     }
+}
+
+/// A fence agent or a script.
+pub(super) fn parse_agent(text: &str) -> Result<FenceAgent, String> {
     match text.split_once(':') {
-        Some(("agent", command_line)) => FenceAgent::parse(command_line).map(Fence::Agent),
-        Some(("script", command_line)) => FenceAgent::parse_script(command_line).map(Fence::Agent),
-        _ => Err("expected agent:PROGRAM, script:PROGRAM or lease".to_owned()),
+        Some(("agent", command_line)) => FenceAgent::parse(command_line),
+        Some(("script", command_line)) => FenceAgent::parse_script(command_line),
+        _ => Err("expected agent:PROGRAM or script:PROGRAM".to_owned()),
     }
 }
 

@@ -437,11 +437,7 @@ fn describe_program(event: &RunnerEvent) -> Description {
 }
 
 fn describe_report(report: &FenceReport) -> Description {
-    let how = report.how.as_ref().map(|how| match how {
-        How::EarlierBoot => "an earlier boot of this host".to_owned(),
-        How::DeadProcess => "a process of this host that is gone".to_owned(),
-        How::Agent(agent) => format!("confirmed by {agent}"),
-    });
+    let how = report.how.as_ref().map(How::to_string);
     let text = match &how {
         Some(how) => format!("leader {}: {how}", report.victim),
         None => format!(

@@ -49,6 +49,19 @@ pub enum How {
     DeadProcess,
     /// This agent confirmed.
     Agent(String),
+    /// An operator confirmed, with `ostrakon fence`.
+    Operator,
+}
+
+impl std::fmt::Display for How {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::EarlierBoot => f.write_str("an earlier boot of this host"),
+            Self::DeadProcess => f.write_str("a process of this host that is gone"),
+            Self::Agent(agent) => write!(f, "confirmed by {agent}"),
+            Self::Operator => f.write_str("confirmed by the operator"),
+        }
+    }
 }
 
 /// What became of a fence request.
@@ -138,9 +151,15 @@ impl Fencer {
                 failures: Vec::new(),
             },
         );
-        if known == Known::EarlierBoot || ways == 0 {
+        let confirmed = self
+            .means
+            .runtime
+            .is_confirmed(self.means.volume, victim.ballot.rid);
+        if known == Known::EarlierBoot || confirmed || ways == 0 {
             let result = if known == Known::EarlierBoot {
                 Ok(How::EarlierBoot)
+            } else if confirmed {
+                Ok(How::Operator)
             } else {
                 Err(vec![
                     "this host has no fence agent, and the victim is not a process of its own".to_owned(),
