@@ -314,3 +314,18 @@ fn what_cannot_work_is_refused() {
         assert!(error.contains(word), "{options:?}: {error}");
     }
 }
+
+#[test]
+fn a_second_signal_kills_the_program_and_leaves_at_once() {
+    let stage = Stage::new();
+    let mut host = stage.host(AGENT, "trap '' TERM; while :; do sleep 0.01; done");
+    let started = host.wait("program_started");
+    std::thread::sleep(Duration::from_millis(100));
+    host.signal(Signal::TERM);
+    host.wait("program_stopping");
+    let begun = Instant::now();
+    host.signal(Signal::TERM);
+    assert_eq!(host.end().code(), Some(5), "its ballot is still live");
+    assert!(!is_alive(pid_of(&started)), "nothing outlives it");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}

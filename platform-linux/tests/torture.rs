@@ -99,7 +99,7 @@ fn torture(options: &'static [&'static str], freeze_only: bool) {
     fs::write(field.witness(), "").unwrap();
     let mut leader = field.host();
     leader.wait("program_started");
-    let mut took = Vec::new();
+    let mut took = [Vec::new(), Vec::new()];
     for round in 1..=rounds {
         let mut next = field.host();
         next.wait("connected");
@@ -108,7 +108,7 @@ fn torture(options: &'static [&'static str], freeze_only: bool) {
         let begun = Instant::now();
         leader.signal(if freeze { Signal::STOP } else { Signal::KILL });
         next.wait("program_started");
-        took.push(begun.elapsed());
+        took[usize::from(freeze)].push(begun.elapsed());
         if freeze {
             // Thawed at some moment after its successor began, if it is still there at all.
             std::thread::sleep(Duration::from_micros(random.below(20_000)));
@@ -127,12 +127,16 @@ fn torture(options: &'static [&'static str], freeze_only: bool) {
         );
         leader = next;
     }
-    took.sort();
-    println!(
-        "{rounds} fail-overs, one writer at a time; the program ran again after {:?} (median), {:?} (longest)",
-        took[took.len() / 2],
-        took[took.len() - 1]
-    );
+    println!("{rounds} fail-overs, one writer at a time");
+    for (what, mut took) in ["SIGKILL", "SIGSTOP"].into_iter().zip(took) {
+        took.sort();
+        if let (Some(median), Some(longest)) = (took.get(took.len() / 2), took.last()) {
+            println!(
+                "{} by {what}: the program ran again after {median:?} (median), {longest:?} (longest)",
+                took.len()
+            );
+        }
+    }
 }
 
 fn clock_seed() -> u64 {

@@ -33,6 +33,9 @@ const EVENTS_MAX: usize = 1024;
 /// looking at the time at all.
 const BATCHES_MAX: usize = 8;
 
+/// How long a mount that is forced out waits until its program, which was killed, is gone. Its keeper goes on alone.
+const KILLED_TIME: Duration = Duration::from_secs(1);
+
 /// The longest wait: bounds what a deadline far ahead, or none, makes of a time-out.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
@@ -107,6 +110,8 @@ pub struct Host<S> {
     hooks: Option<Hooks>,
     heartbeat: Option<Heartbeat>,
     heartbeat_at: Instant,
+    /// Until when a program that was killed by force is waited for.
+    killed_by: Instant,
     /// The program came a step further: the mount is to be polled again at once.
     program_moved: bool,
     orders: Orders,
@@ -180,6 +185,7 @@ impl<S: Service> Host<S> {
             hooks,
             heartbeat,
             heartbeat_at: Instant(0),
+            killed_by: Instant(0),
             program_moved: false,
             orders,
             obeyed: Order::Stay,
@@ -253,7 +259,11 @@ impl<S: Service> Host<S> {
                 }
                 self.mount.unmount(clock::now());
             }
-            Order::Force => self.mount.force(clock::now()),
+            Order::Force => {
+                self.mount.force(clock::now());
+                self.killed_by = clock::now() + KILLED_TIME;
+                self.runner.iter_mut().for_each(Runner::kill);
+            }
         }
         self.obeyed = order;
     }
@@ -415,6 +425,10 @@ impl<S: Service> Host<S> {
     fn ended(&self) -> Option<Unmounted> {
         let how = self.ended?;
         // Whoever is told to go at once does not wait for a device that hangs. Its lock goes with its last I/O.
+        let lingers = self.runner.as_ref().is_some_and(|runner| !runner.is_idle());
+        if lingers && clock::now() < self.killed_by {
+            return None;
+        }
         let over = how == Unmounted::Forced || self.mount.has_ended();
         if over
             && matches!(
@@ -445,7 +459,8 @@ impl<S: Service> Host<S> {
         // The end of a right is looked at when it comes, not when something else is due.
         let right = self.mount.right_until(now).filter(|_| self.guard.is_some());
         let beat = self.heartbeat.as_ref().map(|_| self.heartbeat_at);
-        let due = due.into_iter().chain([right, beat]);
+        let killed = Some(self.killed_by).filter(|&at| at > now);
+        let due = due.into_iter().chain([right, beat, killed]);
         let waits = due.flatten().map(|deadline: Instant| deadline.since(now));
         waits.min().unwrap_or(WAIT_MAX).min(WAIT_MAX)
     }

@@ -117,6 +117,10 @@ impl Runner {
             .args(&options.command)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("OSTRAKON_DEVICE", &options.device)
+            // What the service manager is told is not the program's to say.
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_USEC")
+            .env_remove("WATCHDOG_PID")
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .process_group(0)
             .spawn()?;
@@ -283,6 +287,21 @@ impl Runner {
     pub fn leave(&mut self) -> bool {
         self.leaving = true;
         self.is_idle()
+    }
+
+    /// Has the program killed for good, because the mount is forced out.
+    pub fn kill(&mut self) {
+        self.leaving = true;
+        if let Phase::Runs { ballot, .. } = self.phase {
+            self.phase = Phase::Ends {
+                ballot,
+                by_itself: false,
+            };
+            self.events.push_back(RunnerEvent::Stopping(ballot));
+        }
+        if !self.is_idle() {
+            self.order(Order::Stop(Duration::ZERO));
+        }
     }
 
     /// Passes a signal on to the program.
