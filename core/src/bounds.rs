@@ -101,6 +101,10 @@ pub const LOAD_RETRY_WAIT: Duration = Duration::from_millis(100);
 /// Wait before another ghost is fenced for its voter's place after a fence failed.
 pub const GHOST_FENCE_WAIT: Duration = Duration::from_secs(30);
 
+/// Where nobody can be fenced, a ghost gives its place back when it was neither heard nor seen to write for this long.
+/// A voter that lives and reaches no server writes more often than that.
+pub const GHOST_SILENT_TIME: Duration = Duration::from_secs(120);
+
 /// Events that a machine holds until they are fetched.
 pub const EVENTS_MAX: usize = 8;
 
@@ -176,6 +180,9 @@ pub const FENCE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A serving leader makes its seal whole again this often, so that T and D start afresh.
 pub const SCRUB_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Readings of both super copies in a row that must not name a ballot whose claim failed before it may be void (R3).
+pub const READINGS_TO_VOID: u8 = 2;
+
 /// Failed reads in a row after which a leader stops serving.
 pub const LEADER_READS_FAILED_MAX: u32 = 3;
 
@@ -205,4 +212,8 @@ const _: () = assert!(
 const _: () = assert!(
     DEAD_AFTER_MIN.0 > BELL_INTERVAL.0 + PONG_TIME.0,
     "a live leader answers before it is taken for dead"
+);
+const _: () = assert!(
+    GHOST_SILENT_TIME.0 > 3 * BACKOFF_MAX.0,
+    "an asker rings several times before its silence counts"
 );

@@ -28,6 +28,8 @@ pub enum Event {
     },
     /// The server has enough voters already: this mount stays a plain client.
     PlainClient,
+    /// A voter's place has become free: this mount, turned down before, is a voter now.
+    VoterAfterAll,
     /// No server can be reached: asking whether a quorum would vote for this mount.
     Asking {
         /// Voters that would, this one counted.

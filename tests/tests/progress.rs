@@ -1,6 +1,8 @@
 //! One scenario, or more, for each rule for progress: no fence loops, no livelocks, no state from which a live
 //! quorum never gets a server; and no harm done to the healthy on the way.
 
+#![forbid(unsafe_code)]
+
 use ostrakon_core::event::{Event, GaveUp, Silenced, Unmounted};
 use ostrakon_core::format::SUPER_COPIES;
 use ostrakon_tests::sim::options::FenceKind;
@@ -35,9 +37,10 @@ fn a_hundred_clients_mount_and_come_back_after_a_fail_over() {
         world.crash(first);
         world.expect_another_server_than(first);
         world.expect_connected_all();
-        assert_eq!(
-            world.check.counts.evicted, 1,
-            "only the server that died is evicted"
+        world.run_for(world.options.recovery_ms + 2_000);
+        assert!(
+            world.check.counts.evicted <= 1,
+            "nobody is evicted but the mount of the server that died"
         );
     });
 }
@@ -300,22 +303,28 @@ fn a_slow_disk_scales_every_timer() {
 #[test]
 fn an_unmount_below_quorum_waits_and_goes_on_when_a_voter_returns() {
     voters(3).quorum(2).play(|world| {
+        let server = world.expect_server();
         world.expect_connected_all();
-        world.power_off(0);
-        world.power_off(1);
-        world.unmount(2);
+        let others = world.other_voters(server);
+        let (back, leaving) = (others[0], others[1]);
+        world.power_off(server);
+        world.power_off(back);
+        world.unmount(leaving);
         world.run_for(20_000);
         assert!(
-            world.process_on(2).is_some(),
+            world.process_on(leaving).is_some(),
             "it waits: its farewell has not been heard"
         );
         let waits = |event: &Event| matches!(event, Event::WaitingForQuorum { needed: 2, .. });
-        assert!(
-            world.server().is_some() || world.told(2, waits) > 0,
-            "and says so"
-        );
-        world.restart(0);
-        let how = world.expect_left(2);
+        assert!(world.told(leaving, waits) > 0, "and says so");
+        world.restart(back);
+        world.expect_server();
+        world.expect_connected(back);
+        // There is a server again, but the one who came back could not elect the next one alone.
+        world.run_for(5_000);
+        assert!(world.process_on(leaving).is_some(), "its farewell is held");
+        world.unmount(back);
+        let how = world.expect_left(leaving);
         assert!(matches!(how, Unmounted::Farewell | Unmounted::Barrier), "{how:?}");
     });
 }

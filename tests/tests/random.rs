@@ -1,5 +1,7 @@
 //! Random runs: a bounded number of seeds, and the promise that a seed decides everything.
 
+#![forbid(unsafe_code)]
+
 use ostrakon_tests::sim::random_run;
 use ostrakon_tests::sim::run::Verdict;
 use ostrakon_tests::sim::runner::replay_line;

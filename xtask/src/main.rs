@@ -1,2 +1,58 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: everything one does with this repository beyond plain cargo.
+
+#![forbid(unsafe_code)]
+
+mod cargo;
+mod commands;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use ostrakon_xtask::failure::{Failure, Result};
+
+const HELP: &str = "\
+cargo xtask COMMAND [OPTIONS]
+
+Commands:
+  demo   a cluster of real processes on one image file: elects, fails over, fences, leaves
+  test   every test of the workspace, and what was skipped and why
+  ci     what must hold before anything is merged; each step also by itself
+  sim    the simulator (options are passed on)
+  model  the exhaustive search over the election's decisions (options are passed on)
+
+cargo xtask COMMAND --help says more.
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let command = arguments.next();
+    match run(command, arguments.collect()) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> {
+    let Some(command) = command else {
+        print!("{HELP}");
+        return Ok(ExitCode::FAILURE);
+    };
+    match command.to_str() {
+        Some("demo") => commands::demo::run(arguments),
+        Some("test") => commands::test::run(arguments),
+        Some("ci") => commands::ci::run(arguments),
+        Some("sim") => commands::sim::run(arguments),
+        Some("model") => commands::sim::model(arguments),
+        Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err(Failure::new(format!(
+            "there is no command {}\n\n{HELP}",
+            command.to_string_lossy()
+        ))),
+    }
+}

@@ -417,7 +417,11 @@ impl Client {
 
     /// The next thing to tell.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        if let Event::Answered { id, .. } = event {
+            self.requests.told(id);
+        }
+        Some(event)
     }
 
     /// When [`poll`](Self::poll) has to be called at the latest, if nothing else happens.

@@ -66,8 +66,7 @@ impl Client {
         self.talk.heard = now;
         match (self.phase, message.command, message.answer) {
             (Phase::Greeting { .. }, Command::GREETING, true) => self.take_welcome(now, &message)?,
-            // A repeated greeting can be answered twice.
-            (Phase::Connected { .. }, Command::GREETING, true) => {}
+            (Phase::Connected { .. }, Command::GREETING, true) => self.take_welcome_again(&message)?,
             (_, Command::PING, true) => {}
             (_, Command::PING, false) => self.talk.pong_due = true,
             (_, Command::RESIGNING, false) => {
@@ -124,6 +123,20 @@ impl Client {
         let turned_down = self.config.voter.is_some() && !welcome.voter && self.leaving.is_none();
         if turned_down && !core::mem::replace(&mut self.told_plain, true) {
             self.tell(Event::PlainClient);
+        }
+        Ok(())
+    }
+
+    /// A repeated greeting can be answered twice; or a voter that was turned down has a place now.
+    fn take_welcome_again(&mut self, message: &Message<'_>) -> Result<(), Violation> {
+        let again = Welcome::decode(message.body).map_err(|_| Violation)?;
+        if let Some(welcome) = &mut self.welcome
+            && again.server == welcome.server
+            && again.voter
+            && !core::mem::replace(&mut welcome.voter, true)
+        {
+            self.told_plain = false;
+            self.tell(Event::VoterAfterAll);
         }
         Ok(())
     }

@@ -66,6 +66,23 @@ fn a_greeting_that_made_no_record_is_answered_for_by_the_next_server() {
     world.disk.hung = false;
     world.serve(0, 2);
     world.pass(Duration::from_secs(2));
+    assert_eq!(world.ended(plain), Some(Unmounted::NeverMounted));
+    assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
+fn hole_11_a_record_that_is_just_being_made_is_taken_back_too() {
+    let mut world = World::with_voters(1, 1);
+    world.disk.hung = true;
+    let plain = world.informed();
+    world.settle();
+    world.unmount(plain);
+    // It comes again, as one that leaves, while the record of its first greeting is being written.
+    world.cut(plain);
+    world.inform(plain);
+    world.pass(Duration::from_millis(100));
+    world.disk.hung = false;
+    world.settle();
     assert_eq!(world.ended(plain), Some(Unmounted::Farewell));
     assert_eq!(world.recorded(), [1]);
 }
@@ -256,4 +273,21 @@ fn a_super_block_that_cannot_be_read_is_told_once() {
         .iter()
         .filter(|event| matches!(event, Event::Fault(Fault::Super(_))));
     assert_eq!(faults.count(), 1);
+}
+
+#[test]
+fn the_farewell_is_not_said_before_everything_else_is_answered() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    for _ in 0..2 {
+        world.submit(plain, crate::session::world::ADD, &[1]);
+    }
+    world.unmount(plain);
+    let now = world.now;
+    let client = &mut world.nodes[plain].client;
+    client.poll(now);
+    let mut buffer = [0; crate::bounds::MESSAGE_BYTES_MAX];
+    let sent = core::iter::from_fn(|| client.poll_transmit(now, &mut buffer)).count();
+    assert_eq!(sent, 2);
 }

@@ -42,9 +42,11 @@ impl Log {
         self.entries.iter().map(|entry| entry.ballot).max()
     }
 
-    /// Whether a rid may begin a candidacy: P entries must stay free for others, unless it has one already.
-    pub fn has_room_for(&self, rid: Rid) -> bool {
-        self.entries.len() + VOTERS_MAX <= LOG_ENTRIES_MAX || self.place(rid).is_ok()
+    /// Whether a rid may begin a candidacy: unless it has an entry already, one must be free for each of the `active`
+    /// voters, itself counted, of which there are P at most. Asking for P in any case would let twenty elections
+    /// that failed, one after the other, lock out even a single voter, who could fence them all.
+    pub fn has_room_for(&self, rid: Rid, active: usize) -> bool {
+        self.entries.len() + active.clamp(1, VOTERS_MAX) <= LOG_ENTRIES_MAX || self.place(rid).is_ok()
     }
 
     /// Adds an entry unless `fenced` covers it or its rid declared it void; of one rid the higher ballot stays.
@@ -173,8 +175,8 @@ mod tests {
     fn hole_09_a_log_that_does_not_fit_drops_nothing_and_says_so_and_void_entries_make_room() {
         let mut log = Log::new();
         (1..=LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, no_void));
-        assert!(!log.has_room_for(Rid::new(99).unwrap()));
-        assert!(log.has_room_for(Rid::new(3).unwrap()));
+        assert!(!log.has_room_for(Rid::new(99).unwrap(), 1));
+        assert!(log.has_room_for(Rid::new(3).unwrap(), 1));
         let void_one = |rid: Rid| Term(u64::from(rid.value() == 5));
         log.add(&entry(2, 99), Mark::NONE, void_one);
         log.clone()
@@ -183,5 +185,17 @@ mod tests {
         log.add(&entry(2, 98), Mark::NONE, void_one);
         assert_eq!(log.settle(Mark::NONE, void_one, None), Err(LogFull));
         assert_eq!(log, Log::new(), "the next collect starts from the device alone");
+    }
+
+    #[test]
+    fn hole_09_leftover_entries_leave_room_for_those_who_can_fence_them() {
+        let mut log = Log::new();
+        (1..LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, no_void));
+        let newcomer = Rid::new(99).unwrap();
+        assert!(log.has_room_for(newcomer, 1));
+        assert!(
+            !log.has_room_for(newcomer, 2),
+            "the other voter may want the last entry"
+        );
     }
 }

@@ -5,4 +5,5 @@ pub mod pace;
 pub mod peers;
 pub mod pick;
 pub mod prevote;
+pub mod safety;
 pub mod witness;

@@ -10,16 +10,34 @@ use crate::time::{Duration, Instant};
 const BUCKET: Duration = Duration::from_secs(10);
 
 /// Measured times of this mount's cycles and I/Os.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+///
+/// No I/O is believed to take longer than W, whatever the clock says: it jumps when a machine was suspended, and a
+/// time-out that was drawn from such a jump would outlast the night.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Pace {
+    write_time_max: Duration,
     cycle: Duration,
     longest: [Duration; 2],
     bucket: Instant,
 }
 
+/// A cycle has four I/Os one after the other, and may read some of them twice.
+const IOS_PER_CYCLE: u64 = 8;
+
 impl Pace {
+    /// Nothing was measured yet.
+    pub const fn new(write_time_max: Duration) -> Self {
+        Self {
+            write_time_max,
+            cycle: Duration::ZERO,
+            longest: [Duration::ZERO; 2],
+            bucket: Instant(0),
+        }
+    }
+
     /// A cycle took this long, pauses not counted. Rises at once and falls slowly.
     pub fn cycle_took(&mut self, span: Duration) {
+        let span = span.min(self.write_time_max.times(IOS_PER_CYCLE));
         self.cycle = span.max(Duration(self.cycle.0 / 8 * 7));
     }
 
@@ -36,7 +54,7 @@ impl Pace {
             ];
             self.bucket = now;
         }
-        self.longest[0] = self.longest[0].max(span);
+        self.longest[0] = self.longest[0].max(span.min(self.write_time_max));
     }
 
     /// Time of a cycle.
@@ -85,7 +103,7 @@ mod tests {
 
     #[test]
     fn hole_06_time_outs_follow_a_slow_disk() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(Duration::from_secs(4));
         let fast = pace.election_timeout(Duration::ZERO, 0);
         assert_eq!(fast, ELECTION_TIMEOUT_MIN);
         pace.cycle_took(Duration::from_millis(120));
@@ -103,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_longest_recent_io_is_forgotten_in_time() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(Duration::from_secs(4));
         pace.io_took(Instant(0), Duration::from_secs(3));
         pace.io_took(Instant(0) + Duration::from_secs(11), Duration::from_millis(1));
         assert_eq!(pace.longest_io(), Duration::from_secs(3));
@@ -114,7 +132,7 @@ mod tests {
 
     #[test]
     fn only_a_broken_and_refused_connection_shortens_the_wait_for_an_answer() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(Duration::from_secs(4));
         pace.cycle_took(Duration::from_millis(2));
         assert_eq!(pace.dead_after(None, false), DEAD_AFTER_MIN);
         assert_eq!(
@@ -122,5 +140,14 @@ mod tests {
             Duration::from_secs(6)
         );
         assert_eq!(pace.dead_after(None, true), DEAD_REFUSED_MIN);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_not_taken_for_a_slow_disk() {
+        let mut pace = Pace::new(Duration::from_secs(4));
+        pace.io_took(Instant(0), Duration::from_secs(3_000));
+        pace.cycle_took(Duration::from_secs(3_000));
+        assert_eq!(pace.longest_io(), Duration::from_secs(4));
+        assert_eq!(pace.cycle(), Duration::from_secs(32));
     }
 }

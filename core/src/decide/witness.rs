@@ -187,7 +187,12 @@ impl Witness {
 
     /// Whether the target is sealed (rule R4), at the end of the collect that has just completed.
     pub fn is_sealed(&self) -> bool {
-        self.target.is_some() && self.sealing().count() >= SEAL_BLOCKS
+        self.is_sealed_by(SEAL_BLOCKS)
+    }
+
+    /// The same for any N: the state-space search explores regions of few blocks.
+    pub fn is_sealed_by(&self, blocks: usize) -> bool {
+        self.target.is_some() && self.sealing().count() >= blocks
     }
 
     /// Blocks that carry the target, as the collect under way or the last one found.

@@ -67,7 +67,7 @@ impl Election {
         match &self.stage {
             Stage::Candidate { .. } => (VoteKind::Vote, Some(me), self.said.round),
             Stage::Ask(_) => (VoteKind::Ask, Some(me), self.said.round),
-            Stage::Follow { .. } => match self.asker_to_support() {
+            Stage::Follow(_) => match self.asker_to_support() {
                 Some((asker, round)) => (VoteKind::Yes, Some(asker), round),
                 None => (VoteKind::Vote, vote, self.said.round),
             },

@@ -127,10 +127,12 @@ impl Election {
             }
             Ok(RegionBlock::Empty) => {
                 self.collect.bad.set(index, false);
+                self.damage_told.set(index, false);
                 self.witness.empty(index);
             }
             Ok(RegionBlock::Written(head, entries)) => {
                 self.collect.bad.set(index, false);
+                self.damage_told.set(index, false);
                 if head.writer != self.config.rid {
                     self.peers.note(now, &head);
                 }
@@ -156,15 +158,15 @@ impl Election {
     }
 
     fn block_is_invalid(&mut self, now: Instant, index: usize, fingerprint: u32) {
-        let known = self.witness.damage().has(index);
         self.collect.bad.set(index, true);
         let damaged = self
             .witness
             .invalid(index, fingerprint, now, self.config.write_time_max);
         if damaged
-            && !known
+            && !self.damage_told.has(index)
             && let Some(volume) = self.volume
         {
+            self.damage_told.set(index, true);
             let at = BlockNo(volume.geometry.region.0 + index as u64);
             self.tell(Event::Fault(Fault::DamagedBlock(at)));
         }

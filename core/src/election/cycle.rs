@@ -255,7 +255,7 @@ impl Election {
         self.view = Some(view);
         self.views = self.views.wrapping_add(1);
         if let Some(own) = self.own
-            && view.state.fenced.covers(own)
+            && crate::decide::safety::is_overtaken(&view, own)
         {
             self.overtaken(now, own);
         }
@@ -312,7 +312,7 @@ impl Election {
     fn decide(&mut self, now: Instant) {
         match &self.stage {
             Stage::Off => self.rest(now, Duration::ZERO),
-            Stage::Gate { .. } | Stage::Follow { .. } | Stage::Ask(_) | Stage::Rest { .. } => {
+            Stage::Gate { .. } | Stage::Follow(_) | Stage::Ask(_) | Stage::Rest { .. } => {
                 self.decide_following(now)
             }
             Stage::Candidate { .. }

@@ -15,7 +15,7 @@ use crate::time::{Duration, Instant};
 
 use super::Election;
 use super::cycle::Step;
-use super::stage::{Ask, Stage, VictimState};
+use super::stage::{Ask, Stage, Timer, VictimState};
 
 impl Election {
     /// Begins to take part.
@@ -33,26 +33,37 @@ impl Election {
     /// The follow stage with a fresh election timer.
     pub(super) fn follow(&mut self, now: Instant) -> Stage {
         let random = self.random();
-        let slowest = self.peers.slowest_cycle(self.recently(now));
-        Stage::Follow {
-            timer: now + self.pace.election_timeout(slowest, random),
-        }
+        Stage::Follow(Timer {
+            since: now,
+            random,
+            stands_back: false,
+        })
     }
 
     /// The follow stage with the long timer of one that was beaten or has just stopped.
     pub(super) fn stand_back(&mut self, now: Instant) -> Stage {
         let random = self.random();
+        Stage::Follow(Timer {
+            since: now,
+            random,
+            stands_back: true,
+        })
+    }
+
+    /// Whether an election timer has run out. One stands back only while another voter is active.
+    fn is_over(&self, now: Instant, timer: Timer) -> bool {
         let recently = self.recently(now);
-        if self.peers.active(recently).next().is_none() {
-            return self.follow(now);
-        }
-        Stage::Follow {
-            timer: now + self.pace.stand_back(self.peers.slowest_cycle(recently), random),
-        }
+        let slowest = self.peers.slowest_cycle(recently);
+        let length = if timer.stands_back && self.peers.active(recently).next().is_some() {
+            self.pace.stand_back(slowest, timer.random)
+        } else {
+            self.pace.election_timeout(slowest, timer.random)
+        };
+        now.since(timer.since) >= length
     }
 
     /// Since when a write counts as recent.
-    fn recently(&self, now: Instant) -> Instant {
+    pub(super) fn recently(&self, now: Instant) -> Instant {
         Instant(
             now.0
                 .saturating_sub(ASKING_TIME.max(self.pace.cycle().times(8)).0),
@@ -72,11 +83,11 @@ impl Election {
                 self.pass_gate(now, wait_until);
                 true
             }
-            Stage::Follow { .. } | Stage::Ask(_) | Stage::Rest { .. } if beaten => {
+            Stage::Follow(_) | Stage::Ask(_) | Stage::Rest { .. } if beaten => {
                 self.stage = self.follow(now);
                 false
             }
-            Stage::Follow { timer } if timer <= now => {
+            Stage::Follow(timer) if self.is_over(now, timer) => {
                 self.start_asking(now, BACKOFF_MIN);
                 false
             }

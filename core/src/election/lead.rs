@@ -4,9 +4,10 @@ use crate::bounds::{
     BELL_INTERVAL, CYCLE_PAUSE, LEADER_READS_FAILED_MAX, RETRY_PAUSE, RINGING_TIME, SCRUB_INTERVAL,
     URGENT_BELL_INTERVAL,
 };
+use crate::decide::safety::{self, Stopping};
 use crate::event::{Event, GaveUp};
 use crate::format::{Doorbell, VoteKind};
-use crate::ids::{Ballot, Mark};
+use crate::ids::Ballot;
 use crate::superio::{Copies, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
 
@@ -81,7 +82,7 @@ impl Election {
     /// A higher ballot for which this leader stops: one that is sealed, or, under a lease, any when less than half
     /// of the right is left.
     fn successor(&self, now: Instant, own: Ballot) -> Option<Ballot> {
-        let higher = self.log.highest().filter(|&highest| highest > own)?;
+        let higher = safety::aborts_for(&self.log, own)?;
         let late = self
             .voter
             .lease
@@ -128,9 +129,8 @@ impl Election {
     pub(super) fn looked_as_leader(&mut self, now: Instant, view: &SuperView) {
         let Stage::Lead(lead) = &self.stage else { return };
         let own = lead.ballot;
-        let higher = self.log.highest().is_some_and(|highest| highest > own);
-        let named = view.state.server.is_some_and(|server| server <= own);
-        if let Some(lease) = self.voter.lease.filter(|_| !higher && named) {
+        let right = safety::look_gives_right(&self.log, view, own);
+        if let Some(lease) = self.voter.lease.filter(|_| right) {
             self.right_until = self.right_until.max(self.collect_began + lease);
         }
         self.write_as_leader(now);
@@ -216,25 +216,20 @@ impl Election {
         let Stage::Stop(Stop { ballot, unnamed }) = self.stage else {
             return;
         };
-        let covered = view.state.fenced.covers(ballot);
-        let named = view.state.server == Some(ballot);
-        if covered && (!named || view.copies == Copies::Equal) {
-            return self.stopped(now, ballot, named);
+        match safety::stopping(view, ballot) {
+            Stopping::Over { clean } => return self.stopped(now, ballot, clean),
+            Stopping::Unnamed => return self.not_named(now, ballot, view.copies, unnamed),
+            Stopping::Named => {}
         }
-        if !named {
-            return self.not_named(now, ballot, view.copies, unnamed);
-        }
-        let higher = self.log.highest().is_some_and(|highest| highest > ballot);
-        if let Some(lease) = self.voter.lease.filter(|_| after && !higher) {
+        // It still names this ballot, be it half way through this very stop: nobody has moved past it.
+        let right = after && safety::aborts_for(&self.log, ballot).is_none();
+        if let Some(lease) = self.voter.lease.filter(|_| right) {
             self.right_until = self.right_until.max(self.collect_began + lease);
         }
         match (self.may_act(now), after) {
             (true, _) => {
                 let mut writer = SuperWriter::new(view);
-                writer.start(|state| {
-                    state.fenced = state.fenced.max(Mark::at(ballot));
-                    state.server_addr = None;
-                });
+                writer.start(|state| safety::stop(state, ballot));
                 self.writer = Some(writer);
                 self.step = Step::SuperWrite;
             }
@@ -246,8 +241,8 @@ impl Election {
     /// The R8 write failed and may never have landed: after W and two readings of both copies that do not name
     /// the ballot it may be voided after all (R3).
     fn not_named(&mut self, now: Instant, ballot: Ballot, copies: Copies, unnamed: u8) {
-        let unnamed = if copies == Copies::Equal { unnamed + 1 } else { 0 };
-        if unnamed < 2 {
+        let unnamed = safety::unnamed_readings(copies, unnamed);
+        if !safety::may_void(self.claimed, unnamed) {
             self.stage = Stage::Stop(Stop { ballot, unnamed });
             return self.rest(now, RETRY_PAUSE);
         }

@@ -27,7 +27,7 @@ use crate::config::{Config, VoterConfig};
 use crate::decide::log::Log;
 use crate::decide::pace::Pace;
 use crate::decide::peers::Peers;
-use crate::decide::witness::Witness;
+use crate::decide::witness::{Blocks, Witness};
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
@@ -119,6 +119,8 @@ pub struct Election {
     io_began: Instant,
     io_failing: bool,
     log_full: bool,
+    /// Damaged blocks that were told of, so that each is told once.
+    damage_told: Blocks,
 
     view: Option<SuperView>,
     views: u32,
@@ -166,12 +168,13 @@ impl Election {
             io_began: Instant(0),
             io_failing: false,
             log_full: false,
+            damage_told: Blocks::NONE,
             view: None,
             views: 0,
             log: Log::new(),
             peers: Peers::new(),
             witness: Witness::new(),
-            pace: Pace::default(),
+            pace: Pace::new(config.write_time_max),
             said: Said {
                 term: Term(0),
                 voted: None,
@@ -238,6 +241,11 @@ impl Election {
     /// Predecessors whose fence was confirmed before this mount led: no write of theirs reaches the device any more.
     pub fn fenced_predecessors(&self) -> &[Rid] {
         &self.fenced
+    }
+
+    /// Whether this rid was seen to write in the region at `since` or later.
+    pub fn wrote_since(&self, rid: Rid, since: Instant) -> bool {
+        self.peers.find(rid).is_some_and(|peer| peer.is_active(since))
     }
 
     /// Stop leading, cleanly: this mount leaves, or its server cannot start. Does nothing without a ballot that leads.

@@ -14,7 +14,7 @@ pub(super) enum Stage {
     /// Not admitted by any server yet: looks twice before its first write (A5).
     Gate { wait_until: Option<Instant> },
     /// Takes part, and waits for its election timer.
-    Follow { timer: Instant },
+    Follow(Timer),
     /// Asks whether a quorum would vote for it.
     Ask(Ask),
     /// Outvoted by a leader that answers: leaves it alone for a while.
@@ -37,6 +37,16 @@ pub(super) enum Stage {
     Lead(Lead),
     /// Leads no longer; wants to say so in the super block (R9).
     Stop(Stop),
+}
+
+/// An election timer: how long it runs is judged anew each time, because the pace of the disk changes under it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Timer {
+    pub(super) since: Instant,
+    /// What its length is drawn with.
+    pub(super) random: u32,
+    /// The long timer of one that was beaten or has just stopped.
+    pub(super) stands_back: bool,
 }
 
 /// A pre-vote.

@@ -1,6 +1,7 @@
 //! With a ballot: candidate, seal, silence the predecessors, claim the super block.
 
 use crate::bounds::{ASK_TIME, FENCE_RETRY_PAUSE};
+use crate::decide::safety;
 use crate::event::{Event, Fault, GaveUp, Silenced};
 use crate::fence::FenceOutcome;
 use crate::ids::{Ballot, Mark};
@@ -14,7 +15,8 @@ use super::stage::{Lead, Silence, Stage, Victim, VictimState};
 impl Election {
     /// Becomes a candidate of a new term; returns whether the cycle's write was decided.
     pub(super) fn stand(&mut self, now: Instant) -> bool {
-        let room = self.log.has_room_for(self.config.rid);
+        let active = 1 + self.peers.active(self.recently(now)).count();
+        let room = self.log.has_room_for(self.config.rid, active);
         let Some(term) = self.next_term().filter(|_| room) else {
             self.tell(Event::Fault(Fault::LogAlmostFull));
             self.rest(now, Duration::from_secs(1));
@@ -42,7 +44,7 @@ impl Election {
             self.stage = self.follow(now);
             return self.write_vote();
         };
-        let higher = self.log.highest().filter(|&highest| highest > own);
+        let higher = safety::aborts_for(&self.log, own);
         if self.claimed {
             return self.decide_claimed(now, own, higher);
         }
@@ -107,7 +109,7 @@ impl Election {
     /// Gives the ballot up for good (R5): declares it void with every write from now on.
     pub(super) fn give_up(&mut self, now: Instant, why: GaveUp) {
         assert!(
-            !self.claimed,
+            safety::may_void(self.claimed, 0),
             "R3: nothing is voided after its R8 write was issued"
         );
         let Some(ballot) = self.own.take() else { return };
@@ -188,14 +190,10 @@ impl Election {
 
     fn begin_silencing(&mut self, now: Instant, ballot: Ballot) {
         let mut victims = heapless::Vec::new();
+        let mut longest = Duration::ZERO;
         self.fenced.clear();
         let live = self.view.and_then(|view| view.live_server());
-        for entry in self
-            .log
-            .entries()
-            .iter()
-            .filter(|entry| entry.ballot < ballot && entry.ballot.rid != ballot.rid)
-        {
+        for entry in safety::victims(&self.log, ballot) {
             let asked = if self.dead == Some(entry.ballot) {
                 Duration::ZERO
             } else if live == Some(entry.ballot) {
@@ -204,6 +202,7 @@ impl Election {
                 self.pace
                     .election_timeout(self.peers.slowest_cycle(self.collect_began), 0)
             };
+            longest = longest.max(asked);
             let victim = Victim {
                 entry: *entry,
                 state: VictimState::Asked { until: now + asked },
@@ -211,7 +210,7 @@ impl Election {
             // Cannot fail: the log has no more entries than there are places.
             let _ = victims.push(victim);
         }
-        let until = now + ASK_TIME.max(self.pace.longest_io().times(4)) + self.voter.fence_time_max;
+        let until = now + longest + self.voter.fence_time_max;
         self.stage = Stage::Silence(Silence {
             ballot,
             sealed_at: now,
@@ -264,19 +263,17 @@ impl Election {
         victim: &mut Victim,
     ) -> Result<(), GaveUp> {
         let ballot = victim.entry.ballot;
-        let void = self.peers.void_term(ballot.rid) >= ballot.term;
-        let quiet = Duration::from_millis(u64::from(victim.entry.quiet_ms));
-        let drift = Duration(
-            quiet.0 / 1_000_000 * 2 * u64::from(self.voter.clock_error_ppm)
-                + 2 * u64::from(self.voter.clock_error_ppm),
+        let silent = safety::is_silent(
+            &victim.entry,
+            self.peers.void_term(ballot.rid),
+            trimmed,
+            now.since(sealed_at),
+            self.voter.clock_error_ppm,
         );
-        let ran_out = victim.entry.quiet_ms > 0 && now.since(sealed_at) > quiet + drift;
-        let how = match victim.state {
-            VictimState::Silent | VictimState::Fencing { .. } => return Ok(()),
-            _ if void => Silenced::Void,
-            _ if trimmed.covers(ballot) => Silenced::Stopped,
-            _ if ran_out => Silenced::LeaseRanOut,
-            VictimState::Asked { until } if until <= now => {
+        let how = match (victim.state, silent) {
+            (VictimState::Silent | VictimState::Fencing { .. }, _) => return Ok(()),
+            (_, Some(how)) => how,
+            (VictimState::Asked { until }, None) if until <= now => {
                 victim.state = match (self.voter.can_fence, victim.entry.quiet_ms) {
                     (true, _) => VictimState::FenceDue { attempt: 1, at: now },
                     (false, 0) => return Err(GaveUp::CannotFence(ballot)),
@@ -335,11 +332,7 @@ impl Election {
             return self.lead(now, ballot);
         }
         let mut writer = SuperWriter::new(view);
-        writer.start(|state| {
-            state.fenced = Mark::below(ballot);
-            state.server = Some(ballot);
-            state.server_addr = None;
-        });
+        writer.start(|state| safety::claim(state, ballot));
         self.writer = Some(writer);
         self.step = Step::SuperWrite;
     }

@@ -127,7 +127,7 @@ impl RecordBytes {
 /// A verified block of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct TableBlock<'a> {
-    /// One higher with each write of this logical block, whichever copy it goes to: the higher copy is the newer.
+    /// Higher with each write of this logical block, whichever copy it goes to: the higher copy is the newer.
     pub seq: u64,
     records: &'a [RecordBytes; CLIENTS_PER_BLOCK],
 }

@@ -23,7 +23,7 @@ use crate::format::wire::{Command, RequestId};
 use crate::ids::{Ballot, Rid};
 use crate::io::{IoIds, Owner};
 use crate::net::{CloseReason, ConnId, NetRequest};
-use crate::server::{Memory, Server};
+use crate::server::{Memory, Server, State};
 use crate::service::Service;
 use crate::superio::SuperView;
 use crate::time::{Duration, Instant};
@@ -231,6 +231,8 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// The next thing to do with the network.
     pub fn poll_net(&mut self, now: Instant) -> Option<NetRequest> {
         while let Some(request) = self.server.poll_net(now) {
+            // The last of them turns the server off, and nothing else calls to find that out.
+            self.again |= !matches!(self.server.state(), State::Starting | State::Serving);
             if request == NetRequest::Close(ConnId::LOCAL) {
                 self.again = true;
                 self.client.handle_closed(now, ConnId::LOCAL, CloseReason::ByPeer);
@@ -321,7 +323,11 @@ impl<M: Memory, S: Service> Mount<M, S> {
         loop {
             match self.client.poll_event()? {
                 Event::Unmounted(_) => {}
-                event => return Some(event),
+                event => {
+                    // The farewell is the last request: it waits until the platform was told of every answer.
+                    self.again |= self.client.is_leaving();
+                    return Some(event);
+                }
             }
         }
     }

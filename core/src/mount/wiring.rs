@@ -30,6 +30,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         self.start_or_stop_server(now);
         let may_act = self.may_act(now);
         self.server.poll(now, may_act);
+        self.release_ghosts(now, may_act);
         self.tell_election_of_server(now);
         self.tell_client(now);
         self.client.poll(now);
@@ -82,6 +83,15 @@ impl<M: Memory, S: Service> Mount<M, S> {
                 let unreachable = gone || failures >= FAILURES_BEFORE_ASKING;
                 view.live_server().is_none() || unpublished || unreachable
             }
+        }
+    }
+
+    /// Where nobody can be fenced, voters' places come back by silence.
+    fn release_ghosts(&mut self, now: Instant, may_act: bool) {
+        let can_fence = self.config.voter.is_some_and(|voter| voter.can_fence);
+        if let (true, false, Some(election)) = (may_act, can_fence, &self.election) {
+            self.server
+                .release_silent_ghosts(now, |rid, since| election.wrote_since(rid, since));
         }
     }
 

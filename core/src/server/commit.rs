@@ -61,15 +61,20 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    /// Continues a table whose highest sequence number is `seq`; blocks that were marked wait for the first group.
-    pub(super) const fn new(layout: Layout, seq: u64) -> Self {
+    /// Continues a table whose highest sequence number is `seq`; with `repair`, blocks are marked for the first group.
+    pub(super) const fn new(layout: Layout, seq: u64, repair: bool) -> Self {
         Self {
             layout,
             seq,
             step: Step::Idle,
             issued: None,
-            waiting: true,
+            waiting: repair,
         }
+    }
+
+    /// Whether everything that changed is durable in both copies.
+    pub(super) fn is_settled(&self) -> bool {
+        self.step == Step::Idle && !self.waiting
     }
 
     /// The client in `slot` changed; the group that takes the change up acknowledges it.

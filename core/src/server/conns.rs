@@ -25,7 +25,8 @@ pub(super) struct Conns {
     free: Ends,
     ready: Ends,
     closing: Ends,
-    strangers: heapless::Vec<u32, STRANGERS_MAX>,
+    /// Since when each is there, and its slot.
+    strangers: heapless::Vec<(Instant, u32), STRANGERS_MAX>,
     /// Slots that are not free.
     open: u32,
 }
@@ -110,7 +111,7 @@ impl Conns {
     /// Takes a free slot for a stranger; the oldest stranger makes room, which can take until it is closed.
     pub(super) fn open(&mut self, now: Instant, slots: &mut [ConnSlot]) -> Option<u32> {
         if self.strangers.is_full() {
-            self.close(slots, self.strangers[0]);
+            self.close(slots, self.strangers[0].1);
         }
         let slot = self.free.head;
         if slot == NONE {
@@ -118,7 +119,7 @@ impl Conns {
         }
         self.begin(now, slots, slot);
         // The oldest was closed if there were as many as there may be.
-        let _ = self.strangers.push(slot);
+        let _ = self.strangers.push((now, slot));
         Some(slot)
     }
 
@@ -145,7 +146,7 @@ impl Conns {
 
     /// A stranger became a client.
     pub(super) fn introduced(&mut self, slot: u32) {
-        self.strangers.retain(|&stranger| stranger != slot);
+        self.strangers.retain(|&(_, stranger)| stranger != slot);
     }
 
     /// Closes a connection as soon as the platform asks what to do.
@@ -213,9 +214,8 @@ impl Conns {
     }
 
     /// Since when the oldest stranger is there, and its slot.
-    pub(super) fn oldest_stranger(&self, slots: &[ConnSlot]) -> Option<(Instant, u32)> {
-        let &slot = self.strangers.first()?;
-        Some((slots[slot as usize].heard, slot))
+    pub(super) fn oldest_stranger(&self) -> Option<(Instant, u32)> {
+        self.strangers.first().copied()
     }
 
     /// Connections that the platform may still know.
@@ -252,7 +252,7 @@ mod tests {
             let slot = conns.open(Instant(second), &mut slots).unwrap();
             first = first.or(Some(slot));
         }
-        assert_eq!(conns.oldest_stranger(&slots), Some((Instant(1), 1)));
+        assert_eq!(conns.oldest_stranger(), Some((Instant(1), 1)));
         assert_eq!(conns.next_to_close(&mut slots), first.map(ConnId));
         assert_eq!(conns.next_to_close(&mut slots), None);
         assert_eq!(conns.open_count(), STRANGERS_MAX as u32);

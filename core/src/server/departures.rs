@@ -44,7 +44,7 @@ impl<S: Service> Parts<'_, S> {
             census.leaving += u32::from(leaving);
             // One that is away may be dead: a quorum is counted only of voters that are there to elect.
             let there = client.conn != NONE;
-            census.voters_staying += u32::from(!leaving && there && client.has_voters_place());
+            census.voters_staying += u32::from(!leaving && there && client.is_elector());
         }
         census
     }
@@ -61,7 +61,7 @@ impl<S: Service> Parts<'_, S> {
             let client = &self.clients[slot];
             let who = match client.standing {
                 Standing::Ghost => Who::Evicted,
-                Standing::Mounted if client.has_voters_place() => Who::Voter,
+                Standing::Mounted if client.is_elector() => Who::Voter,
                 Standing::Mounted => Who::Plain,
                 Standing::Free | Standing::Arriving | Standing::Leaving => continue,
             };
@@ -138,6 +138,10 @@ impl<S: Service> Parts<'_, S> {
                     }
                 }
                 Standing::Leaving => self.depart(now, slot as u32),
+                Standing::Mounted if core::mem::take(&mut client.promoted) && client.conn != NONE => {
+                    let conn = client.conn;
+                    self.welcome(conn, true);
+                }
                 Standing::Free | Standing::Mounted | Standing::Ghost => {}
             }
         }
@@ -176,7 +180,6 @@ impl<S: Service> Parts<'_, S> {
             if client.is_mounted() {
                 self.service.client_gone(record.rid);
             }
-            self.forget_expected(slot as u32);
             self.depart(now, slot as u32);
         }
     }

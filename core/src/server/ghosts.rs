@@ -4,7 +4,8 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::memory::{NONE, Standing};
 use super::{Memory, Parts, Server, State};
-use crate::bounds::GHOST_FENCE_WAIT;
+use crate::bounds::{GHOST_FENCE_WAIT, GHOST_SILENT_TIME, VOTERS_MAX};
+use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{ClientRecord, LogEntry};
 use crate::ids::{Ballot, Rid, Term};
@@ -30,18 +31,64 @@ fn victim(record: &ClientRecord) -> LogEntry {
 }
 
 impl<S: Service> Parts<'_, S> {
+    /// Ghosts that may be fenced for their places: not those on whose host a mount is connected. A fence that acts on
+    /// the host would take down the healthy for the sake of a place.
     fn ghosts(&self) -> impl Iterator<Item = &ClientRecord> {
-        self.reign.places.iter().filter_map(|&slot| {
-            let client = &self.clients[slot as usize];
-            client
-                .record
-                .as_ref()
-                .filter(|_| client.standing == Standing::Ghost)
-        })
+        self.ghost_slots()
+            .filter_map(|slot| self.clients[slot as usize].record.as_ref())
+            .filter(|ghost| self.neighbour(ghost).is_none())
+    }
+
+    fn ghost_slots(&self) -> impl Iterator<Item = u32> {
+        let ghost = |&slot: &u32| self.clients[slot as usize].standing == Standing::Ghost;
+        self.reign.places.iter().copied().filter(ghost)
+    }
+
+    /// A connected mount on the host of a ghost, if hosts have identities.
+    fn neighbour(&self, ghost: &ClientRecord) -> Option<&ClientRecord> {
+        let connected = self.clients.iter().filter(|client| client.conn != NONE);
+        connected
+            .filter_map(|client| client.record.as_ref())
+            .find(|record| ghost.host.0 != 0 && record.host == ghost.host)
+    }
+
+    /// Ghosts whose host has booted since are gone without a fence: no process outlives its boot.
+    fn forget_earlier_boots(&mut self) {
+        let gone = self.ghost_slots().find(|&slot| {
+            let record = self.clients[slot as usize].record.as_ref();
+            record.is_some_and(|ghost| {
+                self.neighbour(ghost)
+                    .is_some_and(|other| other.boot != ghost.boot)
+            })
+        });
+        if let Some(slot) = gone {
+            self.let_go(slot);
+        }
     }
 
     pub(super) fn has_ghost(&self) -> bool {
         self.ghosts().next().is_some()
+    }
+
+    /// Gives places that have become free to voters that were turned down before; where none is free, a ghost's is
+    /// wanted. They are told when it is durable.
+    pub(super) fn offer_places(&mut self) {
+        self.forget_earlier_boots();
+        for slot in 0..self.clients.len() {
+            if !self.clients[slot].was_turned_down() {
+                continue;
+            }
+            if self.reign.places.len() >= VOTERS_MAX || self.reign.places.push(slot as u32).is_err() {
+                self.reign.ghost.wanted = self.has_ghost();
+                return;
+            }
+            let client = &mut self.clients[slot];
+            client.promoted = true;
+            if let Some(record) = &mut client.record {
+                record.voter = true;
+            }
+            self.reign.mark(slot as u32, self.clients);
+        }
     }
 
     fn next_ghost(&mut self, now: Instant) -> Option<FenceRequest> {
@@ -90,15 +137,43 @@ impl<M: Memory, S: Service> Server<M, S> {
         self.parts()?.next_ghost(now)
     }
 
+    /// Under a lease, where nobody can be fenced: ghosts that were not heard for [`GHOST_SILENT_TIME`] and were not seen
+    /// to write either give their places back. A process that is frozen for longer is what a lease does not cover.
+    pub fn release_silent_ghosts(&mut self, now: Instant, wrote_since: impl Fn(Rid, Instant) -> bool) {
+        if self.state != State::Serving || now.0 < GHOST_SILENT_TIME.0 {
+            return;
+        }
+        let since = Instant(now.0 - GHOST_SILENT_TIME.0);
+        let Some(mut parts) = self
+            .parts()
+            .filter(|parts| parts.reign.absence_counts_from <= since)
+        else {
+            return;
+        };
+        let silent = parts.reign.places.iter().copied().find(|&slot| {
+            let client = &parts.clients[slot as usize];
+            let rid = client.record.map(|record| record.rid);
+            client.standing == Standing::Ghost
+                && client.away_since <= since
+                && rid.is_some_and(|rid| !wrote_since(rid, since))
+        });
+        if let Some(slot) = silent {
+            parts.let_go(slot);
+        }
+    }
+
     /// The fence of a predecessor was confirmed before this server started: its record goes at once, and its voter's
     /// place with it. Call it while the server is [`State::Serving`].
     pub fn remove_fenced(&mut self, rid: Rid) {
+        // Without room to tell of it, the record goes with the other absent ones when their time is over.
         if self.state == State::Serving
+            && !self.events.is_full()
             && let Some(mut parts) = self.parts()
             && let Some(slot) = parts.find(rid)
             && parts.clients[slot as usize].conn == NONE
         {
             parts.let_go(slot);
+            self.tell(Event::ClientEvicted(rid));
         }
     }
 

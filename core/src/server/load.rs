@@ -5,7 +5,7 @@ use super::table::Layout;
 use crate::bounds::{BLOCK_BYTES, LOAD_RETRY_WAIT, LOAD_TRIES_MAX, TRANSFER_BLOCKS_MAX};
 use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::event::Fault;
-use crate::format::TableBlock;
+use crate::format::{ClientRecord, TableBlock};
 use crate::time::{Duration, Instant};
 
 /// A copy that was not valid; otherwise 1 more than the copy's sequence number.
@@ -16,8 +16,13 @@ const INVALID: u64 = 0;
 pub(super) enum Loading {
     /// There is more to read.
     More,
-    /// Everything is in the slots; the highest sequence number that was seen.
-    Done(u64),
+    /// Everything is in the slots.
+    Done {
+        /// The highest sequence number that was seen.
+        seq: u64,
+        /// Some blocks are to be written again before anything is acknowledged upon them.
+        repair: bool,
+    },
     /// It cannot be read.
     Failed(Fault),
 }
@@ -41,6 +46,7 @@ pub(super) struct Loader {
     /// What the first copies of this part said.
     seqs: [u64; TRANSFER_BLOCKS_MAX as usize],
     seq_max: u64,
+    repair: bool,
 }
 
 impl Loader {
@@ -57,6 +63,7 @@ impl Loader {
             single_before: 0,
             seqs: [INVALID; TRANSFER_BLOCKS_MAX as usize],
             seq_max: 0,
+            repair: false,
         };
         loader.measure(transfer_blocks);
         loader
@@ -159,7 +166,10 @@ impl Loader {
         self.copy = 0;
         self.first += self.count;
         if self.first >= self.layout.blocks() {
-            return Loading::Done(self.seq_max);
+            return Loading::Done {
+                seq: self.seq_max,
+                repair: self.repair,
+            };
         }
         self.measure(transfer_blocks);
         Loading::More
@@ -173,20 +183,27 @@ impl Loader {
         self.fill(block, found.as_ref(), clients);
     }
 
-    /// Takes a second copy, if it is the better one. `false` if neither is valid.
+    /// Takes a second copy, if it is the better one. `false` if there is nothing to believe: neither is valid, or
+    /// they are of one age and say different things.
     fn take_second(&mut self, index: u32, bytes: &[u8], clients: &mut [ClientSlot]) -> bool {
         let block = self.first + index;
         let layout = self.layout;
         let found = TableBlock::decode(bytes, layout.at(block, 1), layout.volume, layout.checksum).ok();
         let (first, second) = (self.seqs[index as usize], self.note_seq(found.as_ref()));
+        let agree = first != INVALID
+            && found.is_some_and(|found| {
+                let mut clients = clients[layout.slots(block)].iter().enumerate();
+                clients.all(|(index, client)| client.record == self.record(&found, index))
+            });
         if second > first {
             self.fill(block, found.as_ref(), clients);
         }
         let marks = &mut layout.head(clients, block).block;
         marks.second_first = first > second;
-        // One good copy is one too few: the next group writes both.
-        marks.in_next_group = first == INVALID || second == INVALID;
-        first.max(second) != INVALID
+        // What only one copy says may be unacknowledged or acknowledged. Whoever builds upon it makes it two copies.
+        marks.in_next_group = !agree;
+        self.repair |= !agree;
+        first != second || agree
     }
 
     fn note_seq(&mut self, found: Option<&TableBlock<'_>>) -> u64 {
@@ -195,11 +212,16 @@ impl Loader {
         found.seq.saturating_add(1)
     }
 
+    /// A record that the barrier has not deleted.
+    fn record(&self, found: &TableBlock<'_>, index: usize) -> Option<ClientRecord> {
+        found
+            .record(index)
+            .filter(|record| record.barrier >= self.barrier)
+    }
+
     fn fill(&self, block: u32, found: Option<&TableBlock<'_>>, clients: &mut [ClientSlot]) {
         for (index, client) in clients[self.layout.slots(block)].iter_mut().enumerate() {
-            let record = found
-                .and_then(|found| found.record(index))
-                .filter(|record| record.barrier >= self.barrier);
+            let record = found.and_then(|found| self.record(found, index));
             let standing = match record {
                 None => Standing::Free,
                 Some(record) if record.evicted => Standing::Ghost,

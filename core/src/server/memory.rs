@@ -38,6 +38,8 @@ pub struct ClientSlot {
     pub(super) standing: Standing,
     /// Known from before this server began, and not heard of yet.
     pub(super) expected: bool,
+    /// Was given a voter's place after it had been turned down, and was not told yet.
+    pub(super) promoted: bool,
     /// Its change is in the group that is being written.
     pub(super) in_this_group: bool,
     /// Its change waits for the next group.
@@ -88,6 +90,20 @@ impl ClientSlot {
     }
 
     /// Whether it is a voter, or was one that may still vote.
+    /// Takes part in an election when it loses this server: as a voter, or, if it was turned down, by the gate.
+    pub(super) fn is_elector(&self) -> bool {
+        self.record
+            .is_some_and(|record| record.voter || record.addr.is_some())
+    }
+
+    /// Wanted to be a voter, and found no place: only greetings of voters have an address.
+    pub(super) fn was_turned_down(&self) -> bool {
+        let plain = self
+            .record
+            .is_some_and(|record| !record.voter && record.addr.is_some());
+        plain && self.standing == Standing::Mounted && self.conn != NONE && self.farewell == RequestId(0)
+    }
+
     pub(super) fn has_voters_place(&self) -> bool {
         self.record.is_some_and(|record| record.voter)
     }

@@ -32,7 +32,7 @@ use conns::Conns;
 use memory::{NONE, Role};
 use reign::{Listener, Reign, Table, Update};
 
-use crate::bounds::{EVENTS_MAX, RESIGNING_TIME};
+use crate::bounds::{EVENTS_MAX, GREETING_TIMEOUT, RESIGNING_TIME};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
@@ -417,10 +417,15 @@ impl<M: Memory, S: Service> Server<M, S> {
     }
 
     /// When [`poll`](Self::poll) has to be called at the latest, if nothing else happens.
-    pub fn next_deadline(&mut self) -> Option<Instant> {
-        let quiet_at = self.quiet_at;
-        let own = self.parts().and_then(|parts| parts.next_deadline());
-        [quiet_at, own].into_iter().flatten().min()
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let own = self
+            .reign
+            .as_ref()
+            .and_then(|reign| reign.next_deadline(self.state));
+        let running = matches!(self.state, State::Starting | State::Serving);
+        let stranger = self.conns.oldest_stranger().filter(|_| running);
+        let stranger = stranger.map(|(since, _)| since + GREETING_TIMEOUT);
+        [self.quiet_at, own, stranger].into_iter().flatten().min()
     }
 
     /// How far the server is.

@@ -7,7 +7,7 @@ use super::commit::{Committer, Committing};
 use super::load::{Loader, Loading};
 use super::memory::{ClientSlot, Role, Standing};
 use super::table::Layout;
-use crate::bounds::{BLOCK_BYTES, GREETING_TIMEOUT, LISTEN_RETRY_WAIT, LISTEN_TRIES_MAX, PLACES_MAX};
+use crate::bounds::{BLOCK_BYTES, LISTEN_RETRY_WAIT, LISTEN_TRIES_MAX, PLACES_MAX};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Fault;
@@ -110,7 +110,8 @@ pub(super) struct Reign {
     /// Clients known from before that were not heard of yet.
     pub(super) expected: u32,
     pub(super) recovered: bool,
-    pub(super) serving_since: Instant,
+    /// The moment from which clients could have returned: absence before it does not count.
+    pub(super) absence_counts_from: Instant,
     pub(super) next_sweep: Instant,
     /// Something changed that farewells depend on.
     pub(super) judge: bool,
@@ -150,7 +151,7 @@ impl Reign {
             listen_retry: None,
             expected: 0,
             recovered: false,
-            serving_since: now,
+            absence_counts_from: now,
             next_sweep: now,
             judge: false,
             held: false,
@@ -187,8 +188,11 @@ impl Reign {
         self.update.is_none() && self.supers.current().server_addr == Some(self.addr)
     }
 
+    /// Whether the listener may be opened: not before the table is whole, so that nothing is acknowledged upon a record
+    /// that one more fault could take away.
     pub(super) fn may_listen(&self, now: Instant) -> bool {
-        self.listen_retry.is_none_or(|at| now >= at)
+        let whole = matches!(&self.table, Table::Ready(committer) if committer.is_settled());
+        whole && self.listen_retry.is_none_or(|at| now >= at)
     }
 
     /// Counts a failure to listen; `Some` when it was the last one.
@@ -196,6 +200,22 @@ impl Reign {
         self.listen_tries += 1;
         self.listen_retry = Some(now + LISTEN_RETRY_WAIT);
         (self.listen_tries == LISTEN_TRIES_MAX).then_some(self.addr)
+    }
+
+    /// When the next thing is due in this state.
+    pub(super) fn next_deadline(&self, state: State) -> Option<Instant> {
+        match state {
+            State::Off | State::Failed => None,
+            State::Starting => match &self.table {
+                Table::Loading(loader) => loader.deadline(),
+                Table::Ready(_) => self.listen_retry,
+            },
+            State::Serving => Some(
+                self.drain_by
+                    .map_or(self.next_sweep, |by| by.min(self.next_sweep)),
+            ),
+            State::Stopping => Some(self.stop_by),
+        }
     }
 
     /// Whether a disk request is under way.
@@ -246,7 +266,7 @@ impl<S: Service> Parts<'_, S> {
                     None => Completed::NotMine,
                     Some(Loading::More) => Completed::Fine,
                     Some(Loading::Failed(fault)) => Completed::ReadFailed(fault),
-                    Some(Loading::Done(seq)) => self.loaded(seq),
+                    Some(Loading::Done { seq, repair }) => self.loaded(seq, repair),
                 }
             }
             Table::Ready(committer) => match committer.handle_disk(id, outcome, self.clients) {
@@ -264,9 +284,9 @@ impl<S: Service> Parts<'_, S> {
     }
 
     /// The table is read: counts who is expected back.
-    fn loaded(&mut self, seq: u64) -> Completed {
+    fn loaded(&mut self, seq: u64, repair: bool) -> Completed {
         let layout = self.reign.layout;
-        self.reign.table = Table::Ready(Committer::new(layout, seq));
+        self.reign.table = Table::Ready(Committer::new(layout, seq, repair));
         for (slot, client) in self.clients.iter().enumerate() {
             let slot = slot as u32;
             self.reign.expected += u32::from(client.expected);
@@ -280,7 +300,7 @@ impl<S: Service> Parts<'_, S> {
 
     /// The address is published: from now on absence counts.
     pub(super) fn begin_to_serve(&mut self, now: Instant) {
-        self.reign.serving_since = now;
+        self.reign.absence_counts_from = now;
         self.plan_sweep(now);
         self.reign.judge = true;
         for client in &*self.clients {
@@ -317,23 +337,6 @@ impl<S: Service> Parts<'_, S> {
         };
         let blocks = (buffer.len() / BLOCK_BYTES).min(self.config.transfer_blocks as usize);
         committer.poll_disk(id, limit, self.clients, &mut buffer[..blocks * BLOCK_BYTES])
-    }
-
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let reign = &*self.reign;
-        let strangers = self.conns.oldest_stranger(self.slots);
-        let strangers = strangers.map(|(since, _)| since + GREETING_TIMEOUT);
-        let own = match self.state {
-            State::Off | State::Failed => return None,
-            State::Starting => match &reign.table {
-                Table::Loading(loader) => loader.deadline(),
-                Table::Ready(_) => reign.listen_retry,
-            },
-            State::Serving => Some(reign.next_sweep),
-            State::Stopping => Some(reign.stop_by),
-        };
-        let drained = reign.drain_by.filter(|_| self.state == State::Serving);
-        [own, strangers, drained].into_iter().flatten().min()
     }
 
     pub(super) fn end_drain_time(&mut self, now: Instant) {

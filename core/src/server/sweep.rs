@@ -16,7 +16,7 @@ impl<S: Service> Parts<'_, S> {
 
     /// When the recovery time of those known from before ends.
     fn recovery_end(&self) -> Instant {
-        self.reign.serving_since + self.config.recovery_time
+        self.reign.absence_counts_from + self.config.recovery_time
     }
 
     pub(super) fn plan_sweep(&mut self, now: Instant) {
@@ -30,7 +30,7 @@ impl<S: Service> Parts<'_, S> {
 
     /// Closes connections that have not greeted in time.
     pub(super) fn close_strangers(&mut self, now: Instant) {
-        while let Some((since, slot)) = self.conns.oldest_stranger(self.slots) {
+        while let Some((since, slot)) = self.conns.oldest_stranger() {
             if now.since(since) < GREETING_TIMEOUT {
                 return;
             }
@@ -42,14 +42,20 @@ impl<S: Service> Parts<'_, S> {
         if now < self.reign.next_sweep || self.state != State::Serving {
             return;
         }
-        // A host that slept through its own sweeps heard nobody meanwhile: that is not the clients' silence.
-        // They get one interval more.
+        // A host that slept through its own sweeps heard nobody meanwhile: that is not the clients' fault, and they
+        // get the time to return that they get after a fail-over.
         let overslept = now.since(self.reign.next_sweep) > self.config.silence_max;
+        if overslept {
+            self.reign.absence_counts_from = now;
+        }
         self.plan_sweep(now);
         if overslept {
             return;
         }
         self.close_silent(now);
+        if may_act {
+            self.offer_places();
+        }
         if may_act && !self.evict_absent(now) {
             // No room to tell of more: come again at once.
             self.reign.next_sweep = now;
@@ -77,7 +83,7 @@ impl<S: Service> Parts<'_, S> {
             if client.standing != Standing::Mounted || client.conn != NONE {
                 continue;
             }
-            let since = client.away_since.max(self.reign.serving_since);
+            let since = client.away_since.max(self.reign.absence_counts_from);
             if now.since(since) < self.config.recovery_time {
                 continue;
             }

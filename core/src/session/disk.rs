@@ -5,7 +5,7 @@ extern crate std;
 use std::collections::VecDeque;
 use std::vec::Vec;
 
-use crate::bounds::BLOCK_BYTES;
+use crate::bounds::{BLOCK_BYTES, SECTOR_BYTES};
 use crate::checksum::portable;
 use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::format::{
@@ -40,8 +40,12 @@ struct Issued {
 /// How the blocks that were written and not flushed look after the power failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Loss {
-    /// All of them arrived, but of the last one only the first half.
+    /// All of them arrived, but of the last one only the first sector.
     LastTorn,
+    /// All of them arrived, but of the last one only the first half.
+    LastHalved,
+    /// All of them arrived, but of the last one the sector that was being written is unreadable rubbish.
+    LastGarbled,
     /// None arrived.
     All,
     /// Only the last one arrived.
@@ -62,6 +66,8 @@ pub(crate) struct Disk {
     pub(crate) reads: u32,
     pub(crate) writes: u32,
     pub(crate) flushes: u32,
+    /// Writes that had to be durable by themselves.
+    pub(crate) durable_writes: u32,
     /// After so many writes no further one completes.
     pub(crate) writes_left: Option<u32>,
 }
@@ -79,6 +85,7 @@ impl Disk {
             reads: 0,
             writes: 0,
             flushes: 0,
+            durable_writes: 0,
             writes_left: None,
         };
         disk.put_super(&SuperBlock {
@@ -209,6 +216,7 @@ impl Disk {
 
     fn write(&mut self, first: BlockNo, bytes: &[u8], durable: bool) -> Result<Option<Vec<u8>>, DiskError> {
         self.writes += 1;
+        self.durable_writes += u32::from(durable);
         if let Some(error) = self.broken {
             return Err(error);
         }
@@ -230,10 +238,20 @@ impl Disk {
         Ok(None)
     }
 
-    /// The power fails: what was not flushed is lost in this way, and the write under way never comes.
-    pub(crate) fn lose_power(&mut self, loss: Loss) {
+    /// It works again, and goes on with what is under way.
+    pub(crate) fn mend(&mut self) {
         self.hung = false;
         self.writes_left = None;
+    }
+
+    /// The power fails: what was not flushed, the write under way included, is lost in this way.
+    pub(crate) fn lose_power(&mut self, loss: Loss) {
+        self.mend();
+        if let Some(Issued { request, bytes, .. }) = self.issued.pop_front()
+            && let DiskRequest::Write { first, .. } = request
+        {
+            let _ = self.write(first, &bytes, false);
+        }
         self.issued.clear();
         let unflushed = core::mem::take(&mut self.unflushed);
         for (from, before, _) in unflushed.iter().rev() {
@@ -244,10 +262,14 @@ impl Disk {
             let arrives = match loss {
                 Loss::All => 0,
                 Loss::AllButLast if index < last => 0,
-                Loss::LastTorn if index == last => after.len() / 2 / 512 * 512,
-                Loss::AllButLast | Loss::LastTorn => after.len(),
+                Loss::LastTorn if index == last => SECTOR_BYTES,
+                Loss::LastHalved if index == last => after.len() / 2,
+                Loss::AllButLast | Loss::LastTorn | Loss::LastHalved | Loss::LastGarbled => after.len(),
             };
             self.bytes[*from..*from + arrives].copy_from_slice(&after[..arrives]);
+            if loss == Loss::LastGarbled && index == last {
+                self.bytes[*from..*from + SECTOR_BYTES].fill(0x5a);
+            }
         }
     }
 }

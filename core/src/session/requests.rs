@@ -10,7 +10,10 @@ enum State {
     Empty,
     Unsent,
     Sent,
+    /// Answered, and the platform was not told yet: the answer must stay.
     Answered,
+    /// The platform was told; the answer stays until the place is needed.
+    Told,
 }
 
 /// One request, and after it was answered, what is kept of the answer.
@@ -68,10 +71,11 @@ impl Requests {
     /// Takes a request; `None` while the window is full, or if the body is too long to be kept.
     pub(crate) fn submit(&mut self, command: Command, body: &[u8]) -> Option<RequestId> {
         let room = self.next.0 < self.released().0 + REQUESTS_IN_FLIGHT_MAX as u64;
-        if !room || body.len() > REQUEST_KEPT_BYTES {
+        let id = self.next;
+        let free = self.kept[place(id)].state != State::Answered;
+        if !room || !free || body.len() > REQUEST_KEPT_BYTES {
             return None;
         }
-        let id = self.next;
         let kept = &mut self.kept[place(id)];
         *kept = Kept {
             id,
@@ -125,11 +129,19 @@ impl Requests {
         Some(usize::from(kept.length))
     }
 
+    /// The platform was told of an answer: its place may be taken from now on.
+    pub(crate) fn told(&mut self, id: RequestId) {
+        let kept = &mut self.kept[place(id)];
+        if kept.id == id && kept.state == State::Answered {
+            kept.state = State::Told;
+        }
+    }
+
     /// What is kept of the answer to a request; empty once its place was taken by another one.
     pub(crate) fn answered(&self, id: RequestId) -> &[u8] {
         let kept = &self.kept[place(id)];
         match kept.state {
-            State::Answered if kept.id == id => kept.body(),
+            State::Answered | State::Told if kept.id == id => kept.body(),
             _ => &[],
         }
     }
@@ -167,6 +179,20 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_nobody_was_told_of_keeps_its_place() {
+        let mut requests = Requests::default();
+        for body in [b"a", b"b", b"c", b"d"] {
+            assert!(requests.submit(Command::SERVICE, body).is_some());
+        }
+        assert_eq!(requests.answer(RequestId(1), b"one"), Some(3));
+        assert_eq!(requests.submit(Command::SERVICE, b"e"), None);
+        assert_eq!(requests.answered(RequestId(1)), b"one");
+        requests.told(RequestId(1));
+        assert_eq!(requests.answered(RequestId(1)), b"one");
+        assert_eq!(requests.submit(Command::SERVICE, b"e"), Some(RequestId(5)));
+    }
+
+    #[test]
     fn the_window_moves_with_the_oldest_unanswered_request() {
         let mut requests = Requests::default();
         for _ in 0..REQUESTS_IN_FLIGHT_MAX {
@@ -183,6 +209,7 @@ mod tests {
         );
         assert!(requests.answer(RequestId(1), b"").is_some());
         assert!(requests.all_answered());
+        requests.told(RequestId(1));
         assert_eq!(requests.submit(Command::SERVICE, b""), Some(RequestId(5)));
     }
 

@@ -7,6 +7,6 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use reader::{SuperError, SuperReader};
+pub use reader::{Belief, OnlyCopy, SuperError, SuperReader, belief};
 pub use view::{Copies, SuperView};
 pub use writer::SuperWriter;

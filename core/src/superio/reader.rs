@@ -32,6 +32,50 @@ enum Copy {
     Medium,
 }
 
+impl Copy {
+    const fn valid(&self) -> Option<&SuperBlock> {
+        match self {
+            Self::Valid(state) => Some(state),
+            Self::Invalid(_) | Self::Medium => None,
+        }
+    }
+}
+
+/// The only valid copy of a pass: which one it is, and what it says.
+pub type OnlyCopy = (usize, SuperBlock);
+
+/// What one pass over both copies is worth (rule R10).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Belief {
+    /// It may be believed.
+    Believed(SuperView),
+    /// It takes another pass, which is compared with the only valid copy of this one.
+    Again(Option<OnlyCopy>),
+}
+
+/// Judges a pass over both copies, `None` standing for one that is invalid: it is believed if both are valid, or
+/// if one is, and the pass before found just the same.
+pub fn belief(first: Option<&SuperBlock>, second: Option<&SuperBlock>, previous: Option<OnlyCopy>) -> Belief {
+    use core::cmp::Ordering::{Equal, Greater, Less};
+    let believed = |state, copies| Belief::Believed(SuperView { state, copies });
+    let only = match (first, second) {
+        (Some(&a), Some(&b)) => match (a.seq.cmp(&b.seq), a == b) {
+            (Equal, true) => return believed(a, Copies::Equal),
+            (Greater, _) => return believed(a, Copies::Newer(0)),
+            (Less, _) => return believed(b, Copies::Newer(1)),
+            // No writer leaves two states with one number: believe neither.
+            (Equal, false) => None,
+        },
+        (Some(&a), None) => Some((0, a)),
+        (None, Some(&b)) => Some((1, b)),
+        (None, None) => None,
+    };
+    match only {
+        Some((copy, state)) if only == previous => believed(state, Copies::Only(copy)),
+        _ => Belief::Again(only),
+    }
+}
+
 /// Reads both copies until a pass may be believed.
 ///
 /// Order of calls: [`start`](Self::start), then [`poll_disk`](Self::poll_disk) until it gives nothing, and
@@ -43,7 +87,7 @@ pub struct SuperReader {
     passes: u32,
     issued: [Option<IoId>; 2],
     found: [Option<Copy>; 2],
-    previous: Option<(usize, SuperBlock)>,
+    previous: Option<OnlyCopy>,
 }
 
 impl SuperReader {
@@ -125,41 +169,10 @@ impl SuperReader {
     }
 
     fn judge(&mut self, first: Copy, second: Copy) -> Option<Result<SuperView, SuperError>> {
-        use core::cmp::Ordering::{Equal, Greater, Less};
-        let only = match (first, second) {
-            (Copy::Valid(a), Copy::Valid(b)) => match (a.seq.cmp(&b.seq), a == b) {
-                (Equal, true) => {
-                    return Some(self.end(Ok(SuperView {
-                        state: a,
-                        copies: Copies::Equal,
-                    })));
-                }
-                (Greater, _) => {
-                    return Some(self.end(Ok(SuperView {
-                        state: a,
-                        copies: Copies::Newer(0),
-                    })));
-                }
-                (Less, _) => {
-                    return Some(self.end(Ok(SuperView {
-                        state: b,
-                        copies: Copies::Newer(1),
-                    })));
-                }
-                // No writer leaves two states with one number: believe neither.
-                (Equal, false) => None,
-            },
-            (Copy::Valid(a), _) => Some((0, a)),
-            (_, Copy::Valid(b)) => Some((1, b)),
-            _ => None,
-        };
-        if let (Some((copy, state)), true) = (only, only == self.previous) {
-            return Some(self.end(Ok(SuperView {
-                state,
-                copies: Copies::Only(copy),
-            })));
+        match belief(first.valid(), second.valid(), self.previous) {
+            Belief::Believed(view) => return Some(self.end(Ok(view))),
+            Belief::Again(only) => self.previous = only,
         }
-        self.previous = only;
         self.passes += 1;
         if self.passes == PASSES_MAX {
             return Some(self.end(Err(match (first, second) {

@@ -99,9 +99,10 @@ impl Narrator {
                 json!({ "volume": self.volume.to_string(), "voter": self.server_addr.is_some() }),
                 format!("mount {} of volume {}", self.rid, self.volume),
             ),
-            Event::Connected { .. } | Event::Disconnected { .. } | Event::PlainClient => {
-                self.describe_client(event)
-            }
+            Event::Connected { .. }
+            | Event::Disconnected { .. }
+            | Event::PlainClient
+            | Event::VoterAfterAll => self.describe_client(event),
             Event::Unmounting
             | Event::WaitingForQuorum { .. }
             | Event::Unmounted(_)
@@ -135,6 +136,11 @@ impl Narrator {
                 "disconnected",
                 json!({ "term": server.term.0, "server_rid": server.rid.to_string() }),
                 format!("server {server}"),
+            ),
+            Event::VoterAfterAll => say(
+                "voter",
+                json!({}),
+                "a voter's place has become free; this mount is a voter now",
             ),
             _ => say(
                 "plain_client",

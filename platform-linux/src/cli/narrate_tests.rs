@@ -52,6 +52,7 @@ fn all() -> Vec<(Event, &'static str, Value)> {
             json!({ "term": 4 }),
         ),
         (Event::PlainClient, "plain_client", json!({})),
+        (Event::VoterAfterAll, "voter", json!({})),
         (
             Event::Asking { votes: 1, needed: 2 },
             "asking",

@@ -6,8 +6,8 @@
 //!
 //! T torn (or rotten, misdirected, unreadable) and D late region writes are allowed *in one scrub period*.
 //! The simulator sees the whole device, so it ends a period at the first moment when it wants another such fault
-//! and every ballot that stands live in any log is carried by at least N blocks: then the count begins anew, which
-//! is exactly what the proof needs ("at some instant N blocks carry b; after that at most T torn, D late").
+//! and every ballot that stands live in any log is carried by at least N blocks, and no block is damaged any more:
+//! then the count begins anew, which is exactly what the proof needs ("at some instant N blocks carry b; after that at most T torn, D late").
 //! It is never kinder: a ballot that only a few blocks carry keeps the count from being reset.
 //!
 //! # What is not in it, and why

@@ -48,7 +48,7 @@ impl World {
         self.plan_restart(host);
     }
 
-    fn plan_restart(&mut self, host: usize) {
+    pub(crate) fn plan_restart(&mut self, host: usize) {
         if let Some(span) = self.options.restart_after {
             let after = span.draw(&mut self.dice);
             self.after(after, Happening::Start(host));

@@ -118,6 +118,8 @@ pub struct Proc {
     pub connected: Option<Ballot>,
     /// It was told at least once that it is mounted.
     pub was_connected: bool,
+    /// The server had no voter's place for it.
+    pub turned_down: bool,
     /// A server said that it was evicted.
     pub evicted: bool,
     /// Disk requests so far.
@@ -265,6 +267,7 @@ impl World {
             ended: None,
             connected: None,
             was_connected: false,
+            turned_down: false,
             evicted: false,
             requests: 0,
             asked: BTreeMap::new(),
@@ -280,7 +283,7 @@ impl World {
         let (lease, can_fence) = match options.silence {
             Silence::Fence => (None, true),
             Silence::Lease(ms) => (Some(ms), false),
-            Silence::Both(ms) => (Some(ms), host % 2 == 0),
+            Silence::Both(ms) => (Some(ms), host.is_multiple_of(2)),
         };
         let voter = VoterConfig {
             can_fence,
@@ -536,5 +539,9 @@ impl World {
         self.hosts[host].disturbed = self.now;
         self.abandon_conns(id, false);
         self.abandon_flights(id);
+        if self.procs[id].ended == Some(Unmounted::Evicted) {
+            // It did not mean to go: it is mounted again, under a new rid.
+            self.plan_restart(host);
+        }
     }
 }

@@ -206,18 +206,22 @@ impl World {
         self.run_until_holds("a server with all its clients", Self::is_converged);
     }
 
-    /// Whether there is a server that everybody who means to stay is connected to, and the others have gone.
+    /// Whether there is a server that everybody who means to stay is connected to, and the others have gone, or are
+    /// connected and held back because too few voters would stay.
     pub fn is_converged(&self) -> bool {
         let Some(server) = self.server().and_then(|host| self.serves(host)) else {
             return false;
         };
-        self.hosts
-            .iter()
-            .filter_map(|host| host.process.as_ref())
-            .all(|process| {
-                let proc = &self.procs[process.id];
-                !proc.unmounting && proc.connected == Some(server) && self.check.record(proc.rid).is_some()
-            })
+        let staying = self.check.records.values().filter(|record| {
+            let here = self.by_rid.get(&record.rid).map(|&proc| &self.procs[proc]);
+            record.voter && here.is_some_and(|proc| !proc.dead && !proc.unmounting)
+        });
+        let held = staying.count() < usize::from(self.options.quorum_count);
+        let processes = self.hosts.iter().filter_map(|host| host.process.as_ref());
+        processes.map(|process| &self.procs[process.id]).all(|proc| {
+            let settled = !proc.unmounting || (held && proc.voter);
+            settled && proc.connected == Some(server) && self.check.record(proc.rid).is_some()
+        })
     }
 
     /// A healed world stays as it is: no elections, no fences, no I/O but the server's.
@@ -321,6 +325,7 @@ impl World {
                 (process.paused, " paused"),
                 (proc.unmounting, " unmounting"),
                 (proc.cut, " cut"),
+                (proc.turned_down, " turned down"),
             ] {
                 text += if flag { name } else { "" };
             }

@@ -28,7 +28,7 @@ fn frame(command: Command, id: u64, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn greeting(rid: u64, change: impl FnOnce(&mut Greeting)) -> Vec<u8> {
+pub(super) fn greeting(rid: u64, change: impl FnOnce(&mut Greeting)) -> Vec<u8> {
     let mut greeting = Greeting {
         volume: VOLUME,
         format: VERSION,
@@ -296,4 +296,24 @@ fn leavers_nobody_knows_are_bounded_like_strangers() {
     world.say(last, &frame(Command::FAREWELL, 7, &[]));
     world.settle();
     assert_eq!(status(&world.heard(last)), Some(Status::Ok));
+}
+
+#[test]
+fn a_client_that_comes_from_another_server_has_a_session_of_its_own() {
+    let mut world = world();
+    let elsewhere = |greeting: &mut Greeting| {
+        greeting.server = Some(crate::ids::Ballot {
+            term: crate::ids::Term(77),
+            rid: greeting.rid,
+        });
+    };
+    let returns: [fn(&mut Greeting); 2] = [|_| {}, elsewhere];
+    for (change, executed) in returns.into_iter().zip([1, 2]) {
+        let raw = world.raw(0).unwrap();
+        world.say(raw, &greeting(99, change));
+        world.settle();
+        world.say(raw, &frame(ADD, 1, &[1]));
+        world.settle();
+        assert_eq!(world.server(0).service().executed, executed);
+    }
 }

@@ -125,8 +125,8 @@ fn hole_11_a_barrier_cut_off_in_the_middle_leaves_everybody_mounted_or_released(
         world.unmount(0);
         world.unmount(1);
         world.pass(Duration::from_millis(100));
+        world.disk.lose_power(crate::session::disk::Loss::All);
         world.kill_server(0);
-        world.disk.lose_power(crate::session::disk::Loss::LastTorn);
         let released = world.super_block().unmount_barrier == 1;
         assert_eq!(released, writes > 0);
         assert_eq!(world.recorded().is_empty(), released);

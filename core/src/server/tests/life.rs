@@ -6,7 +6,7 @@ use crate::disk::DiskError;
 use crate::event::{Event, Fault};
 use crate::ids::{Ballot, BlockNo, Term};
 use crate::server::{FixedMemory, Server, State};
-use crate::session::world::{CLIENTS, World, addr, rid};
+use crate::session::world::{ADD, CLIENTS, World, addr, rid};
 use crate::time::Duration;
 
 const FIRST: Ballot = Ballot {
@@ -120,9 +120,9 @@ fn an_aborted_server_waits_for_the_write_under_way() {
     world.settle();
     assert!(world.server(0).is_off());
     assert_eq!(
-        world.recorded(),
-        [1, 2],
-        "what was not finished was not begun anew"
+        (world.disk.writes - writes, world.disk.flushes - flushes),
+        (1, 0),
+        "what was under way ended, and nothing more was begun"
     );
 }
 
@@ -186,9 +186,17 @@ fn without_the_right_nothing_is_written_said_or_decided() {
     let newcomer = world.informed();
     let leaver = 2;
     world.unmount(leaver);
-    world.submit(1, crate::session::world::ADD, &[1]);
-    world.kill(1);
+    let asked = world.submit(1, ADD, &[1]);
     world.settle();
+    assert!(world.nodes[1].client.answer(asked).is_empty());
+    world.kill(1);
+    let stranger = world.raw(0).unwrap();
+    world.say(
+        stranger,
+        &super::hostile::greeting(99, |greeting| greeting.format += 1),
+    );
+    world.settle();
+    assert!(world.heard(stranger).is_empty(), "not even a refusal");
     assert!(!world.is_connected(newcomer));
     assert_eq!(world.ended(leaver), None);
     assert_eq!(world.disk.writes, writes);
@@ -241,4 +249,28 @@ fn a_server_without_remote_clients_knows_it() {
     world.plain();
     world.settle();
     assert!(world.server(0).remote_client_seen());
+}
+
+#[test]
+fn requests_wait_until_the_service_has_begun() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.nodes[plain].asleep = true;
+    world.kill_server(0);
+    world.disk.writes_left = Some(0);
+    world.serve(0, 2);
+    world.settle();
+    // It listens, and its address is not published yet; the client still knows it from before.
+    world.nodes[plain].asleep = false;
+    world.settle();
+    assert!(world.is_connected(plain));
+    let id = world.submit(plain, ADD, &[3]);
+    world.settle();
+    assert_eq!(world.server(0).state(), State::Starting);
+    assert_eq!(world.server(0).service().executed, 0);
+    world.disk.mend();
+    world.settle();
+    assert_eq!(world.server(0).state(), State::Serving);
+    assert_eq!(world.nodes[plain].client.answer(id), [3]);
 }

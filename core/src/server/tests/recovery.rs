@@ -41,6 +41,19 @@ fn a_server_without_clients_has_recovered_at_once() {
 }
 
 #[test]
+fn many_who_do_not_return_are_evicted_together() {
+    let mut world = World::with_voters(1, 1);
+    world.crowd(20);
+    for node in 1..21 {
+        world.kill(node);
+    }
+    world.pass(Duration::from_secs(12));
+    let evicted = (1..21).filter(|&node| world.told(0, &Event::ClientEvicted(rid(node))));
+    assert_eq!(evicted.count(), 20);
+    assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
 fn a_client_that_returns_in_time_is_not_evicted() {
     let mut world = World::with_voters(1, 1);
     let plain = world.plain();
@@ -66,6 +79,42 @@ fn a_host_that_slept_does_not_blame_its_clients() {
     world.pass(Duration::from_secs(15));
     assert!(world.is_connected(plain));
     assert!(!world.told(0, &Event::ClientEvicted(rid(plain))));
+}
+
+#[test]
+fn a_host_that_slept_gives_those_who_were_away_time_to_return() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.nodes[0].asleep = true;
+    world.cut(plain);
+    world.pass(Duration::from_secs(60));
+    world.nodes[0].asleep = false;
+    world.pass(Duration::from_secs(5));
+    assert!(world.is_connected(plain));
+    assert!(!world.told(0, &Event::ClientEvicted(rid(plain))));
+}
+
+#[test]
+fn a_ghost_that_leaves_while_its_eviction_is_written_is_answered_when_it_is_gone() {
+    let mut world = World::with_voters(1, 2);
+    world.nodes[1].asleep = true;
+    world.pass(Duration::from_secs(5));
+    world.disk.hung = true;
+    world.pass(Duration::from_secs(12));
+    assert!(world.told(0, &Event::ClientEvicted(rid(1))));
+    world.inform(1);
+    world.nodes[1].asleep = false;
+    world.pass(Duration::from_millis(500));
+    world.disk.hung = false;
+    // Two writes and a flush after each: the group that the farewell came too late for.
+    world.disk.writes_left = Some(2);
+    world.settle();
+    assert_eq!(world.ended(1), None);
+    world.disk.mend();
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.ended(1), Some(Unmounted::Evicted));
+    assert_eq!(world.recorded(), [1]);
 }
 
 #[test]
@@ -163,4 +212,19 @@ fn a_ghosts_place_is_free_when_its_fence_is_confirmed_and_not_before() {
             .welcome()
             .is_some_and(|welcome| welcome.voter)
     );
+}
+
+#[test]
+fn a_voter_that_was_turned_down_gets_the_next_free_place_and_is_told_when_that_is_durable() {
+    let mut world = World::with_voters(2, VOTERS_MAX + 1);
+    let turned_down = (0..=VOTERS_MAX).find(|&node| world.told(node, &Event::PlainClient));
+    let turned_down = turned_down.expect("one too many");
+    world.unmount(3);
+    world.pass(Duration::from_secs(2));
+    assert!(world.told(turned_down, &Event::VoterAfterAll));
+    let welcome = world.nodes[turned_down].client.welcome();
+    assert!(welcome.is_some_and(|welcome| welcome.voter));
+    let records = world.disk.records();
+    let record = records.iter().find(|record| record.rid == rid(turned_down));
+    assert!(record.is_some_and(|record| record.voter));
 }

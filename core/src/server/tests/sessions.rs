@@ -162,6 +162,14 @@ fn a_volume_that_is_full_says_so_and_takes_the_next_when_there_is_room() {
     let late = world.plain();
     world.pass(Duration::from_secs(3));
     assert!(!world.is_connected(late));
+    assert_eq!(
+        world.nodes[late]
+            .client
+            .next_deadline()
+            .map(|next| next.since(world.now)),
+        Some(crate::bounds::RECONNECT_WAIT_MAX),
+        "it does not press"
+    );
     let refused = Event::Fault(crate::event::Fault::Refused(Status::Full));
     let told = world.nodes[late].events.iter().filter(|&event| event == &refused);
     assert_eq!(told.count(), 1, "once, however often it tries");
@@ -174,6 +182,7 @@ fn a_volume_that_is_full_says_so_and_takes_the_next_when_there_is_room() {
 fn a_storm_of_greetings_is_written_in_groups() {
     let mut world = World::with_voters(1, 1);
     let (writes, flushes) = (world.disk.writes, world.disk.flushes);
+    let durable = world.disk.durable_writes;
     world.disk.hung = true;
     for _ in 0..15 {
         world.informed();
@@ -187,4 +196,5 @@ fn a_storm_of_greetings_is_written_in_groups() {
         "the first alone, the others together"
     );
     assert!(world.disk.writes - writes <= 4);
+    assert_eq!(world.disk.durable_writes, durable, "the flush makes them so");
 }

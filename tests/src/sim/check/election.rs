@@ -13,6 +13,8 @@ use crate::sim::world::{World, violate};
 /// What a block of the region says.
 #[derive(Clone, Debug, Default)]
 pub struct RegionView {
+    /// It can be read and decoded.
+    pub valid: bool,
     /// Who wrote it; `None` if it is empty or invalid.
     pub writer: Option<Rid>,
     /// The writer's ballots up to this term are void.
@@ -38,17 +40,20 @@ impl World {
     /// Decodes a block of the region as it stands.
     pub(super) fn look_at_region(&mut self, index: usize) {
         let at = BlockNo(self.device.geometry().region.0 + index as u64);
-        let decoded = match self.device.is_bad(at.0, 1) {
-            true => Ok(RegionBlock::Empty),
-            false => RegionBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum),
-        };
-        let view = match decoded {
-            Ok(RegionBlock::Written(head, log)) => RegionView {
+        let readable = !self.device.is_bad(at.0, 1);
+        let decoded = RegionBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum);
+        let view = match decoded.ok().filter(|_| readable) {
+            Some(RegionBlock::Written(head, log)) => RegionView {
+                valid: true,
                 writer: Some(head.writer),
                 void_term: head.void_term,
                 carries: log.map(|entry| entry.ballot).collect(),
             },
-            Ok(RegionBlock::Empty) | Err(_) => RegionView::default(),
+            Some(RegionBlock::Empty) => RegionView {
+                valid: true,
+                ..RegionView::default()
+            },
+            None => RegionView::default(),
         };
         let before = std::mem::replace(&mut self.check.region[index], view);
         for ballot in before.carries {
@@ -88,8 +93,10 @@ impl World {
         }
     }
 
-    /// Whether a new scrub period may begin: every live ballot in any log is carried by N blocks.
+    /// Whether a new scrub period may begin: every live ballot in any log is carried by N blocks, and whatever was
+    /// damaged before has been written again.
     pub(crate) fn is_scrubbed(&self) -> bool {
+        let whole = self.check.region.iter().all(|view| view.valid);
         let late = self.flights.iter().any(|flight| flight.late && flight.may_land());
         let carried = self.check.carriers.iter().all(|(&ballot, &carriers)| {
             carriers == 0
@@ -97,7 +104,7 @@ impl World {
                 || self.check.fenced.covers(ballot)
                 || self.is_void(ballot)
         });
-        !late && carried
+        whole && !late && carried
     }
 
     /// Whether a block of its own rid says so.
@@ -121,6 +128,7 @@ impl World {
             sealed: false,
             gave_up: false,
             issued: false,
+            took_over: false,
             serving: false,
             stopped_at: None,
         };

@@ -35,6 +35,8 @@ pub struct Leader {
     pub gave_up: bool,
     /// Its first write of the super block was issued: the point of no return.
     pub issued: bool,
+    /// Both copies of the super block named it.
+    pub took_over: bool,
     /// It says that it serves.
     pub serving: bool,
     /// When both copies of the super block said that it stopped cleanly.
@@ -119,12 +121,16 @@ impl Check {
             seq: 0,
             records: Vec::new(),
         };
+        let empty = RegionView {
+            valid: true,
+            ..RegionView::default()
+        };
         Self {
             supers: [Some(fresh); 2],
             fenced: fresh.fenced,
             server: fresh.server,
             barrier: fresh.unmount_barrier,
-            region: vec![RegionView::default(); ostrakon_core::bounds::REGION_BLOCKS],
+            region: vec![empty; ostrakon_core::bounds::REGION_BLOCKS],
             carriers: BTreeMap::new(),
             leaders: BTreeMap::new(),
             table: vec![[Some(copy.clone()), Some(copy)]; fresh.geometry.clients_blocks as usize],
@@ -212,13 +218,9 @@ impl World {
     /// update of the super block is what gives the right: R8 judges it, and so does [`Self::super_submitted`].)
     pub(crate) fn check_right_to_write(&mut self, process: &Process, area: Area) {
         let rid = self.procs[process.id].rid;
-        let named = |copy: &Option<SuperBlock>| {
-            copy.is_some_and(|copy| {
-                copy.server
-                    .is_some_and(|ballot| ballot.rid == rid && !copy.fenced.covers(ballot))
-            })
-        };
-        let takes_over = matches!(area, Area::Super(_)) && !self.check.supers.iter().all(named);
+        let own = self.check.leaders.iter().filter(|(ballot, _)| ballot.rid == rid);
+        let newest = own.last().map(|(_, leader)| leader);
+        let takes_over = matches!(area, Area::Super(_)) && newest.is_some_and(|leader| !leader.took_over);
         let now = self.hosts[self.procs[process.id].host].clock.local(self.now);
         let right = process.mount.right(now);
         if !takes_over && right.is_none_or(|ballot| ballot.rid != rid) {
@@ -234,6 +236,7 @@ impl World {
         match &event {
             Event::Connected { server, .. } => self.client_connected(id, *server),
             Event::Disconnected { .. } => self.procs[id].connected = None,
+            Event::PlainClient => self.procs[id].turned_down = true,
             Event::Elected(ballot) => self.elected(id, *ballot),
             Event::Sealed(ballot) => self.sealed(id, *ballot),
             Event::GaveUp { ballot, .. } => self.gave_up(*ballot),

@@ -40,8 +40,8 @@ impl World {
 
     fn check_predecessors(&mut self, name: &str, ballot: Ballot) {
         let earlier = self.check.leaders.range(..ballot);
-        let loud = earlier.filter(|(_, leader)| leader.issued && !self.is_silent(leader));
-        if let Some((&loud, leader)) = loud.last() {
+        let mut loud = earlier.filter(|(_, leader)| leader.issued && !self.is_silent(leader));
+        if let Some((&loud, leader)) = loud.next_back() {
             let other = self.procs[leader.proc].name.clone();
             violate!(
                 self,
@@ -59,13 +59,17 @@ impl World {
             }
             return;
         };
+        if damaged && before[copy] == Some(state) {
+            // Only sectors of the torn write landed in which the two do not differ.
+            return;
+        }
         self.check_super_order(proc, before, &state);
         self.check.fenced = self.check.fenced.max(state.fenced);
         self.check.server = self.check.server.max(state.server);
         if state.unmount_barrier > self.check.barrier {
             self.barrier_rises(state.unmount_barrier);
         }
-        self.note_clean_stops();
+        self.note_milestones();
         self.check_rights();
     }
 
@@ -110,17 +114,19 @@ impl World {
         }
     }
 
-    /// A stop is clean when both copies say so (R7, R9).
-    fn note_clean_stops(&mut self) {
+    /// Both copies say the same: its server has taken over, or has stopped cleanly (R7, R9).
+    fn note_milestones(&mut self) {
         let [Some(first), Some(second)] = self.check.supers else {
             return;
         };
         let Some(ballot) = first.server.filter(|_| first == second) else {
             return;
         };
-        if first.fenced.covers(ballot)
-            && let Some(leader) = self.check.leaders.get_mut(&ballot)
-        {
+        let Some(leader) = self.check.leaders.get_mut(&ballot) else {
+            return;
+        };
+        leader.took_over = true;
+        if first.fenced.covers(ballot) {
             leader.stopped_at = leader.stopped_at.or(Some(self.now));
         }
     }

@@ -107,7 +107,7 @@ impl World {
         };
         let unheard = self.check.records.values().filter(released).find_map(|record| {
             let proc = &self.procs[*self.by_rid.get(&record.rid)?];
-            (!proc.unmounting && !proc.evicted).then(|| proc.name.clone())
+            (!proc.unmounting && !proc.evicted && !proc.fenced).then(|| proc.name.clone())
         });
         self.check.barrier = barrier;
         if let Some(name) = unheard {

@@ -47,6 +47,7 @@ fn puppet(world: &World, host: usize, rid: Rid) -> Proc {
         ended: None,
         connected: None,
         was_connected: false,
+        turned_down: false,
         evicted: false,
         requests: 0,
         asked: BTreeMap::new(),

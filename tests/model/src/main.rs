@@ -1,0 +1,107 @@
+//! `model [--quick | --full] [--states N] [--rule NAME | --rules]`: explores worlds and says what it found.
+//!
+//! Without `--rule` all rules hold, and the exit code is 10 if a violation is found all the same. With `--rule` one
+//! row of the table "what breaks when a rule goes" is explored, and the exit code is 10 because it is found.
+
+use std::process::ExitCode;
+
+use ostrakon_model::config::Config;
+use ostrakon_model::search::{Report, search};
+use ostrakon_model::worlds::{FULL, QUICK, Row, rows};
+
+const USAGE: &str = "usage: model [--quick | --full] [--states MAX] [--rule NAME | --rules]";
+
+/// States after which a search gives up: what fits in the memory of a large desktop.
+const STATES_MAX: u64 = 200_000_000;
+
+const EXIT_USAGE: u8 = 2;
+const EXIT_VIOLATION: u8 = 10;
+
+struct Options {
+    full: bool,
+    states_max: u64,
+    rows: Option<Vec<Row>>,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options {
+        full: false,
+        states_max: STATES_MAX,
+        rows: None,
+    };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--quick" => options.full = false,
+            "--full" => options.full = true,
+            "--rules" => options.rows = Some(rows()),
+            "--states" => {
+                let max = args.next().and_then(|max| max.parse().ok());
+                options.states_max = max.ok_or("--states needs a number")?;
+            }
+            "--rule" => {
+                let name = args.next().ok_or("--rule needs a name")?;
+                let row = rows().into_iter().find(|row| row.name == name);
+                let names = || rows().iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
+                let row = row.ok_or_else(|| format!("no rule {name}; there are {}", names()))?;
+                options.rows = Some(vec![row]);
+            }
+            _ => return Err(format!("unknown argument {arg}\n{USAGE}")),
+        }
+    }
+    Ok(options)
+}
+
+fn show(config: &Config, report: &Report) {
+    let seconds = report.took.as_secs_f64();
+    println!(
+        "{}: {} states to depth {} in {seconds:.1} s ({:.0} a second), {}",
+        config.name,
+        report.states,
+        report.depth,
+        report.states as f64 / seconds.max(1e-9),
+        match (&report.violation, report.complete) {
+            (Some((violation, _)), _) => format!("VIOLATION: {violation}"),
+            (None, true) => "all there are; no violation".to_owned(),
+            (None, false) => "not all there are; no violation so far".to_owned(),
+        }
+    );
+}
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let mut violated = false;
+    let worlds: Vec<(Config, Option<Row>)> = match &options.rows {
+        Some(rows) => rows.iter().map(|row| (row.config, Some(*row))).collect(),
+        None if options.full => QUICK.iter().chain(FULL).map(|&config| (config, None)).collect(),
+        None => QUICK.iter().map(|&config| (config, None)).collect(),
+    };
+    for (config, row) in &worlds {
+        println!("{config:?}");
+        let report = search(config, options.states_max);
+        show(config, &report);
+        if let Some((violation, steps)) = &report.violation {
+            violated = true;
+            if worlds.len() == 1 || row.is_none() {
+                for (nr, step) in steps.iter().enumerate() {
+                    println!("{:4}  {step}", nr + 1);
+                }
+                println!("      => {violation}");
+            }
+        }
+        if let Some(row) = row {
+            println!("the design's own model: {} steps", row.steps_then);
+        }
+    }
+    if violated {
+        ExitCode::from(EXIT_VIOLATION)
+    } else {
+        ExitCode::SUCCESS
+    }
+}

@@ -1,0 +1,126 @@
+//! Shows that core needs neither std nor alloc.
+//!
+//! On the host's own target, which is always there: core is built alone, and a program with a panic handler and
+//! without a global allocator is compiled against it. If anything below it linked std there would be two panic
+//! handlers, if anything linked alloc there would be no allocator: rustc refuses both. That it does is shown each
+//! time, by asking for exactly these mistakes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ostrakon_xtask::failure::{During, Failure, Result, ensure};
+
+use crate::cargo::{build, cargo, output, succeed, target_folder};
+
+/// Bare targets that core is built for where rustup has them.
+const TARGETS: [&str; 3] = [
+    "x86_64-unknown-none",
+    "thumbv7em-none-eabi",
+    "riscv32imac-unknown-none-elf",
+];
+
+/// Without std, without alloc.
+const PROGRAM: &str = "\
+#![no_std]
+extern crate ostrakon_core;
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }
+";
+
+/// What must be refused: the line added, and a word of the complaint.
+const MISTAKES: [(&str, &str); 2] = [
+    ("extern crate std;", "panic_impl"),
+    ("extern crate alloc;", "global memory allocator"),
+];
+
+pub(super) fn check() -> Result<Vec<String>> {
+    on_the_host()?;
+    let installed = installed_targets();
+    let mut unchecked = Vec::new();
+    for target in TARGETS {
+        match &installed {
+            Ok(installed) if installed.lines().any(|line| line == target) => {
+                succeed(&mut cargo([
+                    "build",
+                    "--package",
+                    "ostrakon-core",
+                    "--target",
+                    target,
+                ]))?;
+                eprintln!("core builds for {target}");
+            }
+            Ok(_) => unchecked.push(format!("{target} is not installed (rustup target add {target})")),
+            Err(_) => unchecked.push(format!("{target}: there is no rustup to ask for it")),
+        }
+    }
+    Ok(unchecked)
+}
+
+fn installed_targets() -> Result<String> {
+    output(Command::new("rustup").args(["target", "list", "--installed"]))
+}
+
+fn on_the_host() -> Result<()> {
+    let folder = target_folder().join("freestanding");
+    let folder_name = folder.to_string_lossy().into_owned();
+    let arguments = [
+        "build",
+        "--package",
+        "ostrakon-core",
+        "--target-dir",
+        &folder_name,
+        "--config",
+    ];
+    // A panic handler of one's own needs a core that aborts: nobody unwinds there.
+    let arguments = [&arguments[..], &["profile.dev.panic=\"abort\""]].concat();
+    let files = build(&arguments, "ostrakon_core")?;
+    let library = files
+        .iter()
+        .find(|file| file.extension().is_some_and(|extension| extension == "rlib"));
+    let library = library.ok_or_else(|| Failure::new("cargo built no rlib of core"))?;
+    ensure(compile(PROGRAM, library, &folder)?.is_none(), || {
+        "core links std or alloc; see above".to_owned()
+    })?;
+    for (mistake, word) in MISTAKES {
+        let complaint = compile(&format!("{PROGRAM}{mistake}\n"), library, &folder)?;
+        ensure(complaint.as_ref().is_some_and(|text| text.contains(word)), || {
+            format!("{mistake:?} should have been refused for its {word}; rustc says {complaint:?}")
+        })?;
+    }
+    eprintln!("core needs neither std nor alloc");
+    Ok(())
+}
+
+/// Compiles a program against core; what rustc complained of, if it did.
+fn compile(program: &str, library: &Path, folder: &Path) -> Result<Option<String>> {
+    let source = folder.join("freestanding.rs");
+    std::fs::write(&source, program).during(format!("writing {}", source.display()))?;
+    let dependencies: PathBuf = library.parent().unwrap_or(folder).join("deps");
+    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "staticlib",
+        "-C",
+        "panic=abort",
+        "--extern",
+    ]);
+    command.arg(format!("ostrakon_core={}", library.display()));
+    command
+        .arg("-L")
+        .arg(format!("dependency={}", dependencies.display()));
+    command
+        .arg("-o")
+        .arg(folder.join("libfreestanding.a"))
+        .arg(&source);
+    let output = command.output().during("running rustc")?;
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        return Ok(None);
+    }
+    if program == PROGRAM {
+        eprint!("{complaint}");
+    }
+    Ok(Some(complaint))
+}

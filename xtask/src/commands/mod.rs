@@ -1,0 +1,6 @@
+//! One file or folder for each command.
+
+pub(crate) mod ci;
+pub(crate) mod demo;
+pub(crate) mod sim;
+pub(crate) mod test;

@@ -1,0 +1,34 @@
+//! `cargo xtask sim` and `cargo xtask model`: the simulator and the exhaustive search, built for speed.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use ostrakon_xtask::failure::{During, Result};
+
+use crate::cargo::{cargo, pass_on, words};
+
+/// The simulator. Options are passed on; with `--help` it answers itself.
+pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
+    release("ostrakon-tests", "sim", arguments)
+}
+
+/// The exhaustive search, likewise.
+pub(crate) fn model(arguments: Vec<OsString>) -> Result<ExitCode> {
+    release("ostrakon-model", "model", arguments)
+}
+
+fn release(package: &str, binary: &str, arguments: Vec<OsString>) -> Result<ExitCode> {
+    let mut command = cargo([
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        package,
+        "--bin",
+        binary,
+        "--",
+    ]);
+    command.args(arguments);
+    let status = command.status().during(format!("running {}", words(&command)))?;
+    Ok(pass_on(status))
+}

@@ -1,0 +1,12 @@
+//! What the project's commands and its end-to-end tests share: clusters of real processes on one image file.
+//!
+//! - [`cluster`]: formats an image, runs mounts of it as processes, follows their events, and looks at the
+//!   device through `ostrakon status` and `ostrakon dump`.
+//! - [`failure`]: one error for all of it, a sentence for a human.
+//! - [`skipped`]: how a test says that it could not run here.
+
+#![forbid(unsafe_code)]
+
+pub mod cluster;
+pub mod failure;
+pub mod skipped;
