@@ -165,6 +165,7 @@ impl ostrakon_config {
             can_fence,
             lease: some(self.lease_us).ok(),
             clock_error_ppm: self.clock_error_ppm,
+            linger: Duration::ZERO,
             fence_time_max: some(self.fence_time_max_us)?,
         })
     }

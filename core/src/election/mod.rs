@@ -296,6 +296,15 @@ impl Election {
         self.abandoned
     }
 
+    /// Until when the right to act lasts that [`right`](Self::right) tells of; never ends without a lease.
+    pub fn right_until(&self, now: Instant) -> Option<Instant> {
+        self.right(now)?;
+        Some(match self.voter.lease {
+            Some(_) => self.right_until,
+            None => Instant::NEVER,
+        })
+    }
+
     /// Whether nothing of this voter needs the device: it may be left.
     pub const fn is_off(&self) -> bool {
         matches!((&self.stage, self.step), (Stage::Off, Step::Rest(_)))
@@ -400,10 +409,9 @@ impl Election {
 
     /// What this mount's ballot promises those who read its entry.
     fn own_entry(&self, ballot: Ballot) -> LogEntry {
-        let quiet_ms = self
-            .voter
-            .lease
-            .map_or(0, |lease| (lease + self.config.write_time_max).as_millis_ceil());
+        let quiet_ms = self.voter.lease.map_or(0, |lease| {
+            (lease + self.voter.linger + self.config.write_time_max).as_millis_ceil()
+        });
         LogEntry {
             ballot,
             host: self.config.host,

@@ -47,6 +47,8 @@ impl Election {
         bell_since(&self) -> Option<Instant>;
         right(&self, Instant) -> Option<Ballot>;
         is_off(&self) -> bool;
+        is_abandoned(&self) -> bool;
+        right_until(&self, Instant) -> Option<Instant>;
         view(&self) -> Option<(&SuperView, u32)>;
         votes_while_asking(&self) -> Option<(u16, u16)>;
         next_deadline(&self) -> Option<Instant>;

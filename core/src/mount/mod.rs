@@ -1,11 +1,13 @@
 //! The composition that a platform polls: client, election and server of one mount.
 //!
 //! - `wiring`: what the three machines tell one another, in one place and one order.
+//! - `lead`: what concerns programs that run because this host leads.
 //! - `leave`: how a mount comes to its end.
 //! - `absent`: what stands for the election in a build without voters.
 
 #[cfg(not(feature = "voter"))]
 mod absent;
+mod lead;
 mod leave;
 mod wiring;
 
@@ -77,6 +79,8 @@ pub struct Mount<M, S> {
     polled_at: Instant,
     /// Client and server of this mount told one another something since the last poll, which has to go on.
     again: bool,
+    /// Something that runs because this mount leads has not ended yet.
+    held: bool,
     /// Whether the server was serving at the last poll.
     serves: bool,
     /// The bell for which the voters were pinged.
@@ -127,6 +131,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
             stopping: false,
             polled_at: now,
             again: false,
+            held: false,
             serves: false,
             pinged: None,
             views_shown: 0,
