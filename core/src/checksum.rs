@@ -9,9 +9,15 @@ pub fn portable(bytes: &[u8]) -> u32 {
     CRC.checksum(bytes)
 }
 
+/// The same with a table of 1 KiB instead of 16 KiB, for firmware that counts bytes; four to eight times slower.
+pub fn compact(bytes: &[u8]) -> u32 {
+    const CRC: crc::Crc<u32, crc::Table<1>> = crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISCSI);
+    CRC.checksum(bytes)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::portable;
+    use super::{compact, portable};
 
     #[test]
     fn agrees_with_the_examples_of_rfc_3720() {
@@ -28,6 +34,7 @@ mod tests {
             (descending, 0x113f_db5c),
         ] {
             assert_eq!(portable(&bytes), crc);
+            assert_eq!(compact(&bytes), crc);
         }
         assert_eq!(portable(&[]), 0);
         assert_eq!(portable(b"123456789"), 0xe306_9283);
@@ -38,6 +45,7 @@ mod tests {
         arbtest::arbtest(|u| {
             let bytes = u.bytes(u.len())?;
             assert_eq!(portable(bytes), crc32c::crc32c(bytes));
+            assert_eq!(compact(bytes), portable(bytes));
             Ok(())
         });
     }

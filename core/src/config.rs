@@ -44,6 +44,9 @@ pub struct VoterConfig {
     pub can_fence: bool,
     /// The read lease: how long one look gives the right to act; `None` promises nothing.
     pub lease: Option<Duration>,
+    /// How much longer than its right a leader that froze may go on before a watchdog ends it: part of its promise, so
+    /// that others wait for lease, linger and W. Zero without a watchdog; counts only under a lease.
+    pub linger: Duration,
     /// Largest rate error of two hosts' clocks, in parts per million (for waiting out another's lease).
     pub clock_error_ppm: u32,
     /// How long a predecessor's fence may take before this leader gives up and lets another try.
@@ -98,7 +101,8 @@ impl Config {
         if let Some((name, _)) = times.iter().find(|(_, time)| *time == Some(Duration::ZERO)) {
             return Err(ConfigError::ZeroTime(name));
         }
-        let quiet = lease.unwrap_or(Duration::ZERO) + self.write_time_max;
+        let linger = self.voter.map_or(Duration::ZERO, |voter| voter.linger);
+        let quiet = lease.unwrap_or(Duration::ZERO) + linger + self.write_time_max;
         if quiet.as_millis_ceil() > u64::from(u32::MAX) {
             return Err(ConfigError::QuietTime);
         }
@@ -130,6 +134,7 @@ impl VoterConfig {
             fence_param,
             can_fence: true,
             lease: None,
+            linger: Duration::ZERO,
             clock_error_ppm: 500,
             fence_time_max: Duration::from_secs(30),
         }

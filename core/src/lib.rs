@@ -16,6 +16,7 @@
 //! - [`client`]: finds a server, greets, keeps in touch, sends again, leaves.
 //! - [`server`]: greets, records, recovers, says farewell.
 //! - [`mount`]: the composition that a platform polls.
+//! - [`conformance`]: the test by which a platform learns whether its disk keeps what the rules assume.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod bounds;
 pub mod checksum;
 pub mod client;
 pub mod config;
+pub mod conformance;
 pub mod decide;
 pub mod disk;
 pub mod election;
@@ -39,3 +41,8 @@ pub mod service;
 pub mod session;
 pub mod superio;
 pub mod time;
+
+/// The porting guide's examples are compiled with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../PORTING.md")]
+struct PortingGuide;

@@ -38,6 +38,9 @@ impl Duration {
 }
 
 impl Instant {
+    /// A moment that never comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// Time since `earlier`; zero if `earlier` lies ahead.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))

@@ -3,6 +3,9 @@
 //! Each mount holds an exclusive `flock` on `<runtime dir>/ostrakon/<volume>/<rid>.lock` for as long as it may do
 //! I/O. The kernel drops it when the last thread of the process is gone, and with it the last system call:
 //! a lock that can be taken says that nothing of that mount can reach the device from this host any more.
+//! A program that runs because the mount leads, and its keeper, inherit the lock ([`crate::program`]), so that it says the same
+//! of them.
+//!
 //! The file holds the pid (first line) and the pid namespace (second line) of its holder.
 //!
 //! A file is removed by a mount that left cleanly. One that was killed leaves its file as evidence; it is empty
@@ -10,6 +13,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -28,8 +32,8 @@ pub struct RuntimeDir(PathBuf);
 #[derive(Debug)]
 pub struct MountLock {
     path: PathBuf,
-    // Held, never read: the lock lives as long as the open file.
-    _file: File,
+    // The lock lives as long as the open file, in whatever process.
+    file: File,
 }
 
 /// What a lock file tells of its mount.
@@ -127,12 +131,47 @@ impl RuntimeDir {
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|errno| named(errno.into()))?;
         write!(file, "{}\n{}\n", std::process::id(), pid_namespace()).map_err(named)?;
-        Ok(MountLock { path, _file: file })
+        Ok(MountLock { path, file })
+    }
+
+    /// Keeps an operator's word, or an agent's that an operator asked, that a mount is silent for good.
+    ///
+    /// # Errors
+    /// The system's, with the path; and a folder that belongs to somebody else.
+    pub fn confirm(&self, volume: VolumeId, rid: Rid) -> io::Result<()> {
+        let dir = self.volume_dir(volume);
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(named)?;
+        if !is_trusted(&dir) {
+            return Err(named(io::Error::from(io::ErrorKind::PermissionDenied)));
+        }
+        fs::write(dir.join(format!("{rid}.fenced")), "").map_err(named)
+    }
+
+    /// Whether [`confirm`](Self::confirm) was called for a mount, since this host was booted.
+    pub fn is_confirmed(&self, volume: VolumeId, rid: Rid) -> bool {
+        let dir = self.volume_dir(volume);
+        is_trusted(&dir) && dir.join(format!("{rid}.fenced")).is_file()
     }
 
     /// What is known here of a mount.
     pub fn look(&self, volume: VolumeId, rid: Rid) -> Found {
         look_at(&self.volume_dir(volume).join(format!("{rid}.lock")))
+    }
+
+    /// The lock file of a mount of any volume, if there is one.
+    pub fn find(&self, rid: Rid) -> Option<PathBuf> {
+        let volumes = fs::read_dir(self.0.join("ostrakon"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        volumes
+            .map(|volume| volume.path().join(format!("{rid}.lock")))
+            .find(|path| path.is_file())
     }
 
     /// What is known here of a mount of any volume: rids are random, so that one is enough to find it.
@@ -149,6 +188,11 @@ impl RuntimeDir {
 }
 
 impl MountLock {
+    /// The open file that carries the lock. Whoever inherits it holds the lock too.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
     /// Removes the file: this mount has left, and nobody will ask for it again.
     pub fn remove(&self) {
         // One that cannot be removed is litter until the next boot, nothing worse.

@@ -276,3 +276,30 @@ fn a_client_that_was_evicted_mounts_anew_under_another_identity() {
     client.wait("connected");
     assert_eq!(bench.status()["clients"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn numbers_for_a_collector_are_kept_up_to_date() {
+    let bench = Bench::formatted("1");
+    let path = bench.image().with_file_name("ostrakon.prom");
+    let mut voter = bench.voter(&["--metrics-file", path.to_str().unwrap()]);
+    voter.wait("connected");
+    let expect = |line: &str| {
+        let begun = Instant::now();
+        while !std::fs::read_to_string(&path).unwrap().lines().any(|found| {
+            found.starts_with(line.split_once(' ').unwrap().0)
+                && found.ends_with(line.split_once(' ').unwrap().1)
+        }) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{line}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    expect("ostrakon_leads{ 1");
+    expect("ostrakon_connected{ 1");
+    voter.signal(Signal::TERM);
+    voter.end();
+    assert!(
+        std::fs::read_to_string(&path)
+            .unwrap()
+            .contains("ostrakon_events_total")
+    );
+}

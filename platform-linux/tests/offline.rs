@@ -317,3 +317,24 @@ fn help_names_every_command_and_the_exit_codes() {
         assert!(help.contains(word), "{word}");
     }
 }
+
+#[test]
+fn status_looks_again_until_nobody_reads_and_says_how_long_it_took() {
+    use std::io::{BufRead, BufReader};
+    let bench = Bench::formatted("2");
+    let status = bench.status();
+    assert_eq!(status["carried_by"], json!(0));
+    assert!(status["read_ms"].as_f64().unwrap() > 0.0);
+    let watch = ["status", "IMAGE", "--watch", "--interval-ms", "10"];
+    for more in [&["--json"][..], &[]] {
+        let mut command = bench.command(&[&watch, more].concat());
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let looks = out
+            .lines()
+            .map(Result::unwrap)
+            .filter(|line| line.contains("quorum_count") || line.contains("votes needed"));
+        assert_eq!(looks.take(3).count(), 3);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}

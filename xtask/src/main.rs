@@ -18,6 +18,7 @@ Commands:
   test      every test of the workspace, and what was skipped and why
   ci        what must hold before anything is merged; each step also by itself
   sim       the simulator (options are passed on)
+  size      code, RAM and stack of core on small targets (--write, --check)
   model     the exhaustive search over the election's decisions (options are passed on)
   run-qemu  bare images under QEMU on one disk: elect, fail over, fence, leave
 
@@ -46,6 +47,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("test") => commands::test::run(arguments),
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
+        Some("size") => commands::size::run(arguments),
         Some("model") => commands::sim::model(arguments),
         Some("run-qemu") => commands::run_qemu::run(arguments),
         Some(commands::run_qemu::AGENT_COMMAND) => commands::run_qemu::agent(&arguments),

@@ -37,6 +37,11 @@ impl Log {
         self.entries.iter().find(|entry| entry.ballot == ballot)
     }
 
+    /// The entry of this rid.
+    pub fn of_rid(&self, rid: Rid) -> Option<&LogEntry> {
+        self.place(rid).ok().map(|at| &self.entries[at])
+    }
+
     /// The highest ballot.
     pub fn highest(&self) -> Option<Ballot> {
         self.entries.iter().map(|entry| entry.ballot).max()

@@ -26,20 +26,21 @@ pub fn victims(log: &Log, own: Ballot) -> impl Iterator<Item = &LogEntry> {
         .filter(move |entry| entry.ballot < own && entry.ballot.rid != own.rid)
 }
 
-/// R7: how this predecessor is known to be silent without being fenced, if it is: its rid declared it void (up to
+/// R7: how this predecessor, whose entry promises `quiet_ms`, is known to be silent without being fenced, if it is: its rid declared it void (up to
 /// `void_term`), `trimmed` covers it, or it promised a lease and `waited` since the sealing collect exceeds that.
 pub fn is_silent(
-    victim: &LogEntry,
+    victim: Ballot,
+    quiet_ms: u32,
     void_term: Term,
     trimmed: Mark,
     waited: Duration,
     clock_error_ppm: u32,
 ) -> Option<Silenced> {
-    if void_term >= victim.ballot.term {
+    if void_term >= victim.term {
         Some(Silenced::Void)
-    } else if trimmed.covers(victim.ballot) {
+    } else if trimmed.covers(victim) {
         Some(Silenced::Stopped)
-    } else if victim.quiet_ms > 0 && waited > quiet_time(victim.quiet_ms, clock_error_ppm) {
+    } else if quiet_ms > 0 && waited > quiet_time(quiet_ms, clock_error_ppm) {
         Some(Silenced::LeaseRanOut)
     } else {
         None
@@ -196,8 +197,11 @@ mod tests {
                 Some(Silenced::LeaseRanOut),
             ),
         ] {
-            let victim = entry(4, 5, quiet_ms);
-            assert_eq!(is_silent(&victim, Term(void_term), trimmed, waited, 50), silent);
+            let victim = ballot(4, 5);
+            assert_eq!(
+                is_silent(victim, quiet_ms, Term(void_term), trimmed, waited, 50),
+                silent
+            );
         }
     }
 

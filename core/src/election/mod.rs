@@ -42,7 +42,10 @@ use cycle::Step;
 use stage::{Stage, VictimState};
 
 /// Events that one input can give rise to.
-const EVENTS_MAX: usize = LOG_ENTRIES_MAX + 12;
+const EVENTS_MAX: usize = 16;
+
+/// Room that silencing leaves in the queue for other events: what it cannot tell of waits for the next cycle.
+const EVENTS_SPARE: usize = 4;
 
 /// What the election has to know of the server that runs under its ballot, and of this mount's connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -150,6 +153,8 @@ pub struct Election {
 
 impl Election {
     /// The election of a voter that does not take part yet. `seed` decides every random choice.
+    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
+    #[inline(always)]
     pub fn new(config: Config, voter: VoterConfig, seed: u64) -> Self {
         let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
         let round = rng.next_u32();
@@ -292,6 +297,15 @@ impl Election {
         self.abandoned
     }
 
+    /// Until when the right to act lasts that [`right`](Self::right) tells of; never ends without a lease.
+    pub fn right_until(&self, now: Instant) -> Option<Instant> {
+        self.right(now)?;
+        Some(match self.voter.lease {
+            Some(_) => self.right_until,
+            None => Instant::NEVER,
+        })
+    }
+
     /// Whether nothing of this voter needs the device: it may be left.
     pub const fn is_off(&self) -> bool {
         matches!((&self.stage, self.step), (Stage::Off, Step::Rest(_)))
@@ -339,18 +353,22 @@ impl Election {
         let Stage::Silence(silence) = &mut self.stage else {
             return None;
         };
-        let (victim, attempt) = silence.victims.iter_mut().find_map(|victim| match victim.state {
-            VictimState::FenceDue { attempt, at } if at <= now => Some((victim, attempt)),
+        let log = &self.log;
+        let (victim, entry, attempt) = silence.victims.iter_mut().find_map(|victim| match victim.state {
+            VictimState::FenceDue { attempt, at } if at <= now => {
+                // Of one rid the log keeps the highest ballot; whoever fences the rid fences this one. A victim that
+                // has left the log is void or stopped, which the next look at it finds.
+                Some((victim.ballot, *log.of_rid(victim.ballot.rid)?, attempt))
+                    .inspect(|_| victim.state = VictimState::Fencing { attempt })
+            }
             _ => None,
         })?;
-        victim.state = VictimState::Fencing { attempt };
-        let entry = victim.entry;
-        self.tell(Event::Fencing {
-            victim: entry.ballot,
-            attempt,
-        });
+        self.tell(Event::Fencing { victim, attempt });
         Some(FenceRequest {
-            victim: entry,
+            victim: LogEntry {
+                ballot: victim,
+                ..entry
+            },
             attempt,
         })
     }
@@ -392,10 +410,9 @@ impl Election {
 
     /// What this mount's ballot promises those who read its entry.
     fn own_entry(&self, ballot: Ballot) -> LogEntry {
-        let quiet_ms = self
-            .voter
-            .lease
-            .map_or(0, |lease| (lease + self.config.write_time_max).as_millis_ceil());
+        let quiet_ms = self.voter.lease.map_or(0, |lease| {
+            (lease + self.voter.linger + self.config.write_time_max).as_millis_ceil()
+        });
         LogEntry {
             ballot,
             host: self.config.host,

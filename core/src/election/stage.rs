@@ -2,7 +2,6 @@
 
 use crate::bounds::LOG_ENTRIES_MAX;
 use crate::event::GaveUp;
-use crate::format::LogEntry;
 use crate::ids::Ballot;
 use crate::time::{Duration, Instant};
 
@@ -82,7 +81,9 @@ pub(super) struct Silence {
 /// A predecessor.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Victim {
-    pub(super) entry: LogEntry,
+    pub(super) ballot: Ballot,
+    /// What its entry promises; the rest of the entry stays in the log alone.
+    pub(super) quiet_ms: u32,
     pub(super) state: VictimState,
 }
 

@@ -8,9 +8,9 @@ use crate::ids::{Ballot, Mark};
 use crate::superio::{Copies, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
 
-use super::Election;
 use super::cycle::Step;
 use super::stage::{Lead, Silence, Stage, Victim, VictimState};
+use super::{EVENTS_MAX, EVENTS_SPARE, Election};
 
 impl Election {
     /// Becomes a candidate of a new term; returns whether the cycle's write was decided.
@@ -207,7 +207,8 @@ impl Election {
             };
             longest = longest.max(asked);
             let victim = Victim {
-                entry: *entry,
+                ballot: entry.ballot,
+                quiet_ms: entry.quiet_ms,
                 state: VictimState::Asked { until: now + asked },
             };
             // Cannot fail: the log has no more entries than there are places.
@@ -234,9 +235,8 @@ impl Election {
         for victim in &mut silence.victims {
             if let Err(why) = self.press(now, silence.sealed_at, trimmed, victim) {
                 refused = Some(why);
-            } else if victim.state != VictimState::Silent && silence.until < now && victim.entry.quiet_ms == 0
-            {
-                refused = Some(GaveUp::FenceRefused(victim.entry.ballot));
+            } else if victim.state != VictimState::Silent && silence.until < now && victim.quiet_ms == 0 {
+                refused = Some(GaveUp::FenceRefused(victim.ballot));
             }
         }
         let ballot = silence.ballot;
@@ -265,9 +265,13 @@ impl Election {
         trimmed: Mark,
         victim: &mut Victim,
     ) -> Result<(), GaveUp> {
-        let ballot = victim.entry.ballot;
+        if self.events.len() + EVENTS_SPARE >= EVENTS_MAX {
+            return Ok(());
+        }
+        let ballot = victim.ballot;
         let silent = safety::is_silent(
-            &victim.entry,
+            ballot,
+            victim.quiet_ms,
             self.peers.void_term(ballot.rid),
             trimmed,
             now.since(sealed_at),
@@ -278,7 +282,7 @@ impl Election {
             (_, Some(how)) => how,
             (VictimState::Asked { .. }, None) if self.withdraws(now, sealed_at, ballot) => return Ok(()),
             (VictimState::Asked { until }, None) if until <= now => {
-                victim.state = match (self.voter.can_fence, victim.entry.quiet_ms) {
+                victim.state = match (self.voter.can_fence, victim.quiet_ms) {
                     (true, _) => VictimState::FenceDue { attempt: 1, at: now },
                     (false, 0) => return Err(GaveUp::CannotFence(ballot)),
                     (false, _) => VictimState::Waiting,
@@ -307,7 +311,7 @@ impl Election {
         let Some(victims) = self.stage.victims_mut() else {
             return;
         };
-        let Some(victim) = victims.iter_mut().find(|victim| victim.entry.ballot == ballot) else {
+        let Some(victim) = victims.iter_mut().find(|victim| victim.ballot == ballot) else {
             return;
         };
         let VictimState::Fencing { attempt } = victim.state else {

@@ -9,6 +9,7 @@ mod error;
 mod field;
 mod geometry;
 mod header;
+mod layout;
 mod quorum;
 mod superblock;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use doorbell::Doorbell;
 pub use error::BlockError;
 pub use geometry::{Geometry, SUPER_COPIES};
 pub use header::{Kind, VERSION, identify};
+pub use layout::NewVolume;
 pub use quorum::{
     Answer, FenceParam, LogEntry, QuorumHead, RegionBlock, RegionEntries, VoteKind, encode_empty,
     encode_quorum,

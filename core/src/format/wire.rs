@@ -218,7 +218,8 @@ impl<'a> Message<'a> {
         let Ok((frame, body)) = FrameBytes::ref_from_prefix(whole) else {
             return Ok(None);
         };
-        if frame.crc.get() != checksum::portable(&whole[CHECKSUM_BYTES..]) {
+        // Messages are short, and firmware must not carry two tables.
+        if frame.crc.get() != checksum::compact(&whole[CHECKSUM_BYTES..]) {
             return Err(WireError::Checksum);
         }
         zero("reserved_34", &frame.reserved_34)?;
@@ -266,7 +267,7 @@ impl<'a> Message<'a> {
         let (header, body) = whole.split_at_mut(FRAME_BYTES);
         header.copy_from_slice(frame.as_bytes());
         body.copy_from_slice(self.body);
-        let crc = checksum::portable(&whole[CHECKSUM_BYTES..]);
+        let crc = checksum::compact(&whole[CHECKSUM_BYTES..]);
         whole[..CHECKSUM_BYTES].copy_from_slice(&crc.to_le_bytes());
         Some(length)
     }

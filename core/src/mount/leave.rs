@@ -30,9 +30,15 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// Leave at once: no more votes, every connection is closed, and the platform drops the device. A ballot that leads
     /// stays live, and is fenced by the next leader.
     pub fn force(&mut self, now: Instant) {
+        // One that was released already and leads no longer has nothing left to be forced out of.
+        let how = match self.life {
+            Life::Ended(how) => how,
+            Life::WindingUp(how) if self.reign.is_none() => how,
+            Life::Mounted | Life::WindingUp(_) => Unmounted::Forced,
+        };
         self.client.force(now);
         self.server.abort(now);
-        self.life = Life::Ended(Unmounted::Forced);
+        self.life = Life::Ended(how);
     }
 
     /// When the client has ended, the server stops (after a barrier: when those released have heard of it), the

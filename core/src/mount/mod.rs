@@ -1,8 +1,13 @@
 //! The composition that a platform polls: client, election and server of one mount.
 //!
 //! - `wiring`: what the three machines tell one another, in one place and one order.
+//! - `lead`: what concerns programs that run because this host leads.
 //! - `leave`: how a mount comes to its end.
+//! - `absent`: what stands for the election in a build without voters.
 
+#[cfg(not(feature = "voter"))]
+mod absent;
+mod lead;
 mod leave;
 mod wiring;
 
@@ -14,6 +19,7 @@ use core::net::SocketAddr;
 use crate::client::Client;
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
+#[cfg(feature = "voter")]
 use crate::election::Election;
 use crate::event::{Event, Unmounted};
 use crate::fence::{FenceOutcome, FenceRequest};
@@ -25,6 +31,8 @@ use crate::server::{Memory, Server, State};
 use crate::service::Service;
 use crate::superio::SuperView;
 use crate::time::{Duration, Instant};
+#[cfg(not(feature = "voter"))]
+use absent::Election;
 
 /// Longest time that a mount whose server could not start leaves the election to others.
 const START_BACKOFF_MAX: Duration = Duration::from_secs(60);
@@ -71,6 +79,8 @@ pub struct Mount<M, S> {
     polled_at: Instant,
     /// Client and server of this mount told one another something since the last poll, which has to go on.
     again: bool,
+    /// Something that runs because this mount leads has not ended yet.
+    held: bool,
     /// Whether the server was serving at the last poll.
     serves: bool,
     /// The bell for which the voters were pinged.
@@ -80,6 +90,7 @@ pub struct Mount<M, S> {
     /// Times in a row that the server could not start, and until when the election is left to others.
     start_failures: u32,
     no_election_before: Instant,
+    started_told: bool,
     unmounting_due: bool,
     /// Votes in sight and needed, as last told while this mount waits for a quorum to leave.
     quorum_told: Option<(u16, u16)>,
@@ -88,15 +99,29 @@ pub struct Mount<M, S> {
 }
 
 impl<M: Memory, S: Service> Mount<M, S> {
-    /// Begins to mount. `seed` is drawn from the platform's entropy, once.
+    /// Begins to mount. `seed` is drawn from the platform's entropy, once. In a build without the feature `voter`
+    /// every mount is a plain client.
     ///
     /// # Panics
     /// If [`Config::check`] finds something that cannot work.
+    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
+    #[inline(always)]
     pub fn new(now: Instant, config: Config, seed: u64, memory: M, service: S) -> Self {
         assert!(config.check().is_ok(), "a configuration that works");
+        #[cfg(feature = "voter")]
+        let election = config.voter.map(|voter| Election::new(config, voter, seed));
+        #[cfg(not(feature = "voter"))]
+        let (election, config, _) = (
+            None,
+            Config {
+                voter: None,
+                ..config
+            },
+            seed,
+        );
         Self {
             client: Client::new(now, config),
-            election: config.voter.map(|voter| Election::new(config, voter, seed)),
+            election,
             server: Server::new(config, memory, service),
             client_ids: IoIds::new(Owner::Client),
             server_ids: IoIds::new(Owner::Server),
@@ -106,11 +131,13 @@ impl<M: Memory, S: Service> Mount<M, S> {
             stopping: false,
             polled_at: now,
             again: false,
+            held: false,
             serves: false,
             pinged: None,
             views_shown: 0,
             start_failures: 0,
             no_election_before: now,
+            started_told: false,
             unmounting_due: false,
             quorum_told: None,
             quorum_due: false,
@@ -294,6 +321,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// The next thing to tell. [`Event::Unmounted`] is the last.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if self.client.super_view().is_some() && !core::mem::replace(&mut self.started_told, true) {
+            return Some(Event::Started);
+        }
         if core::mem::take(&mut self.unmounting_due) {
             return Some(Event::Unmounting);
         }

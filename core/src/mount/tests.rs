@@ -223,3 +223,111 @@ fn a_plain_client_asks_for_no_votes() {
     }
     assert_eq!(host.blocks, before);
 }
+
+/// Rounds for this long, whatever comes.
+fn pass(host: &mut Host, span: Duration) {
+    let end = host.now + span;
+    while host.now < end {
+        if !host.round() {
+            let due = host.mount.next_deadline().expect("something is due");
+            host.now = due.max(host.now + Duration(1)).min(end);
+        }
+    }
+}
+
+fn super_block(host: &Host) -> SuperBlock {
+    let at = SUPER_COPIES[0];
+    let bytes = &host.blocks[at.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES];
+    SuperBlock::decode(bytes, at, None, portable).unwrap()
+}
+
+fn stopped(event: &Event) -> bool {
+    matches!(event, Event::StoppedServing { clean: true, .. })
+}
+
+#[test]
+fn r9_a_clean_stop_is_not_written_while_something_runs_because_this_mount_leads() {
+    let mut host = Host::voter(formatted(1));
+    host.run_until(SECOND.times(3), |event| matches!(event, Event::Serving { .. }));
+    let ballot = host.mount.leads(host.now).expect("it serves");
+    assert_eq!(host.mount.right_until(host.now), Some(Instant::NEVER));
+    host.mount.hold_leadership(true);
+    host.mount.resign(host.now);
+    pass(&mut host, SECOND.times(5));
+    assert_eq!(host.mount.leads(host.now), None, "the program is to stop");
+    assert!(!host.events.iter().any(|(_, event)| stopped(event)));
+    let state = super_block(&host);
+    assert_eq!(state.server, Some(ballot));
+    assert!(!state.fenced.covers(ballot), "nobody may take it for silent");
+
+    host.mount.hold_leadership(false);
+    host.run_until(SECOND, stopped);
+    assert!(super_block(&host).fenced.covers(ballot));
+}
+
+#[test]
+fn an_unmount_waits_for_what_is_held_and_force_does_not() {
+    for force in [false, true] {
+        let mut host = Host::voter(formatted(1));
+        host.run_until(SECOND.times(3), |event| matches!(event, Event::Connected { .. }));
+        host.mount.hold_leadership(true);
+        host.mount.unmount(host.now);
+        pass(&mut host, SECOND.times(3));
+        assert!(!host.mount.has_ended());
+        if force {
+            host.mount.force(host.now);
+            host.round();
+            let last = host.events.last().map(|(_, event)| event);
+            assert_eq!(last, Some(&Event::Unmounted(Unmounted::Forced)));
+        } else {
+            host.mount.hold_leadership(false);
+            host.run_until(SECOND, |event| *event == Event::Unmounted(Unmounted::Farewell));
+        }
+        assert!(host.mount.has_ended());
+        assert_eq!(host.mount.leads(host.now), None);
+        assert_eq!(host.mount.right_until(host.now), None);
+    }
+}
+
+#[test]
+fn a_mount_that_resigned_leads_again_later_in_a_higher_term_if_nobody_else_does() {
+    let mut host = Host::voter(formatted(1));
+    host.run_until(SECOND.times(3), |event| matches!(event, Event::Serving { .. }));
+    let first = host.mount.leads(host.now).expect("it serves");
+    host.mount.resign(host.now);
+    host.mount.resign(host.now);
+    let left = host.run_until(SECOND, stopped);
+    let again = host.run_until(SECOND.times(9), |event| matches!(event, Event::Serving { .. }));
+    assert!(
+        again.since(left) >= Duration::from_millis(900),
+        "others had their chance"
+    );
+    assert!(host.mount.leads(host.now).expect("it serves again").term > first.term);
+}
+
+#[test]
+fn under_a_lease_the_right_to_run_something_ends_and_looks_prolong_it() {
+    let addr = ([127, 0, 0, 1], 7000).into();
+    let voter = VoterConfig {
+        can_fence: false,
+        lease: Some(SECOND),
+        ..VoterConfig::fencing(addr, FenceParam::default())
+    };
+    let config = Config {
+        voter: Some(voter),
+        ..Config::client(Rid::new(5).unwrap())
+    };
+    let mut host = Host::new(config, formatted(1));
+    assert_eq!(host.mount.right_until(host.now), None);
+    host.run_until(SECOND.times(3), |event| matches!(event, Event::Serving { .. }));
+    let mut until = host.mount.right_until(host.now).expect("it leads");
+    for _ in 0..10 {
+        pass(&mut host, Duration::from_millis(400));
+        let later = host.mount.right_until(host.now).expect("it leads");
+        assert!(later > until && later <= host.now + SECOND);
+        until = later;
+    }
+    // No look follows: the right is over, without anybody saying so.
+    assert_eq!(host.mount.leads(until), None);
+    assert_eq!(host.mount.right_until(until), None);
+}

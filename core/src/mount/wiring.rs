@@ -140,7 +140,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
     }
 
     /// A server that could not start, or whose disk failed, will most likely not start the next time either.
-    fn leave_election_to_others(&mut self, now: Instant) {
+    pub(super) fn leave_election_to_others(&mut self, now: Instant) {
         self.start_failures = (self.start_failures + 1).min(8);
         let pause = Duration::from_secs(1 << (self.start_failures - 1));
         self.no_election_before = now + pause.min(START_BACKOFF_MAX);
@@ -159,7 +159,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
                 self.server.abort(now)
             }
         }
-        if self.server.is_off() {
+        if self.server.is_off() && !self.held {
             self.reign = None;
             election.set_server_off(now, true);
         }

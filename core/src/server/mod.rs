@@ -89,6 +89,8 @@ struct Violation;
 
 impl<M: Memory, S: Service> Server<M, S> {
     /// A server that is off.
+    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
+    #[inline(always)]
     pub fn new(config: Config, mut memory: M, service: S) -> Self {
         let (_, slots) = memory.slots();
         let conns = Conns::new(slots);

@@ -86,7 +86,8 @@ pub struct SuperReader {
     running: bool,
     passes: u32,
     issued: [Option<IoId>; 2],
-    found: [Option<Copy>; 2],
+    /// The copy that came first in this pass, and which one it is.
+    found: Option<(usize, Copy)>,
     previous: Option<OnlyCopy>,
 }
 
@@ -98,7 +99,7 @@ impl SuperReader {
             running: false,
             passes: 0,
             issued: [None; 2],
-            found: [None; 2],
+            found: None,
             previous: None,
         }
     }
@@ -126,7 +127,7 @@ impl SuperReader {
         if !self.running {
             return None;
         }
-        let copy = (0..2).find(|&copy| self.issued[copy].is_none() && self.found[copy].is_none())?;
+        let copy = (0..2).find(|&copy| self.issued[copy].is_none() && !self.has_found(copy))?;
         self.issued[copy] = Some(id);
         Some(DiskRequest::Read {
             id,
@@ -156,11 +157,15 @@ impl SuperReader {
             DiskOutcome::Failed(error) => return Some(self.end(Err(SuperError::Io(error)))),
             DiskOutcome::Done => return Some(self.end(Err(SuperError::Io(DiskError::Failed)))),
         };
-        self.found[copy] = Some(found);
-        match self.found {
-            [Some(first), Some(second)] => self.judge(first, second),
-            _ => None,
+        match self.found.replace((copy, found)) {
+            Some((0, first)) => self.judge(first, found),
+            Some((_, second)) => self.judge(found, second),
+            None => None,
         }
+    }
+
+    fn has_found(&self, copy: usize) -> bool {
+        matches!(self.found, Some((first, _)) if first == copy)
     }
 
     fn end(&mut self, result: Result<SuperView, SuperError>) -> Result<SuperView, SuperError> {
@@ -183,7 +188,7 @@ impl SuperReader {
                 _ => SuperError::Unsettled,
             })));
         }
-        self.found = [None; 2];
+        self.found = None;
         None
     }
 }

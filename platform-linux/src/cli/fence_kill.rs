@@ -118,7 +118,7 @@ fn timeout(args: &Args, named: Option<&str>) -> Result<Duration, String> {
     Ok(Duration::from_millis(ms))
 }
 
-fn parse_rid(text: &str) -> Result<Rid, String> {
+pub(super) fn parse_rid(text: &str) -> Result<Rid, String> {
     u64::from_str_radix(text, 16)
         .ok()
         .and_then(Rid::new)

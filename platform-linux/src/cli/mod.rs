@@ -2,13 +2,18 @@
 
 mod dump;
 mod exit;
+mod fence;
 mod fence_kill;
 mod format;
+mod generate;
 mod metadata;
+mod metrics;
 mod mount;
 mod mount_args;
 mod narrate;
+mod notify;
 mod printer;
+mod run;
 mod set_quorum_count;
 mod show;
 mod size;
@@ -17,6 +22,9 @@ mod status;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::fence::coverage;
+use crate::program;
 
 pub use exit::Exit;
 pub use narrate::{Description, Narrator};
@@ -47,14 +55,21 @@ struct Cli {
 enum Command {
     Format(format::Args),
     Mount(Box<mount_args::Args>),
+    Run(Box<run::Args>),
     Status(status::Args),
     Dump(dump::Args),
     SetQuorumCount(set_quorum_count::Args),
+    Fence(fence::Args),
     FenceKill(fence_kill::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    if let Some(code) = as_keeper() {
+        return ExitCode::from(code);
+    }
     let parsed = command()
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches));
@@ -74,19 +89,40 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Format(args) => format::run(&args),
         Command::Mount(args) => mount::run(&args),
+        Command::Run(args) => return run::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Dump(args) => dump::run(&args),
         Command::SetQuorumCount(args) => set_quorum_count::run(&args),
+        Command::Fence(args) => fence::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::FenceKill(args) => return fence_kill::run(&args),
     };
     exit.into()
 }
 
+/// What this program is when it was started by itself, between a mount and the program that it runs.
+fn as_keeper() -> Option<u8> {
+    let mut arguments = std::env::args_os().skip(1);
+    let first = arguments.next()?;
+    if first == program::KEEPER_ARGUMENT {
+        return Some(program::keep(arguments.collect()));
+    }
+    if first == program::EXEC_ARGUMENT {
+        let keeper = arguments.next()?.to_str()?.parse().ok()?;
+        return Some(program::exec(keeper, &arguments.collect::<Vec<_>>()));
+    }
+    None
+}
+
 /// The definition of the command line, for those who generate documents from it.
 pub fn command() -> clap::Command {
+    let coverage = format!("{}\n\n{EXIT_CODES}", coverage::table());
     Cli::command().mut_subcommands(|subcommand| match subcommand.get_after_help() {
         // An agent's exit codes are given by its protocol.
         Some(_) => subcommand,
+        None if ["mount", "run"].contains(&subcommand.get_name()) => subcommand
+            .after_help(EXIT_CODES)
+            .after_long_help(coverage.clone()),
         None => subcommand.after_help(EXIT_CODES),
     })
 }

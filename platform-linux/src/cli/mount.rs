@@ -2,22 +2,28 @@
 
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ostrakon_core::event::Unmounted;
+use ostrakon_core::event::{Event, Unmounted};
 use ostrakon_core::ids::Rid;
 use ostrakon_core::service::NoService;
 use rustix::process::Resource;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::Signals;
 
+use super::metrics::Metrics;
 use super::mount_args::{Args, Plan};
+use super::notify::{self, Notify};
 use super::printer::Printer;
 use super::{Exit, Narrator};
 use crate::disk::{Access, DeviceFile, Hold};
 use crate::fence::Means;
-use crate::host::{HeapMemory, Host, HostEvent, HostOptions, Order, Orders};
+use crate::host::{
+    Guard, HeapMemory, Heartbeat, HookCommands, Host, HostEvent, HostOptions, Notice, Order, Orders, Watchdog,
+};
 use crate::offline::{OfflineError, Volume};
+use crate::program::{Ending, ProgramOptions};
 use crate::runtime::RuntimeDir;
 use crate::{clock, entropy};
 
@@ -30,24 +36,79 @@ const OPEN_TIMEOUTS: u32 = 8;
 /// How often the orders are looked at while there is no loop yet that they could wake.
 const ORDER_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Signals that are the program's, if there is one.
+const PASSED_ON: [i32; 5] = [SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH];
+
 pub(super) fn run(args: &Args) -> Exit {
-    let plan = match args.plan() {
-        Ok(plan) => plan,
-        Err(why) => return Exit::Usage.because(why),
-    };
-    let orders = Orders::default();
-    if let Err(error) = obey_signals(orders.clone()) {
-        return Exit::Failed.because(format_args!("cannot listen to signals: {error}"));
-    }
-    let mut printer = match Printer::stdout() {
+    let printer = match Printer::stdout() {
         Ok(printer) => printer,
         Err(error) => return Exit::Failed.because(format_args!("no thread to print from: {error}")),
     };
+    run_with(args, None, printer).0
+}
+
+/// Mounts, with a program to run while this mount leads if one is given; also says how that ended last.
+pub(super) fn run_with(
+    args: &Args,
+    program: Option<ProgramOptions>,
+    printer: Printer,
+) -> (Exit, Option<Ending>) {
+    let mut plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(why) => return (Exit::Usage.because(why), None),
+    };
+    let watchdog = match plan.start_watchdog() {
+        Ok(watchdog) => watchdog.map(|watchdog| Arc::new(Mutex::new(watchdog))),
+        Err(error) => return (Exit::Usage.because(error), None),
+    };
+    let result = run_guarded(args, &mut plan, program, printer, watchdog.clone());
+    if let (Some(watchdog), true) = (watchdog, plan.guard.as_ref().is_none_or(Guard::is_quiet)) {
+        watchdog.lock().unwrap_or_else(PoisonError::into_inner).disarm();
+    }
+    result
+}
+
+fn run_guarded(
+    args: &Args,
+    plan: &mut Plan,
+    program: Option<ProgramOptions>,
+    printer: Printer,
+    watchdog: Option<Arc<Mutex<Watchdog>>>,
+) -> (Exit, Option<Ending>) {
+    if let Some(lease) = plan.config.voter.and_then(|voter| voter.lease) {
+        match Guard::start(lease, watchdog) {
+            Ok(guard) => plan.guard = Some(guard),
+            Err(error) => {
+                let exit = Exit::Failed.because(format_args!("no thread to guard the lease: {error}"));
+                return (exit, None);
+            }
+        }
+    }
+    let metrics = match args.metrics_file.as_deref().map(Metrics::start).transpose() {
+        Ok(metrics) => metrics,
+        Err(error) => {
+            let exit = Exit::Failed.because(format_args!("--metrics-file cannot be written: {error}"));
+            return (exit, None);
+        }
+    };
+    let mut ears = Ears {
+        json: args.json,
+        printer,
+        notify: Notify::from_environment(),
+        metrics,
+    };
+    let orders = Orders::default();
+    if let Err(error) = obey_signals(orders.clone(), program.is_some()) {
+        let exit = Exit::Failed.because(format_args!("cannot listen to signals: {error}"));
+        return (exit, None);
+    }
     raise_file_limit();
+    let mut ending = None;
     loop {
-        match mount_once(args, &plan, &orders, &mut printer) {
+        let exit = match mount_once(args, plan, &program, &orders, &mut ears, &mut ending) {
             Ok(Unmounted::Evicted | Unmounted::Superseded) if orders.standing() == Order::Stay => {
-                std::thread::sleep(REMOUNT_PAUSE)
+                std::thread::sleep(REMOUNT_PAUSE);
+                continue;
             }
             Ok(
                 Unmounted::Farewell
@@ -55,22 +116,31 @@ pub(super) fn run(args: &Args) -> Exit {
                 | Unmounted::NeverMounted
                 | Unmounted::Evicted
                 | Unmounted::Superseded,
-            ) => {
-                return Exit::Done;
-            }
-            Ok(Unmounted::LeftRecord | Unmounted::Forced) => return Exit::NotClean,
-            Err(exit) => return exit,
-        }
+            ) => Exit::Done,
+            Ok(Unmounted::LeftRecord | Unmounted::Forced) => Exit::NotClean,
+            Err(exit) => exit,
+        };
+        return (exit, ending);
     }
 }
 
-/// The first signal leaves cleanly, the second by force, the third does not wait for anything.
-fn obey_signals(orders: Orders) -> std::io::Result<()> {
+/// The first signal leaves cleanly, the second by force, the third does not wait for anything. Others are passed on to
+/// the program.
+fn obey_signals(orders: Orders, has_program: bool) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    if has_program {
+        PASSED_ON
+            .iter()
+            .try_for_each(|&signal| signals.add_signal(signal))?;
+    }
     std::thread::Builder::new()
         .name("ostrakon-signal".to_owned())
         .spawn(move || {
-            for _ in signals.forever() {
+            for signal in signals.forever() {
+                if PASSED_ON.contains(&signal) {
+                    orders.pass_on(signal);
+                    continue;
+                }
                 if orders.standing() == Order::Force {
                     std::process::exit(Exit::NotClean as i32);
                 }
@@ -87,30 +157,70 @@ fn raise_file_limit() {
     let _ = rustix::process::setrlimit(Resource::Nofile, limit);
 }
 
-fn mount_once(args: &Args, plan: &Plan, orders: &Orders, printer: &mut Printer) -> Result<Unmounted, Exit> {
+fn mount_once(
+    args: &Args,
+    plan: &Plan,
+    program: &Option<ProgramOptions>,
+    orders: &Orders,
+    ears: &mut Ears,
+    ending: &mut Option<Ending>,
+) -> Result<Unmounted, Exit> {
     let Some(volume) = open(args, plan, orders)? else {
         return Ok(Unmounted::NeverMounted);
     };
     let rid = entropy::rid();
     let mut narrator = Narrator::new(rid, volume.state().volume, plan.server_addr());
-    let json = args.json;
-    let options = options(plan, volume, rid, orders)?;
+    if let Some(metrics) = &mut ears.metrics {
+        metrics.begin(rid, volume.state().volume);
+    }
+    let options = HostOptions {
+        program: program.clone(),
+        hooks: args.hooks(),
+        heartbeat: heartbeat(),
+        ..options(plan, volume, rid, orders)?
+    };
     let mut host = Host::start(options, NoService).map_err(|error| Exit::Failed.because(error))?;
-    let ended = host.run(|event| tell(&event, json, &mut narrator, printer));
+    let ended = host.run(|event| {
+        tell(&event, &mut narrator, ears);
+        if let (HostEvent::Mount(Event::Started), Some(silencing)) = (&event, plan.silencing) {
+            let notice = HostEvent::Notice(Notice::Silencing(silencing));
+            tell(&notice, &mut narrator, ears);
+        }
+    });
+    *ending = host.program_ending().or(*ending);
     ended.map_err(|error| Exit::Failed.because(format_args!("waiting for events fails: {error}")))
 }
 
-fn tell(event: &HostEvent, json: bool, narrator: &mut Narrator, printer: &mut Printer) {
+fn heartbeat() -> Option<Heartbeat> {
+    let interval = notify::heartbeat_interval()?;
+    let notify = Notify::from_environment();
+    let interval = ostrakon_core::time::Duration(interval.as_micros() as u64);
+    Some((interval, Box::new(move || notify.tell("WATCHDOG=1"))))
+}
+
+/// Where events go.
+struct Ears {
+    json: bool,
+    printer: Printer,
+    notify: Notify,
+    metrics: Option<Metrics>,
+}
+
+fn tell(event: &HostEvent, narrator: &mut Narrator, ears: &mut Ears) {
     let description = narrator.describe(event);
+    ears.notify.event(description.event, &description.text);
+    if let Some(metrics) = &mut ears.metrics {
+        metrics.count(&description);
+    }
     let at_ms = clock::unix_ms();
-    let line = if json {
+    let line = if ears.json {
         narrator.json_line(&description, at_ms)
     } else {
         narrator.text_line(&description, at_ms)
     };
-    let lost = printer.line(line);
+    let lost = ears.printer.line(line);
     if lost > 0 {
-        eprintln!("ostrakon: {lost} events were lost: nobody read standard output");
+        eprintln!("ostrakon: {lost} events were lost: nobody read them");
     }
 }
 
@@ -173,6 +283,7 @@ fn options(plan: &Plan, volume: Volume, rid: Rid, orders: &Orders) -> Result<Hos
     let config = plan.config_for(rid);
     let means = config.voter.map(|voter| Means {
         agents: plan.agents.clone(),
+        map: plan.map.clone(),
         time_max: clock::std_duration(voter.fence_time_max),
         write_time_max: clock::std_duration(config.write_time_max),
         host: config.host,
@@ -191,5 +302,9 @@ fn options(plan: &Plan, volume: Volume, rid: Rid, orders: &Orders) -> Result<Hos
         },
         means,
         orders: orders.clone(),
+        program: None,
+        guard: plan.guard.clone(),
+        hooks: HookCommands::default(),
+        heartbeat: None,
     })
 }

@@ -8,8 +8,10 @@ use ostrakon_core::format::FenceParam;
 use ostrakon_core::ids::Rid;
 use ostrakon_core::time::Duration;
 
-use crate::fence::{FenceAgent, fence_param};
-use crate::{machine, offline};
+use crate::fence::coverage::Silencing;
+use crate::fence::{FenceAgent, FenceMap, fence_param};
+use crate::host::{Guard, HookCommands, Watchdog, WatchdogError};
+use crate::{clock, machine, offline};
 
 /// Run one mount of a volume in the foreground.
 ///
@@ -21,12 +23,16 @@ use crate::{machine, offline};
 /// FENCING. Before it serves, a new leader makes sure that no write of an earlier one can reach the device any more. A
 /// voter must therefore say how, with --fence, which may be given several times:
 ///
-/// agent:PROGRAM [ARGS]: a ClusterLabs fence agent (fence_ipmilan, fence_scsi, fence_virt, ...). It gets key=value
+/// agent:PROGRAM[,key=value...] [ARGS]: a ClusterLabs fence agent (fence_ipmilan, fence_scsi, fence_virt, ...). It gets key=value
 /// lines on standard input: action=off, and what the victim published with --fence-param (either key=value,key=value or a
 /// plain name, passed on as plug, port and nodename; without one its address), and ostrakon_volume, ostrakon_rid,
 /// ostrakon_boot and ostrakon_addr. Exit code 0 means that the victim is off; anything else, or no answer in time, and it
-/// is tried again. Several agents are tried in order. agent:'ostrakon fence-kill' kills a process of this host,
+/// is tried again. Several agents are tried in order. The pairs after the program's name are handed to it for every victim;
+/// --fence-map says what is to be handed to it for each. Both go before what the victim published. agent:'ostrakon fence-kill' kills a process of this host,
 /// for demonstrations.
+///
+/// script:PROGRAM [ARGS]: a program of your own, with the victim in its environment (OSTRAKON_VICTIM_RID, _TERM, _ADDR, _IP,
+/// _HOST, _BOOT and _PARAM, and OSTRAKON_MAP_KEY for each pair of --fence-map). Exit code 0 means that the victim is off.
 ///
 /// lease: no fence at all, but time. This mount promises that, when it leads, it stops writing unless it has looked at the
 /// device within --lease-ms, and publishes how long others have to wait for it; and it waits that long for others that
@@ -42,18 +48,29 @@ pub(super) struct Args {
     /// Take part in elections, and serve here: an address by which all other hosts reach this one
     #[arg(long, value_name = "IP:PORT")]
     server_addr: Option<SocketAddr>,
-    /// How earlier leaders are silenced: agent:PROGRAM or lease; may be repeated. Required for a voter
-    #[arg(long, value_name = "agent:PROGRAM|lease", value_parser = parse_fence)]
+    /// How earlier leaders are silenced: agent:PROGRAM, script:PROGRAM or lease; may be repeated. Required for a voter
+    #[arg(long, value_name = "agent:PROGRAM|script:PROGRAM|lease", value_parser = parse_fence)]
     fence: Vec<Fence>,
     /// What others need to fence this host, at most 40 bytes: key=value,key=value or a name
     #[arg(long, value_name = "STR", value_parser = fence_param)]
     fence_param: Option<FenceParam>,
+    /// What agents need to find each victim, kept here rather than published: one victim a line, its server address, rid,
+    /// param:TEXT or *, then key=value pairs. The first line that matches counts; a victim without a line is not fenced
+    #[arg(long, value_name = "FILE")]
+    fence_map: Option<PathBuf>,
     /// How long a fence may take, all agents together, before this leader gives up and lets another try
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = milliseconds(100))]
     fence_timeout_ms: u64,
     /// The lease: how long one look at the device gives the right to act as leader
     #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = milliseconds(200))]
     lease_ms: u64,
+    /// A watchdog device, such as /dev/watchdog0, that resets this host when it freezes while it leads under a lease. It is
+    /// fed only within the lease, and others wait for its time-out too. An ostrakon that is killed takes its host with it
+    #[arg(long, value_name = "DEVICE")]
+    watchdog: Option<PathBuf>,
+    /// Pretend that the watchdog is a file, with this time-out
+    #[arg(long, value_name = "MS", hide = true, requires = "watchdog")]
+    watchdog_pretend_ms: Option<u64>,
     /// The longest time that a write may take: an I/O that takes longer has failed. The same on all hosts
     #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = milliseconds(50))]
     io_timeout_ms: u64,
@@ -67,6 +84,21 @@ pub(super) struct Args {
     /// server evicts it. Without this option: wait
     #[arg(long, value_name = "MS", value_parser = milliseconds(1))]
     unmount_timeout_ms: Option<u64>,
+    /// Run this with the shell when this mount serves. From then on until --on-deposed has ended, this host counts as leader:
+    /// nobody succeeds it without fencing it, or waiting out its lease. OSTRAKON_TERM, OSTRAKON_RID, OSTRAKON_SERVER_RID,
+    /// OSTRAKON_SERVER_ADDR, OSTRAKON_VOLUME and OSTRAKON_HOOK are set. Under --fence lease nothing ends what a hook began
+    /// in time: use `ostrakon run`
+    #[arg(long, value_name = "COMMAND", requires = "server_addr")]
+    on_elected: Option<String>,
+    /// Run this with the shell when this mount leads no longer
+    #[arg(long, value_name = "COMMAND", requires = "server_addr")]
+    on_deposed: Option<String>,
+    /// Run this with the shell whenever this mount is connected to a server, its own or another
+    #[arg(long, value_name = "COMMAND")]
+    on_connected: Option<String>,
+    /// Keep this file up to date with what happens, as text for Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub(super) metrics_file: Option<PathBuf>,
     /// One JSON object a line on standard output, each with event, rid, at_ms and, where they apply, term and server_addr
     #[arg(long)]
     pub(super) json: bool,
@@ -83,12 +115,19 @@ enum Fence {
 }
 
 fn parse_fence(text: &str) -> Result<Fence, String> {
-    if text == "lease" {
-        return Ok(Fence::Lease);
+    match text {
+        "lease" => Ok(Fence::Lease),
+        _ if !text.contains(':') => Err("expected agent:PROGRAM, script:PROGRAM or lease".to_owned()),
+        _ => parse_agent(text).map(Fence::Agent),
     }
-    match text.strip_prefix("agent:") {
-        Some(command_line) => FenceAgent::parse(command_line).map(Fence::Agent),
-        None => Err("expected agent:PROGRAM or lease".to_owned()),
+}
+
+/// A fence agent or a script.
+pub(super) fn parse_agent(text: &str) -> Result<FenceAgent, String> {
+    match text.split_once(':') {
+        Some(("agent", command_line)) => FenceAgent::parse(command_line),
+        Some(("script", command_line)) => FenceAgent::parse_script(command_line),
+        _ => Err("expected agent:PROGRAM or script:PROGRAM".to_owned()),
     }
 }
 
@@ -98,12 +137,19 @@ fn milliseconds(least: u64) -> clap::builder::RangedU64ValueParser<u64> {
 }
 
 /// What a mount is made of, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Plan {
     /// For a mount with this rid; each mount instance replaces it.
     pub(super) config: Config,
     /// Fence agents, in order.
     pub(super) agents: Vec<FenceAgent>,
+    /// What the operator says of each victim.
+    pub(super) map: Option<FenceMap>,
+    /// How a leader of this mount's making is silenced, if it is a voter.
+    pub(super) silencing: Option<Silencing>,
+    /// What guards its lease, once it was started.
+    pub(super) guard: Option<Guard>,
+    watchdog: Option<(PathBuf, Option<u64>)>,
 }
 
 impl Plan {
@@ -112,17 +158,50 @@ impl Plan {
         Config { rid, ..self.config }
     }
 
+    /// Starts the watchdog, if there is to be one, and promises its time-out on top of the lease.
+    pub(super) fn start_watchdog(&mut self) -> Result<Option<Watchdog>, WatchdogError> {
+        let (Some((path, pretend)), Some(voter)) = (&self.watchdog, &mut self.config.voter) else {
+            return Ok(None);
+        };
+        let (now, lease) = (clock::now(), voter.lease.unwrap_or_default());
+        let watchdog = match pretend {
+            None => Watchdog::start(path, lease, now),
+            Some(ms) => Watchdog::pretend(path, Duration::from_millis(*ms), lease, now),
+        }?;
+        voter.linger = watchdog.timeout();
+        Ok(Some(watchdog))
+    }
+
     pub(super) fn server_addr(&self) -> Option<SocketAddr> {
         self.config.voter.map(|voter| voter.server_addr)
     }
 }
 
 impl Args {
+    pub(super) fn hooks(&self) -> HookCommands {
+        HookCommands {
+            elected: self.on_elected.clone(),
+            deposed: self.on_deposed.clone(),
+            connected: self.on_connected.clone(),
+        }
+    }
+
+    pub(super) const fn is_voter(&self) -> bool {
+        self.server_addr.is_some()
+    }
+
     /// What is to be mounted, or why the combination cannot work.
     pub(super) fn plan(&self) -> Result<Plan, String> {
         let agents = self.agents()?;
         let lease = self.fence.contains(&Fence::Lease);
         let voter = self.voter(&agents, lease)?;
+        if self.watchdog.is_some() && !lease {
+            return Err(
+                "--watchdog guards a lease: give --fence lease too, or leave it out, for behind a fence agent \
+                 alone nobody waits until it has reset a host"
+                    .to_owned(),
+            );
+        }
         let ms = Duration::from_millis;
         let any = Rid::new(1).expect("1 is not 0");
         let config = Config {
@@ -136,7 +215,27 @@ impl Args {
             checksum: offline::checksum,
             ..Config::client(any)
         };
-        Ok(Plan { config, agents })
+        let map = self.fence_map.as_deref().map(FenceMap::open).transpose();
+        let map = map.map_err(|error| format!("--fence-map {error}"))?;
+        if map.is_some() && agents.is_empty() {
+            return Err(
+                "--fence-map is for agents: give --fence agent:PROGRAM or script:PROGRAM too".to_owned(),
+            );
+        }
+        let silencing = voter.map(|_| Silencing {
+            agent: !agents.is_empty(),
+            lease,
+            watchdog: self.watchdog.is_some(),
+        });
+        let watchdog = self.watchdog.clone().map(|path| (path, self.watchdog_pretend_ms));
+        Ok(Plan {
+            config,
+            agents,
+            map,
+            silencing,
+            guard: None,
+            watchdog,
+        })
     }
 
     fn agents(&self) -> Result<Vec<FenceAgent>, String> {
@@ -208,9 +307,13 @@ mod tests {
             .plan()
     }
 
+    fn refusal(line: &str) -> String {
+        plan(line).err().expect("a refusal")
+    }
+
     #[test]
     fn a_voter_without_a_fence_is_refused_with_an_explanation() {
-        let error = plan("--server-addr 10.0.0.1:7").unwrap_err();
+        let error = refusal("--server-addr 10.0.0.1:7");
         for word in ["agent:PROGRAM", "--fence lease", "plain client", "--help"] {
             assert!(error.contains(word), "{word}: {error}");
         }
@@ -231,16 +334,37 @@ mod tests {
             ("--server-addr 10.0.0.1:7 --fence agent:", "names no program"),
             (
                 "--server-addr 10.0.0.1:7 --fence none",
-                "expected agent:PROGRAM or lease",
+                "expected agent:PROGRAM, script:PROGRAM or lease",
+            ),
+            (
+                "--server-addr 10.0.0.1:7 --fence script:/nonexistent/x",
+                "no such program",
+            ),
+            (
+                "--server-addr 10.0.0.1:7 --fence agent:true,ip",
+                "expected key=value",
+            ),
+            (
+                "--server-addr 10.0.0.1:7 --fence agent:true --fence-map /nonexistent",
+                "--fence-map /nonexistent",
+            ),
+            (
+                "--server-addr 10.0.0.1:7 --fence lease --fence-map /etc/hostname",
+                "--fence-map",
             ),
             ("--server-addr host:7 --fence lease", "invalid socket address"),
             ("--server-addr 10.0.0.1:7 --fence lease --lease-ms 0", "not in"),
+            (
+                "--server-addr 10.0.0.1:7 --fence agent:true --watchdog /dev/watchdog0",
+                "guards a lease",
+            ),
+            ("--watchdog /dev/watchdog0", "guards a lease"),
             (
                 "--server-addr 10.0.0.1:7 --fence lease --fence-param xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
                 "at most 40",
             ),
         ] {
-            let error = plan(line).unwrap_err();
+            let error = refusal(line);
             assert!(error.contains(word), "{line}: {error}");
         }
     }

@@ -6,9 +6,11 @@ use ostrakon_core::event::{Event, Fault, GaveUp, Silenced, Unmounted};
 use ostrakon_core::ids::{Ballot, Rid, VolumeId};
 use serde_json::{Map, Value, json};
 
+use crate::fence::coverage::Survives;
 use crate::fence::{FenceReport, How};
 use crate::host::{HostEvent, Notice};
 use crate::offline::super_error_text;
+use crate::program::{Ending, RunnerEvent};
 
 /// An event, described.
 #[derive(Clone, PartialEq, Debug)]
@@ -387,16 +389,62 @@ fn describe_notice(notice: &Notice) -> Description {
             words.clone(),
         ),
         Notice::CannotListen(words) => say("listen_failed", json!({ "message": words }), words.clone()),
+        Notice::Silencing(silencing) => {
+            let row = silencing.row();
+            say(
+                "silencing",
+                json!({
+                    "method": silencing.to_string(),
+                    "survives": row.with(|survives| survives == Survives::Yes),
+                    "survives_if": row.with(|survives| matches!(survives, Survives::If(_))),
+                    "does_not_survive": row.with(|survives| survives == Survives::No),
+                }),
+                format!("{silencing}: {row}"),
+            )
+        }
         Notice::Fence(report) => describe_report(report),
+        Notice::Program(event) => describe_program(event),
+        Notice::Hook(report) => say(
+            "hook",
+            json!({ "hook": report.hook, "error": report.error }),
+            match &report.error {
+                None => format!("{} done", report.hook),
+                Some(error) => format!("{} failed: {error}", report.hook),
+            },
+        ),
+    }
+}
+
+fn describe_program(event: &RunnerEvent) -> Description {
+    match event {
+        RunnerEvent::Started(pid, ballot) => say(
+            "program_started",
+            json!({ "pid": pid, "term": ballot.term.0 }),
+            format!("process {pid}, term {}", ballot.term),
+        ),
+        RunnerEvent::Stopping(ballot) => say(
+            "program_stopping",
+            json!({ "term": ballot.term.0 }),
+            format!("term {} is over here", ballot.term),
+        ),
+        RunnerEvent::Ended(ending) => {
+            let (code, signal) = match *ending {
+                Ending::Code(code) => (Some(code), None),
+                Ending::Signal(signal) => (None, Some(signal)),
+            };
+            say(
+                "program_ended",
+                json!({ "code": code, "signal": signal }),
+                ending.to_string(),
+            )
+        }
+        RunnerEvent::Gone => say("program_gone", json!({}), "nothing of it is left"),
+        RunnerEvent::Failed(why) => say("program_failed", json!({ "message": why }), why.clone()),
     }
 }
 
 fn describe_report(report: &FenceReport) -> Description {
-    let how = report.how.as_ref().map(|how| match how {
-        How::EarlierBoot => "an earlier boot of this host".to_owned(),
-        How::DeadProcess => "a process of this host that is gone".to_owned(),
-        How::Agent(agent) => format!("confirmed by {agent}"),
-    });
+    let how = report.how.as_ref().map(How::to_string);
     let text = match &how {
         Some(how) => format!("leader {}: {how}", report.victim),
         None => format!(

@@ -1,4 +1,4 @@
-//! Lines on standard output, written by a thread of its own: a reader that takes none must not stop a leader.
+//! Lines on standard output or error, written by a thread of its own: a reader that takes none must not stop a leader.
 
 use std::io::Write;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
@@ -21,6 +21,16 @@ impl Printer {
     /// Writes to standard output, each line at once.
     pub(super) fn stdout() -> std::io::Result<Self> {
         Self::to(std::io::stdout())
+    }
+
+    /// Writes to standard error, where standard output belongs to a program.
+    pub(super) fn stderr() -> std::io::Result<Self> {
+        Self::to(std::io::stderr())
+    }
+
+    /// Writes to the end of a file.
+    pub(super) fn file(path: &std::path::Path) -> std::io::Result<Self> {
+        Self::to(std::fs::OpenOptions::new().create(true).append(true).open(path)?)
     }
 
     fn to(mut out: impl Write + Send + 'static) -> std::io::Result<Self> {
@@ -62,7 +72,7 @@ impl Drop for Printer {
         match self.done.recv_timeout(LAST_WORDS) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
             Err(RecvTimeoutError::Timeout) => {
-                eprintln!("ostrakon: nobody reads standard output; its end is lost")
+                eprintln!("ostrakon: nobody reads the events; their end is lost")
             }
         }
     }

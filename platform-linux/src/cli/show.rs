@@ -121,3 +121,12 @@ pub(super) fn print_line(text: &str) -> super::Exit {
         Err(error) => super::Exit::Failed.because(format_args!("cannot write to standard output: {error}")),
     }
 }
+
+/// Whether nobody reads standard output any more.
+pub(super) fn reader_is_gone() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec};
+    let stdout = std::io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::OUT)];
+    let polled = rustix::event::poll(&mut fds, Some(&Timespec::default()));
+    polled.is_ok() && fds[0].revents().contains(PollFlags::ERR)
+}

@@ -1,7 +1,9 @@
 //! `ostrakon status`.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use ostrakon_core::bounds::{REGION_BLOCKS, SEAL_BLOCKS};
 use serde_json::{Value, json};
 
 use super::{Exit, show};
@@ -19,23 +21,41 @@ pub(super) struct Args {
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
+    /// Look again and again, until it is interrupted
+    #[arg(long)]
+    watch: bool,
+    /// Pause between two looks
+    #[arg(long, value_name = "MS", default_value_t = 1_000, requires = "watch", value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
+    interval_ms: u64,
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let volume = match Volume::open(&args.device, Access::Read) {
-        Ok(volume) => volume,
-        Err(error) => return Exit::of(&error).because(error),
-    };
-    let status = gather(&volume);
-    if args.json {
-        show::print_line(&status.to_string())
-    } else {
-        show::print_line(&text(&status))
+    loop {
+        let begun = Instant::now();
+        let volume = match Volume::open(&args.device, Access::Read) {
+            Ok(volume) => volume,
+            Err(error) => return Exit::of(&error).because(error),
+        };
+        let status = gather(&volume, begun);
+        let words = match (args.json, args.watch) {
+            (true, _) => status.to_string(),
+            (false, false) => text(&status),
+            // Home, then each line with the rest of the old one cleared, then everything below: nothing flickers.
+            (false, true) => format!(
+                "\x1b[H{}\x1b[J",
+                text(&status).replace('\n', "\x1b[K\n") + "\x1b[K"
+            ),
+        };
+        match show::print_line(&words) {
+            Exit::Done if args.watch && !show::reader_is_gone() => {}
+            exit => return exit,
+        }
+        std::thread::sleep(Duration::from_millis(args.interval_ms));
     }
 }
 
 /// Everything there is to say, as one document: the text is made from it, so that the two cannot differ.
-fn gather(volume: &Volume) -> Value {
+fn gather(volume: &Volume, begun: Instant) -> Value {
     let state = volume.state();
     let region = Region::read(volume);
     let table = Table::read(volume);
@@ -73,7 +93,9 @@ fn gather(volume: &Volume) -> Value {
         "clients_lost_blocks": table.lost().count(),
         "voters_seen": region.voters().values().map(show::quorum_head).collect::<Vec<_>>(),
         "log": log.values().map(show::log_entry).collect::<Vec<_>>(),
+        "carried_by": region.carriers(log.keys().next_back().copied()),
         "damaged": damaged,
+        "read_ms": begun.elapsed().as_secs_f64() * 1_000.0,
     })
 }
 
@@ -114,7 +136,11 @@ fn text(status: &Value) -> String {
             voter["write_nr"]
         )
     }));
-    lines.push(format!("election log  {} live", items(&status["log"]).len()));
+    lines.push(format!(
+        "election log  {} live; the highest stands in {} of {REGION_BLOCKS} blocks, sealed from {SEAL_BLOCKS}",
+        items(&status["log"]).len(),
+        status["carried_by"]
+    ));
     lines.extend(items(&status["log"]).iter().map(|entry| {
         format!(
             "  {}  term {}, at {}",
@@ -123,6 +149,10 @@ fn text(status: &Value) -> String {
             word(&entry["addr"])
         )
     }));
+    lines.push(format!(
+        "disk          all of this was read in {:.1} ms",
+        status["read_ms"].as_f64().unwrap_or_default()
+    ));
     for damaged in items(&status["damaged"]) {
         lines.push(format!(
             "damaged       block {}: {}",

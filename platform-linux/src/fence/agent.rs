@@ -1,4 +1,5 @@
-//! A ClusterLabs fence agent: `key=value` lines on standard input, exit code 0 when the victim is off.
+//! A ClusterLabs fence agent: `key=value` lines on standard input, exit code 0 when the victim is off. Or a script of
+//! the operator's, which finds the victim in its environment and answers in the same way.
 
 use std::fmt;
 use std::io;
@@ -6,15 +7,29 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ostrakon_core::format::LogEntry;
+use ostrakon_core::ids::VolumeId;
 use rustix::fs::Access;
 
 use super::child::{self, Ended};
+use super::map::Pairs;
+use super::params::{agent_input, pair, script_environment};
 
-/// A fence agent: a program and its arguments.
+/// A fence agent: a program, its arguments, and what is said to it about every victim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FenceAgent {
     program: String,
     arguments: Vec<String>,
+    parameters: Pairs,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// Reads lines.
+    Agent,
+    /// Reads its environment.
+    Script,
 }
 
 /// Why an agent did not confirm.
@@ -71,15 +86,59 @@ impl fmt::Display for AgentError {
 impl std::error::Error for AgentError {}
 
 impl FenceAgent {
-    /// An agent from a command line, split at white space. The program `ostrakon` is this very program, wherever it
-    /// was started from.
+    /// An agent from a command line, split at white space. `key=value` pairs that follow the program after commas are
+    /// handed to it for every victim. The program `ostrakon` is this very program, wherever it was started from.
     pub fn parse(command_line: &str) -> Result<Self, String> {
         let mut words = command_line.split_whitespace().map(str::to_owned);
-        let program = words.next().ok_or("names no program")?;
+        let first = words.next().unwrap_or_default();
+        let mut parts = first.split(',');
+        let program = parts
+            .next()
+            .filter(|name| !name.is_empty())
+            .ok_or("names no program")?;
         Ok(Self {
-            program,
+            program: program.to_owned(),
+            parameters: parts.map(pair).collect::<Result<_, _>>()?,
             arguments: words.collect(),
+            kind: Kind::Agent,
         })
+    }
+
+    /// A script from a command line, split at white space.
+    pub fn parse_script(command_line: &str) -> Result<Self, String> {
+        let mut words = command_line.split_whitespace().map(str::to_owned);
+        Ok(Self {
+            program: words.next().ok_or("names no program")?,
+            parameters: Pairs::new(),
+            arguments: words.collect(),
+            kind: Kind::Script,
+        })
+    }
+
+    /// Turns a victim off, with what the operator's map says of it. `Ok` is the agent's confirmation.
+    pub(super) fn fence(
+        &self,
+        volume: VolumeId,
+        victim: &LogEntry,
+        mapped: &Pairs,
+        limit: Duration,
+    ) -> Result<(), String> {
+        let mut pairs = mapped.clone();
+        let more = self
+            .parameters
+            .iter()
+            .filter(|(key, _)| !mapped.iter().any(|(set, _)| set == key));
+        pairs.extend(more.cloned());
+        let mut command = self.command();
+        let input = match self.kind {
+            Kind::Agent => agent_input(volume, victim, &pairs)?,
+            Kind::Script => {
+                command.envs(script_environment(volume, victim, &pairs));
+                String::new()
+            }
+        };
+        self.run_command(command, &input, limit)
+            .map_err(|error| error.to_string())
     }
 
     /// Whether the program is there, so that its absence is found before the first fence.
@@ -127,8 +186,12 @@ impl FenceAgent {
 
     /// Runs the agent with these lines for `limit` at most. `Ok` is its confirmation.
     pub fn run(&self, input: &str, limit: Duration) -> Result<(), AgentError> {
+        self.run_command(self.command(), input, limit)
+    }
+
+    fn run_command(&self, command: Command, input: &str, limit: Duration) -> Result<(), AgentError> {
         let agent = self.to_string();
-        match child::run(self.command(), input, limit) {
+        match child::run(command, input, limit) {
             Err(error) => Err(AgentError::Start { agent, error }),
             Ok(Ended::Exited { status, .. }) if status.success() => Ok(()),
             Ok(Ended::Exited { status, stderr }) => Err(AgentError::Refused {

@@ -11,7 +11,7 @@ use ostrakon_core::ids::{Ballot, BootId, HostId, VolumeId};
 
 use super::FenceAgent;
 use super::known::{Here, Known};
-use super::params::agent_input;
+use super::map::{FenceMap, Pairs};
 use crate::runtime::RuntimeDir;
 
 /// How often a victim on this host is looked at.
@@ -22,6 +22,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 pub struct Means {
     /// Tried in this order until one confirms.
     pub agents: Vec<FenceAgent>,
+    /// What the operator says of each victim.
+    pub map: Option<FenceMap>,
     /// For all agents together.
     pub time_max: Duration,
     /// W: how long a write of a dead process may still be under way below it.
@@ -47,6 +49,19 @@ pub enum How {
     DeadProcess,
     /// This agent confirmed.
     Agent(String),
+    /// An operator confirmed, with `ostrakon fence`.
+    Operator,
+}
+
+impl std::fmt::Display for How {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::EarlierBoot => f.write_str("an earlier boot of this host"),
+            Self::DeadProcess => f.write_str("a process of this host that is gone"),
+            Self::Agent(agent) => write!(f, "confirmed by {agent}"),
+            Self::Operator => f.write_str("confirmed by the operator"),
+        }
+    }
 }
 
 /// What became of a fence request.
@@ -136,9 +151,15 @@ impl Fencer {
                 failures: Vec::new(),
             },
         );
-        if known == Known::EarlierBoot || ways == 0 {
+        let confirmed = self
+            .means
+            .runtime
+            .is_confirmed(self.means.volume, victim.ballot.rid);
+        if known == Known::EarlierBoot || confirmed || ways == 0 {
             let result = if known == Known::EarlierBoot {
                 Ok(How::EarlierBoot)
+            } else if confirmed {
+                Ok(How::Operator)
             } else {
                 Err(vec![
                     "this host has no fence agent, and the victim is not a process of its own".to_owned(),
@@ -240,15 +261,19 @@ fn watch(here: &Here, means: &Means, victim: &LogEntry) -> Result<How, Vec<Strin
 
 /// Asks one agent after the other; each gets its share of the time that is left.
 fn ask_agents(means: &Means, victim: &LogEntry) -> Result<How, Vec<String>> {
-    let input = agent_input(means.volume, victim).map_err(|error| vec![error])?;
+    let mapped = means
+        .map
+        .as_ref()
+        .map_or(Ok(Pairs::new()), |map| map.find(victim));
+    let mapped = mapped.map_err(|error| vec![error])?;
     let deadline = Instant::now() + means.time_max;
     let mut failures = Vec::new();
     for (index, agent) in means.agents.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (means.agents.len() - index) as u32;
-        match agent.run(&input, share) {
+        match agent.fence(means.volume, victim, &mapped, share) {
             Ok(()) => return Ok(How::Agent(agent.to_string())),
-            Err(error) => failures.push(error.to_string()),
+            Err(error) => failures.push(error),
         }
     }
     Err(failures)
@@ -267,6 +292,7 @@ mod tests {
                 .iter()
                 .map(|line| FenceAgent::parse(line).unwrap())
                 .collect(),
+            map: None,
             time_max: Duration::from_secs(10),
             write_time_max: Duration::from_millis(150),
             host: HostId(3),

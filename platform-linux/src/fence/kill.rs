@@ -1,8 +1,14 @@
 //! Our own fence agent: kills the process of a mount on this host. For demonstrations and tests, and for several
 //! mounts on one machine; it cannot reach another machine.
+//!
+//! What the mount ran because it led goes with it: its keeper kills that when the mount's process is gone. A keeper
+//! that is frozen is thawed for that, and if it still does not, everything below it is killed, and then the keeper.
+//! The victim counts as gone when nobody holds its lock any more.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ostrakon_core::ids::Rid;
@@ -10,10 +16,14 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::child::wait_for_end;
+use crate::program::tree::{self, Tree};
 use crate::runtime::{Found, Holder, RuntimeDir};
 
 /// How often the victim's lock is tried once its process has ended.
 const LOCK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How long a keeper may take to end what it keeps once its mount is gone.
+const KEEPER_TIME: Duration = Duration::from_millis(300);
 
 /// What was done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +92,7 @@ pub fn look(dirs: &[RuntimeDir], rid: Rid) -> Found {
 pub fn kill(dirs: &[RuntimeDir], rid: Rid, limit: Duration) -> Result<Killed, KillError> {
     let deadline = Instant::now() + limit;
     let mut killed = Killed::Before;
+    let mut orphans_since = None;
     loop {
         match look(dirs, rid) {
             Found::Dead => return Ok(killed),
@@ -95,9 +106,41 @@ pub fn kill(dirs: &[RuntimeDir], rid: Rid, limit: Duration) -> Result<Killed, Ki
                 if kill_holder(dirs, rid, &holder, deadline)? {
                     killed = Killed::Now(pid);
                 }
+                let since = *orphans_since.get_or_insert_with(Instant::now);
+                if let Some(lock) = dirs.iter().find_map(|dir| dir.find(rid)) {
+                    end_orphans(&lock, pid, since.elapsed() >= KEEPER_TIME);
+                }
             }
         }
         std::thread::sleep(LOCK_INTERVAL);
+    }
+}
+
+/// Sees to the keeper and the program of a mount whose process `gone` has ended, or has been sent the last signal.
+fn end_orphans(lock: &Path, gone: i32, by_force: bool) {
+    let mut holders = tree::holders(lock);
+    holders.remove(&gone);
+    if holders.is_empty() {
+        return;
+    }
+    let tree = Tree::look();
+    let keepers = tree.roots(&holders);
+    let holds = |pid: i32| move || tree::holders(lock).contains(&pid);
+    if !by_force {
+        return keepers
+            .iter()
+            .for_each(|&pid| tree::signal_if(pid, Signal::CONT, holds(pid)));
+    }
+    // A keeper adopts the orphans of what it keeps: as long as it is there, nobody below it is lost from sight.
+    let below: BTreeSet<i32> = tree.living_descendants(&keepers);
+    for &pid in &below {
+        let still = || Tree::look().living_descendants(&keepers).contains(&pid);
+        tree::signal_if(pid, Signal::KILL, still);
+    }
+    if below.is_empty() {
+        keepers
+            .iter()
+            .for_each(|&pid| tree::signal_if(pid, Signal::KILL, holds(pid)));
     }
 }
 

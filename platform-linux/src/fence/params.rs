@@ -6,6 +6,8 @@ use ostrakon_core::bounds::FENCE_PARAM_BYTES;
 use ostrakon_core::format::{FenceParam, LogEntry};
 use ostrakon_core::ids::VolumeId;
 
+use super::map::Pairs;
+
 /// A fencing parameter that cannot be published.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotUtf8;
@@ -36,24 +38,42 @@ pub fn fence_param_text(param: &FenceParam) -> Result<&str, NotUtf8> {
     std::str::from_utf8(&param.0[..end]).map_err(|_| NotUtf8)
 }
 
-/// The lines that an agent reads from standard input to turn `victim` off.
+/// A pair for an agent, as an operator gives it.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let found = text
+        .split_once('=')
+        .filter(|(key, value)| !key.is_empty() && !format!("{key}{value}").chars().any(char::is_control));
+    let (key, value) = found.ok_or_else(|| format!("{text:?}: expected key=value"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// The lines that an agent reads from standard input to turn `victim` off. What the operator says goes before what
+/// the victim published.
 ///
 /// A published parameter of the form `key=value,key=value` is passed on pair by pair; any other is the victim's
 /// name for the agent. Where none was published its address is the name.
-pub(super) fn agent_input(volume: VolumeId, victim: &LogEntry) -> Result<String, String> {
+pub(super) fn agent_input(volume: VolumeId, victim: &LogEntry, operator: &Pairs) -> Result<String, String> {
     let text = fence_param_text(&victim.fence_param)
         .map_err(|NotUtf8| "the victim's fencing parameter is not UTF-8".to_owned())?;
     let mut lines = String::from("action=off\n");
+    let decided = |key: &str| operator.iter().any(|(decided, _)| decided == key);
+    for (key, value) in operator {
+        push(&mut lines, key, value);
+    }
     if text.contains('=') {
         for pair in text.split(',') {
             let (key, value) = passable(pair)?;
-            push(&mut lines, key, value);
+            if !decided(key) {
+                push(&mut lines, key, value);
+            }
         }
     } else {
         let address = victim.addr.ip().to_string();
         let name = if text.is_empty() { &address } else { text };
-        for key in ["plug", "port", "nodename"] {
-            push(&mut lines, key, name);
+        let names = ["plug", "port", "nodename"];
+        // One name by the operator is enough; another beside it could be taken for it.
+        if !names.into_iter().any(decided) {
+            names.into_iter().for_each(|key| push(&mut lines, key, name));
         }
     }
     push(&mut lines, "ostrakon_volume", &volume.to_string());
@@ -61,6 +81,27 @@ pub(super) fn agent_input(volume: VolumeId, victim: &LogEntry) -> Result<String,
     push(&mut lines, "ostrakon_boot", &victim.boot.to_string());
     push(&mut lines, "ostrakon_addr", &victim.addr.to_string());
     Ok(lines)
+}
+
+/// What a script finds in its environment. The operator's pairs come as `OSTRAKON_MAP_KEY`.
+pub(super) fn script_environment(volume: VolumeId, victim: &LogEntry, operator: &Pairs) -> Pairs {
+    let param = fence_param_text(&victim.fence_param).unwrap_or_default();
+    let known = [
+        ("OSTRAKON_VOLUME", volume.to_string()),
+        ("OSTRAKON_VICTIM_RID", victim.ballot.rid.to_string()),
+        ("OSTRAKON_VICTIM_TERM", victim.ballot.term.0.to_string()),
+        ("OSTRAKON_VICTIM_ADDR", victim.addr.to_string()),
+        ("OSTRAKON_VICTIM_IP", victim.addr.ip().to_string()),
+        ("OSTRAKON_VICTIM_HOST", victim.host.to_string()),
+        ("OSTRAKON_VICTIM_BOOT", victim.boot.to_string()),
+        ("OSTRAKON_VICTIM_PARAM", param.to_owned()),
+    ];
+    let known = known.into_iter().map(|(key, value)| (key.to_owned(), value));
+    let mapped = operator.iter().map(|(key, value)| {
+        let key = key.to_ascii_uppercase().replace('-', "_");
+        (format!("OSTRAKON_MAP_{key}"), value.clone())
+    });
+    known.chain(mapped).collect()
 }
 
 fn push(lines: &mut String, key: &str, value: &str) {
@@ -103,6 +144,10 @@ mod tests {
     use super::*;
 
     fn input(param: &str) -> Result<String, String> {
+        input_with(param, &[])
+    }
+
+    fn input_with(param: &str, operator: &[(String, String)]) -> Result<String, String> {
         let victim = LogEntry {
             ballot: Ballot {
                 term: Term(3),
@@ -114,7 +159,7 @@ mod tests {
             quiet_ms: 0,
             fence_param: fence_param(param).unwrap(),
         };
-        agent_input(VolumeId([5; 16]), &victim)
+        agent_input(VolumeId([5; 16]), &victim, &operator.to_vec())
     }
 
     const TAIL: &str = "ostrakon_volume=05050505050505050505050505050505\n\
@@ -136,6 +181,22 @@ mod tests {
                 format!("action=off\n{lines}{TAIL}"),
                 "{param:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_the_operator_says_goes_before_what_the_victim_published() {
+        let operator = ["ip=10.1.1.9", "plug=7"].map(|text| pair(text).unwrap());
+        let lines = format!("action=off\nip=10.1.1.9\nplug=7\n{TAIL}");
+        for param in ["", "node-7", "plug=3,ip=10.6.6.6"] {
+            assert_eq!(input_with(param, &operator).unwrap(), lines, "{param}");
+        }
+        assert_eq!(
+            input_with("a=b", &operator).unwrap(),
+            format!("action=off\nip=10.1.1.9\nplug=7\na=b\n{TAIL}")
+        );
+        for text in ["", "a", "=b", "a=b\nc=d"] {
+            assert!(pair(text).unwrap_err().contains("expected key=value"));
         }
     }
 

@@ -15,10 +15,11 @@ use ostrakon_core::server::Memory;
 use ostrakon_core::service::Service;
 use ostrakon_core::time::{Duration, Instant};
 
-use super::{HeapMemory, HostEvent, Notice, Order, Orders};
+use super::{Guard, HeapMemory, HookCommands, Hooks, HostEvent, Notice, Order, Orders};
 use crate::disk::{BlockIo, Caching, DeviceFile, IoError, Outcome, Pool};
 use crate::fence::{Fencer, Means};
 use crate::net::{NET_TOKENS, Net, NetSink};
+use crate::program::{Ending, ProgramOptions, Runner};
 use crate::runtime::MountLock;
 use crate::{clock, entropy};
 
@@ -31,6 +32,9 @@ const EVENTS_MAX: usize = 1024;
 /// Batches of socket events taken before the mount is polled: with more, those who flood would keep it from
 /// looking at the time at all.
 const BATCHES_MAX: usize = 8;
+
+/// How long a mount that is forced out waits until its program, which was killed, is gone. Its keeper goes on alone.
+const KILLED_TIME: Duration = Duration::from_secs(1);
 
 /// The longest wait: bounds what a deadline far ahead, or none, makes of a time-out.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
@@ -50,7 +54,18 @@ pub struct HostOptions {
     pub means: Option<Means>,
     /// Orders from other threads.
     pub orders: Orders,
+    /// A program to run while this mount leads.
+    pub program: Option<ProgramOptions>,
+    /// What ends a leader that promises a lease before it acts past its right.
+    pub guard: Option<Guard>,
+    /// Commands that are run when something happens to this mount.
+    pub hooks: HookCommands,
+    /// To be called by the loop about this often, as a sign that it turns.
+    pub heartbeat: Option<Heartbeat>,
 }
+
+/// A sign of life: how often, and what is called.
+pub type Heartbeat = (Duration, Box<dyn FnMut()>);
 
 /// Why a host could not start.
 #[derive(Debug)]
@@ -90,6 +105,15 @@ pub struct Host<S> {
     pool: Pool,
     device: Arc<LockedDevice>,
     fencer: Option<Fencer>,
+    runner: Option<Runner>,
+    guard: Option<Guard>,
+    hooks: Option<Hooks>,
+    heartbeat: Option<Heartbeat>,
+    heartbeat_at: Instant,
+    /// Until when a program that was killed by force is waited for.
+    killed_by: Instant,
+    /// The program came a step further: the mount is to be polled again at once.
+    program_moved: bool,
     orders: Orders,
     obeyed: Order,
     message: Box<[u8]>,
@@ -114,6 +138,10 @@ impl<S: Service> Host<S> {
             memory,
             means,
             orders,
+            program,
+            guard,
+            hooks,
+            heartbeat,
         } = options;
         let poll = Poll::new().map_err(StartError)?;
         let registry = poll.registry().try_clone().map_err(StartError)?;
@@ -128,6 +156,20 @@ impl<S: Service> Host<S> {
         if device.caching() == Caching::PageCache {
             news.push(HostEvent::Notice(Notice::PageCache(device.path().to_owned())));
         }
+        let environment = environment(&config, &means);
+        let hooks = match hooks.is_empty() {
+            true => None,
+            false => {
+                let started = Hooks::start(hooks, environment.clone(), Arc::clone(&wake));
+                Some(started.map_err(StartError)?)
+            }
+        };
+        let runner = match program {
+            None => None,
+            Some(program) => {
+                Some(start_runner(program, &config, &environment, &lock, &wake).map_err(StartError)?)
+            }
+        };
         let device = Arc::new(LockedDevice { device, lock });
         let io = Arc::clone(&device) as Arc<dyn BlockIo>;
         let pool = Pool::start(io, config.transfer_blocks, Arc::clone(&wake)).map_err(StartError)?;
@@ -138,6 +180,13 @@ impl<S: Service> Host<S> {
             pool,
             device,
             fencer: means.map(|means| Fencer::new(means, wake)),
+            runner,
+            guard,
+            hooks,
+            heartbeat,
+            heartbeat_at: Instant(0),
+            killed_by: Instant(0),
+            program_moved: false,
             orders,
             obeyed: Order::Stay,
             message: vec![0; MESSAGE_BYTES_MAX].into(),
@@ -159,11 +208,16 @@ impl<S: Service> Host<S> {
         loop {
             self.take_inputs(&mut events, wait)?;
             self.mount.poll(clock::now());
+            self.keep_program();
+            self.tell_guard();
+            self.beat();
             self.give_outputs(&mut tell);
             if let Some(how) = self.ended() {
+                self.tell_guard();
                 return Ok(how);
             }
             wait = self.next_wait();
+            self.guard.iter().for_each(Guard::end_round);
         }
     }
 
@@ -182,6 +236,7 @@ impl<S: Service> Host<S> {
             }
             wait = Duration::ZERO;
         }
+        self.guard.iter().for_each(Guard::begin_round);
         self.take_orders();
         self.take_disk();
         self.take_fences();
@@ -194,15 +249,86 @@ impl<S: Service> Host<S> {
         if order <= self.obeyed {
             return;
         }
-        self.obeyed = order;
         match order {
             Order::Stay => {}
             Order::Unmount => {
                 self.news.push(HostEvent::Mount(Event::Unmounting));
+                if !self.program_left() {
+                    // Comes back here when the program is gone: until then this mount is needed.
+                    return;
+                }
                 self.mount.unmount(clock::now());
             }
-            Order::Force => self.mount.force(clock::now()),
+            Order::Force => {
+                self.mount.force(clock::now());
+                self.killed_by = clock::now() + KILLED_TIME;
+                self.runner.iter_mut().for_each(Runner::kill);
+            }
         }
+        self.obeyed = order;
+    }
+
+    /// Has the program ended for good; says whether it is.
+    fn program_left(&mut self) -> bool {
+        self.runner.as_mut().is_none_or(Runner::leave)
+    }
+
+    /// Starts the program, ends it, and holds the ballot while anything of it is left.
+    fn keep_program(&mut self) {
+        let now = clock::now();
+        let leads = self.mount.leads(now);
+        let hooked = self.hooks.as_mut().is_some_and(|hooks| hooks.step(leads));
+        while let Some(report) = self.hooks.as_mut().and_then(Hooks::poll_report) {
+            self.program_moved = true;
+            self.news.push(HostEvent::Notice(Notice::Hook(report)));
+        }
+        let Some(runner) = &mut self.runner else {
+            return self.mount.hold_leadership(hooked);
+        };
+        for signal in self.orders.take_signals() {
+            runner.signal(signal);
+        }
+        let wants = runner.step(now, leads, self.mount.right_until(now));
+        while let Some(event) = runner.poll_event() {
+            self.program_moved = true;
+            self.news.push(HostEvent::Notice(Notice::Program(event)));
+        }
+        if wants.broken {
+            // Whatever it ran is dead or dying, and nobody can say when the last of it is gone. The lock says so to others.
+            eprintln!("ostrakon: the keeper of the program is gone; this mount ends with it");
+            std::process::abort();
+        }
+        self.mount.hold_leadership(wants.hold || hooked);
+        if wants.resign {
+            self.mount.resign(now);
+        }
+        if wants.leave {
+            self.orders.give(Order::Unmount);
+        }
+    }
+
+    fn beat(&mut self) {
+        let now = clock::now();
+        if let Some((interval, beat)) = self.heartbeat.as_mut().filter(|_| now >= self.heartbeat_at) {
+            self.heartbeat_at = now + *interval;
+            beat();
+        }
+    }
+
+    /// A host that has no right acts no more once nothing that it ran is left.
+    fn tell_guard(&mut self) {
+        let Some(guard) = &self.guard else { return };
+        let until = self.mount.right_until(clock::now());
+        let program = self.runner.as_ref().is_some_and(|runner| !runner.is_idle());
+        let hooks = self.hooks.as_ref().is_some_and(Hooks::is_holding);
+        if until.is_some() || !(program || hooks) {
+            guard.acting(until);
+        }
+    }
+
+    /// How the program ended by itself, if it did.
+    pub fn program_ending(&self) -> Option<Ending> {
+        self.runner.as_ref().and_then(Runner::ending)
     }
 
     fn take_disk(&mut self) {
@@ -241,6 +367,9 @@ impl<S: Service> Host<S> {
             self.tell_once(news, tell);
         }
         while let Some(event) = self.mount.poll_event() {
+            if let (Event::Connected { server, .. }, Some(hooks)) = (&event, &mut self.hooks) {
+                hooks.connected(*server);
+            }
             if let Event::Unmounted(how) = event {
                 self.ended = Some(how);
             }
@@ -296,6 +425,10 @@ impl<S: Service> Host<S> {
     fn ended(&self) -> Option<Unmounted> {
         let how = self.ended?;
         // Whoever is told to go at once does not wait for a device that hangs. Its lock goes with its last I/O.
+        let lingers = self.runner.as_ref().is_some_and(|runner| !runner.is_idle());
+        if lingers && clock::now() < self.killed_by {
+            return None;
+        }
         let over = how == Unmounted::Forced || self.mount.has_ended();
         if over
             && matches!(
@@ -310,19 +443,25 @@ impl<S: Service> Host<S> {
 
     /// How long until something is due.
     fn next_wait(&mut self) -> Duration {
-        if self.net.has_work() || !self.news.is_empty() {
+        let moved = std::mem::take(&mut self.program_moved);
+        if moved || self.net.has_work() || !self.news.is_empty() {
             return Duration::ZERO;
         }
         let due = [
             self.mount.next_deadline(),
             self.pool.next_deadline(),
             self.net.next_deadline(),
+            self.runner
+                .as_ref()
+                .and_then(|runner| runner.next_deadline(clock::now())),
         ];
         let now = clock::now();
-        let waits = due
-            .into_iter()
-            .flatten()
-            .map(|deadline: Instant| deadline.since(now));
+        // The end of a right is looked at when it comes, not when something else is due.
+        let right = self.mount.right_until(now).filter(|_| self.guard.is_some());
+        let beat = self.heartbeat.as_ref().map(|_| self.heartbeat_at);
+        let killed = Some(self.killed_by).filter(|&at| at > now);
+        let due = due.into_iter().chain([right, beat, killed]);
+        let waits = due.flatten().map(|deadline: Instant| deadline.since(now));
         waits.min().unwrap_or(WAIT_MAX).min(WAIT_MAX)
     }
 
@@ -330,6 +469,29 @@ impl<S: Service> Host<S> {
     pub fn mount(&mut self) -> &mut Mount<HeapMemory, S> {
         &mut self.mount
     }
+}
+
+/// Who the mount is, for the programs that it runs.
+fn environment(config: &Config, means: &Option<Means>) -> Vec<(&'static str, String)> {
+    let mut environment = vec![("OSTRAKON_RID", config.rid.to_string())];
+    if let Some(voter) = config.voter {
+        environment.push(("OSTRAKON_SERVER_ADDR", voter.server_addr.to_string()));
+    }
+    if let Some(means) = means {
+        environment.push(("OSTRAKON_VOLUME", means.volume.to_string()));
+    }
+    environment
+}
+
+fn start_runner(
+    program: ProgramOptions,
+    config: &Config,
+    environment: &[(&'static str, String)],
+    lock: &MountLock,
+    wake: &Arc<dyn Fn() + Send + Sync>,
+) -> io::Result<Runner> {
+    let lease = config.voter.and_then(|voter| voter.lease);
+    Runner::start(program, lease, lock.as_fd(), environment, Arc::clone(wake))
 }
 
 /// The mount as the one who is told what came in from the network.

@@ -6,6 +6,10 @@ use ostrakon_core::disk::DiskRequest;
 use ostrakon_core::event::Event;
 
 use crate::fence::FenceReport;
+use crate::fence::coverage::Silencing;
+use crate::program::RunnerEvent;
+
+use super::HookReport;
 
 /// What a host has to tell.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +35,12 @@ pub enum Notice {
     },
     /// The listener could not be made, in the words of the system.
     CannotListen(String),
+    /// How a leader of this mount's making is silenced: what that survives.
+    Silencing(Silencing),
     /// A fence request was answered.
     Fence(FenceReport),
+    /// A hook has ended.
+    Hook(HookReport),
+    /// Of the program that runs while this mount leads.
+    Program(RunnerEvent),
 }

@@ -20,6 +20,7 @@ type Wake = Arc<dyn Fn() + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Orders {
     standing: Arc<AtomicU8>,
+    signals: Arc<Mutex<Vec<i32>>>,
     wake: Arc<Mutex<Option<Wake>>>,
 }
 
@@ -50,6 +51,21 @@ impl Orders {
         }
     }
 
+    /// Passes a signal on to the program that runs while this mount leads, if one does.
+    pub fn pass_on(&self, signal: i32) {
+        let mut signals = locked(&self.signals);
+        // A program that is asked the same again and again before this loop turns once is asked once.
+        if !signals.contains(&signal) {
+            signals.push(signal);
+        }
+        drop(signals);
+        self.wake_up();
+    }
+
+    pub(super) fn take_signals(&self) -> Vec<i32> {
+        std::mem::take(&mut *locked(&self.signals))
+    }
+
     pub(super) fn set_wake(&self, wake: Wake) {
         *self.slot() = Some(wake);
     }
@@ -61,10 +77,12 @@ impl Orders {
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Wake>> {
-        self.wake
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        locked(&self.wake)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Orders {
@@ -76,6 +94,16 @@ impl std::fmt::Debug for Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signals_are_taken_once() {
+        let orders = Orders::default();
+        for signal in [1, 10, 1] {
+            orders.clone().pass_on(signal);
+        }
+        assert_eq!(orders.take_signals(), [1, 10]);
+        assert!(orders.take_signals().is_empty());
+    }
 
     #[test]
     fn orders_are_raised_and_never_taken_back() {

@@ -71,6 +71,12 @@ impl Region {
         voters
     }
 
+    /// Blocks that carry this ballot in their log (rule R4); 0 for none.
+    pub fn carriers(&self, ballot: Option<Ballot>) -> usize {
+        let carries = |log: &&Vec<LogEntry>| log.iter().any(|entry| Some(entry.ballot) == ballot);
+        self.written().map(|(_, log)| log).filter(carries).count()
+    }
+
     /// The merged log (rule R1): the union of all entries that `fenced` does not cover and that are not void.
     pub fn live_entries(&self, fenced: Mark) -> BTreeMap<Ballot, LogEntry> {
         let mut voids: BTreeMap<Rid, Term> = BTreeMap::new();

@@ -3,7 +3,7 @@
 // Each test program uses its own part of this.
 #![allow(dead_code, unreachable_pub)]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -126,7 +126,19 @@ pub struct Mount {
 impl Mount {
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
+        let out = child.stdout.take().unwrap();
+        Self::listen(child, out)
+    }
+
+    /// One that runs a program: its events are on standard error.
+    pub fn start_run(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let out = child.stderr.take().unwrap();
+        Self::listen(child, out)
+    }
+
+    fn listen(child: Child, out: impl Read + Send + 'static) -> Self {
+        let out = BufReader::new(out);
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {

@@ -202,7 +202,9 @@ impl Host {
         }
         let clean = match self.ended? {
             Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted => Exit::Left,
-            Unmounted::LeftRecord | Unmounted::Forced | Unmounted::Evicted => Exit::NotClean,
+            Unmounted::LeftRecord | Unmounted::Forced | Unmounted::Evicted | Unmounted::Superseded => {
+                Exit::NotClean
+            }
         };
         self.mount.has_ended().then_some(clean)
     }

@@ -107,6 +107,8 @@ pub struct Config {
     /// Fewer interleavings, to find a violation sooner: nobody crashes or gives up on a whim, and the super block is
     /// read at once after a write. Every run of this world is one of the world without it.
     pub calm: bool,
+    /// States after which a search gives up.
+    pub states_max: u64,
     /// The rules.
     pub rules: Rules,
 }
@@ -131,6 +133,7 @@ impl Config {
         one_term: false,
         watch_seals: false,
         calm: false,
+        states_max: 200_000_000,
         rules: Rules::ALL,
     };
 

@@ -11,22 +11,19 @@ use ostrakon_model::worlds::{FULL, QUICK, Row, rows};
 
 const USAGE: &str = "usage: model [--quick | --full] [--states MAX] [--rule NAME | --rules]";
 
-/// States after which a search gives up: what fits in the memory of a large desktop.
-const STATES_MAX: u64 = 200_000_000;
-
 const EXIT_USAGE: u8 = 2;
 const EXIT_VIOLATION: u8 = 10;
 
 struct Options {
     full: bool,
-    states_max: u64,
+    states_max: Option<u64>,
     rows: Option<Vec<Row>>,
 }
 
 fn options() -> Result<Options, String> {
     let mut options = Options {
         full: false,
-        states_max: STATES_MAX,
+        states_max: None,
         rows: None,
     };
     let mut args = std::env::args().skip(1);
@@ -37,7 +34,7 @@ fn options() -> Result<Options, String> {
             "--rules" => options.rows = Some(rows()),
             "--states" => {
                 let max = args.next().and_then(|max| max.parse().ok());
-                options.states_max = max.ok_or("--states needs a number")?;
+                options.states_max = Some(max.ok_or("--states needs a number")?);
             }
             "--rule" => {
                 let name = args.next().ok_or("--rule needs a name")?;
@@ -83,9 +80,13 @@ fn main() -> ExitCode {
         None => QUICK.iter().map(|&config| (config, None)).collect(),
     };
     for (config, row) in &worlds {
+        let config = Config {
+            states_max: options.states_max.unwrap_or(config.states_max),
+            ..*config
+        };
         println!("{config:?}");
-        let report = search(config, options.states_max);
-        show(config, &report);
+        let report = search(&config);
+        show(&config, &report);
         if let Some((violation, steps)) = &report.violation {
             violated = true;
             if worlds.len() == 1 || row.is_none() {

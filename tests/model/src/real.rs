@@ -136,7 +136,15 @@ impl<'a> Real<'a> {
     pub fn victims(&self, log: &Log, own: u8, view: &SuperView) -> Ballots {
         let victims = safety::victims(log, self.ballot(own))
             .filter(|victim| {
-                safety::is_silent(victim, Term(0), self.trimmed(view), Duration::ZERO, 0).is_none()
+                safety::is_silent(
+                    victim.ballot,
+                    victim.quiet_ms,
+                    Term(0),
+                    self.trimmed(view),
+                    Duration::ZERO,
+                    0,
+                )
+                .is_none()
             })
             .fold(0, |set, victim| set | 1 << self.number(victim.ballot));
         if self.config.rules.fence_all {

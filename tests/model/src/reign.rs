@@ -50,7 +50,7 @@ impl World<'_> {
                 .state_of(me.update)
                 .expect("it was valid when it was read");
             let copy = me.copy;
-            self.issue(p, next, &state, copy, |state, own| safety::claim(state, own));
+            self.issue(p, next, &state, copy, safety::claim);
         }
     }
 

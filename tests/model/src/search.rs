@@ -51,8 +51,8 @@ fn hash(state: &State) -> u64 {
     xxh3_64(state.as_bytes())
 }
 
-/// Explores `config` until a violation, the end, or `states_max` states.
-pub fn search(config: &Config, states_max: u64) -> Report {
+/// Explores `config` until a violation, the end, or as many states as it allows.
+pub fn search(config: &Config) -> Report {
     let began = Instant::now();
     let first = State::new(
         config.torn,
@@ -87,7 +87,7 @@ pub fn search(config: &Config, states_max: u64) -> Report {
                     following.push(next);
                 }
             }
-            if seen.len() as u64 >= states_max {
+            if seen.len() as u64 >= config.states_max {
                 return report(&seen, depth, false, None);
             }
         }

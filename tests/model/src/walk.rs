@@ -164,14 +164,10 @@ impl World<'_> {
         if !self.config.lease {
             return;
         }
-        if higher {
-            me.step = if self.config.keeps_writing {
-                Step::Collected
-            } else {
-                Step::Idle
-            };
-        } else if self.config.rules.look_ends_with_super {
+        if self.config.rules.look_ends_with_super {
             me.step = Step::EndLook;
+        } else if higher {
+            me.step = Step::Idle;
         } else {
             self.renew(me);
         }

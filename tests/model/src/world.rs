@@ -21,14 +21,6 @@ pub struct World<'a> {
     out: &'a mut Vec<Successor>,
 }
 
-/// Where a reading of the super block has got to.
-pub(crate) enum Reading {
-    /// It takes more reads.
-    Goes(State),
-    /// It has ended with this view, which may be older than what stood there when it began.
-    Ended(State, SuperView, bool),
-}
-
 impl<'a> World<'a> {
     /// Appends all successors of `state` to `out`.
     pub fn successors(config: &'a Config, state: &'a State, out: &'a mut Vec<Successor>) {
@@ -106,10 +98,11 @@ impl<'a> World<'a> {
             let mixed = self.is_written(copy).then_some((Super::default(), true));
             for (found, overlapped) in [Some(whole), mixed].into_iter().flatten() {
                 let action = Action::ReadSuper(p as u8, Some((copy as u8, overlapped)));
-                match self.pass(p, copy, found) {
-                    Reading::Goes(next) => self.emit(action, next),
-                    Reading::Ended(next, _, true) => self.out.push((action, next, Some(Violation::Stale))),
-                    Reading::Ended(next, view, false) => self.read_ended(p, action, next, &view),
+                let (next, ended) = self.pass(p, copy, found);
+                match ended {
+                    None => self.emit(action, next),
+                    Some((_, true)) => self.out.push((action, next, Some(Violation::Stale))),
+                    Some((view, false)) => self.read_ended(p, action, next, &view),
                 }
             }
         }
@@ -122,8 +115,9 @@ impl<'a> World<'a> {
         self.state.processes.iter().any(by_process) || usize::from(self.state.late_update.at) == copy + 1
     }
 
-    /// A copy of the super block was read.
-    fn pass(&self, p: usize, copy: usize, found: Super) -> Reading {
+    /// A copy of the super block was read. The reading may end with a view, and that may be stale: older than what
+    /// stood there when the reading began.
+    fn pass(&self, p: usize, copy: usize, found: Super) -> (State, Option<(SuperView, bool)>) {
         let mut next = *self.state;
         let me = &mut next.processes[p];
         if me.found_copy == 0 {
@@ -131,7 +125,7 @@ impl<'a> World<'a> {
                 me.newest = self.state.newest().seq;
             }
             (me.found_copy, me.found) = (copy as u8 + 1, found);
-            return Reading::Goes(next);
+            return (next, None);
         }
         let copies = if copy == 0 {
             [found, me.found]
@@ -144,11 +138,11 @@ impl<'a> World<'a> {
         match belief {
             Ok(view) => {
                 let stale = view.state.seq < u64::from(std::mem::take(&mut me.newest));
-                Reading::Ended(next, view, stale)
+                (next, Some((view, stale)))
             }
             Err((only_copy, only)) => {
                 (me.only_copy, me.only) = (only_copy, only);
-                Reading::Goes(next)
+                (next, None)
             }
         }
     }

@@ -4,4 +4,5 @@ pub(crate) mod ci;
 pub(crate) mod demo;
 pub(crate) mod run_qemu;
 pub(crate) mod sim;
+pub(crate) mod size;
 pub(crate) mod test;

@@ -1,0 +1,85 @@
+//! Builds the probe for a target.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Result;
+
+/// Targets of firmware: three of 32 bits, two of 64.
+pub(crate) const TARGETS: [&str; 5] = [
+    "thumbv7em-none-eabi",
+    "thumbv6m-none-eabi",
+    "riscv32imac-unknown-none-elf",
+    "aarch64-unknown-none",
+    "x86_64-unknown-none",
+];
+
+/// What is built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Variant {
+    /// Client, voter, and server for eight clients.
+    Voter,
+    /// A plain client.
+    Client,
+}
+
+impl Variant {
+    /// As it stands in the table.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Voter => "voter, 8 clients",
+            Self::Client => "plain client",
+        }
+    }
+    const fn features(self) -> &'static str {
+        match self {
+            Self::Voter => "firmware,voter",
+            Self::Client => "firmware",
+        }
+    }
+}
+
+fn workspace() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package).to_owned()
+}
+
+/// A file of core's folder.
+pub(crate) fn core_file(name: &str) -> PathBuf {
+    workspace().join("core").join(name)
+}
+
+fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
+/// Whether the compiler has the libraries of a target.
+pub(crate) fn is_installed(target: &str) -> Result<bool> {
+    let output = rustc()
+        .args(["--print", "target-libdir", "--target", target])
+        .output()?;
+    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    Ok(output.status.success() && folder.is_dir())
+}
+
+/// Builds the probe and returns its static library. The sizes of stack frames are a feature of unstable compilers
+/// that every compiler has; nothing else of it is used.
+pub(crate) fn probe(target: &str, variant: Variant) -> Result<PathBuf> {
+    let folder = workspace()
+        .join("target/size")
+        .join(variant.features().replace(',', "-"));
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(workspace())
+        .env("RUSTC_BOOTSTRAP", "1")
+        .args(["rustc", "--quiet", "--package", "ostrakon-size-probe", "--lib"])
+        .args(["--profile", "firmware", "--crate-type", "staticlib"])
+        .args(["--features", variant.features(), "--target", target])
+        .arg("--target-dir")
+        .arg(&folder)
+        .args(["--", "-Zemit-stack-sizes"])
+        .status()?;
+    if !status.success() {
+        return Err(format!("the probe does not build for {target}").into());
+    }
+    Ok(folder.join(target).join("firmware/libostrakon_size_probe.a"))
+}

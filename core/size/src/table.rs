@@ -1,0 +1,202 @@
+//! The measurements as a table, in `core/SIZE.md` and out of it.
+
+use std::fmt::Write;
+
+use crate::Result;
+use crate::build::core_file;
+use crate::program::Size;
+
+/// Bytes of code and constants that a complete voting mount may take on a target of 32 bits.
+const CODE_BUDGET: u64 = 64 * 1024;
+/// Bytes of RAM, all buffers counted.
+const RAM_BUDGET: u64 = 24 * 1024;
+/// Growth without a new table, in percent.
+const GROWTH_PERCENT: u64 = 2;
+
+const HEAD: &str = "\
+# Size of core on small targets
+
+Measured by `cargo xtask size` on what a firmware links (`core/size/probe`): the loop of `core/PORTING.md`, one 4 KiB
+block buffer (`transfer_blocks` is 1), one 1 KiB message buffer, the 1 KiB checksum table, optimized for size. Bytes.
+
+- *code*: instructions. *constants*: tables and texts beside them. Budget for both together: 65536.
+- *mount*: the mount itself. *RAM*: mount and both buffers. Budget: 24576. A TCP stack's buffers are its own.
+- *stack*: frames of the deepest chain of calls of the loop, from the compiler's own numbers; no recursion, no
+  allocation. What an interrupt takes comes on top.
+- *start*: the same for `Mount::new`, once: the compiler builds the mount on the stack and moves it to its place.
+- A plain client is core without its default feature `voter`.
+- The code counts what the compiler brings (64-bit division, memory copies: 4.5 KiB), which a firmware often has already.
+
+`cargo xtask size --check` fails when anything has grown by more than 2 % over this table, or exceeds its budget where it
+did not in this table; `--write` updates it. A change of compiler can do that too.
+
+";
+
+/// One line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Row {
+    pub(crate) target: String,
+    pub(crate) variant: String,
+    pub(crate) size: Size,
+}
+
+impl Row {
+    fn numbers(&self) -> [(&'static str, u64); 6] {
+        let size = self.size;
+        [
+            ("code", size.text),
+            ("constants", size.constants),
+            ("mount", size.mount),
+            ("RAM", size.ram),
+            ("stack", size.stack),
+            ("start", size.start_stack),
+        ]
+    }
+    fn name(&self) -> String {
+        format!("{}, {}", self.target, self.variant)
+    }
+    fn is_small(&self) -> bool {
+        self.target.starts_with("thumb") || self.target.starts_with("riscv32")
+    }
+}
+
+/// The table alone.
+pub(crate) fn text(rows: &[Row]) -> String {
+    let mut text = String::from("| target | mount kind | code | constants | mount | RAM | stack | start |\n");
+    text.push_str("|---|---|--:|--:|--:|--:|--:|--:|\n");
+    for row in rows {
+        let _ = write!(text, "| {} | {} |", row.target, row.variant);
+        for (_, number) in row.numbers() {
+            let _ = write!(text, " {number} |");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn parse(text: &str) -> Vec<Row> {
+    let rows = text.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let &["", target, variant, ref numbers @ .., ""] = cells.as_slice() else {
+            return None;
+        };
+        let numbers: Vec<u64> = numbers.iter().filter_map(|cell| cell.parse().ok()).collect();
+        let &[text, constants, mount, ram, stack, start_stack] = numbers.as_slice() else {
+            return None;
+        };
+        let size = Size {
+            text,
+            constants,
+            mount,
+            ram,
+            stack,
+            start_stack,
+        };
+        Some(Row {
+            target: target.to_owned(),
+            variant: variant.to_owned(),
+            size,
+        })
+    });
+    rows.collect()
+}
+
+/// Keeps the table; rows of targets that were not measured here stay as they are.
+pub(crate) fn write(rows: &[Row]) -> Result<()> {
+    let path = core_file("SIZE.md");
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    let mut all = rows.to_vec();
+    let measured = |row: &Row| rows.iter().any(|new| new.target == row.target);
+    all.extend(parse(&kept).into_iter().filter(|row| !measured(row)));
+    std::fs::write(&path, format!("{HEAD}{}", text(&all)))?;
+    Ok(())
+}
+
+/// Fails if a budget is exceeded, or something has grown without the table.
+pub(crate) fn check(rows: &[Row]) -> Result<()> {
+    let kept = parse(&std::fs::read_to_string(core_file("SIZE.md"))?);
+    let complaints = complaints(rows, &kept);
+    if complaints.is_empty() {
+        over_budget(rows).for_each(|words| println!("KNOWN, not solved: {words}"));
+        println!("not grown by more than {GROWTH_PERCENT} % over core/SIZE.md");
+        return Ok(());
+    }
+    Err(complaints.join("\n").into())
+}
+
+/// What takes more than its budget on targets of 32 bits.
+fn over_budget(rows: &[Row]) -> impl Iterator<Item = String> {
+    rows.iter().filter(|row| row.is_small()).flat_map(|row| {
+        let code = row.size.text + row.size.constants;
+        let totals = [("code", code, CODE_BUDGET), ("RAM", row.size.ram, RAM_BUDGET)];
+        let over = totals.into_iter().filter(|(_, found, budget)| found > budget);
+        let name = row.name();
+        over.map(move |(what, found, budget)| {
+            format!("{name}: {found} bytes of {what}, the budget is {budget}")
+        })
+    })
+}
+
+fn complaints(rows: &[Row], kept: &[Row]) -> Vec<String> {
+    // What the table shows to be over its budget is known; it may not become more, and nothing may join it.
+    let known = over_budget(kept).count();
+    let mut complaints: Vec<String> = over_budget(rows).collect();
+    if complaints.len() <= known {
+        complaints.clear();
+    }
+    for row in rows {
+        let name = row.name();
+        let before = kept
+            .iter()
+            .find(|kept| (&kept.target, &kept.variant) == (&row.target, &row.variant));
+        let Some(before) = before else {
+            complaints.push(format!("{name}: not in core/SIZE.md; cargo xtask size --write"));
+            continue;
+        };
+        for ((what, found), (_, before)) in row.numbers().into_iter().zip(before.numbers()) {
+            if found > before + before * GROWTH_PERCENT / 100 {
+                complaints.push(format!(
+                    "{name}: {what} grew from {before} to {found} bytes; cargo xtask size --write if that is meant"
+                ));
+            }
+        }
+    }
+    complaints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(text: u64, ram: u64) -> Row {
+        Row {
+            target: "thumbv7em-none-eabi".to_owned(),
+            variant: "voter, 8 clients".to_owned(),
+            size: Size {
+                text,
+                constants: 100,
+                mount: 1000,
+                ram,
+                stack: 500,
+                start_stack: 900,
+            },
+        }
+    }
+
+    #[test]
+    fn a_table_is_read_as_it_was_written() {
+        let rows = [row(1, 2), row(3, 4)];
+        assert_eq!(parse(&format!("{HEAD}{}", text(&rows))), rows);
+    }
+
+    #[test]
+    fn growth_beyond_two_percent_and_budgets_are_told() {
+        let kept = [row(10_000, 20_000)];
+        assert!(complaints(&[row(10_200, 20_400)], &kept).is_empty());
+        assert_eq!(complaints(&[row(10_201, 20_000)], &kept).len(), 1);
+        assert_eq!(complaints(&[row(10_000, 20_401)], &kept).len(), 1);
+        assert_eq!(complaints(&[row(10_000, RAM_BUDGET + 1)], &kept).len(), 2);
+        assert_eq!(complaints(&[row(CODE_BUDGET - 99, 20_000)], &kept).len(), 2);
+        assert_eq!(complaints(&[row(1, 1)], &[]).len(), 1);
+    }
+}
