@@ -50,8 +50,9 @@ impl Election {
         })
     }
 
-    /// Whether an election timer has run out. One stands back only while another voter is active.
-    fn is_over(&self, now: Instant, timer: Timer) -> bool {
+    /// Whether an election timer has run out, judged by what cycles take now: one slow cycle, or a clock that jumped,
+    /// must not hold up an election for long after. One stands back only while another voter is active.
+    pub(super) fn is_over(&self, now: Instant, timer: Timer) -> bool {
         let recently = self.recently(now);
         let slowest = self.peers.slowest_cycle(recently);
         let length = if timer.stands_back && self.peers.active(recently).next().is_some() {
