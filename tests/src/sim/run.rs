@@ -251,6 +251,7 @@ impl World {
         if self.wrong.is_some() {
             return;
         }
+        self.run_until(self.now + self.settling_time());
         self.run_until_holds("rest", Self::is_settled);
         if self.wrong.is_some() {
             return;
