@@ -295,6 +295,11 @@ impl World {
         self.options.restart_after = None;
         let mut hosts: Vec<usize> = (0..self.hosts.len()).collect();
         self.dice.shuffle(&mut hosts);
+        if let Some(host) = self.options.unreachable {
+            // Whoever stays to the last has to be reached by the others.
+            self.unmount(host);
+            self.run_until(self.now + 1_000_000);
+        }
         let hurry = self.dice.scattered(1, 500_000);
         for host in hosts {
             self.unmount(host);

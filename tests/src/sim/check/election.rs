@@ -141,7 +141,7 @@ impl World {
             sealed: false,
             gave_up: false,
             issued: false,
-            took_over: false,
+            had_right: false,
             serving: false,
             stopped_at: None,
         };

@@ -77,7 +77,7 @@ impl World {
         if state.unmount_barrier > self.check.barrier {
             self.barrier_rises(state.unmount_barrier);
         }
-        self.note_milestones();
+        self.note_clean_stop();
         self.check_rights();
     }
 
@@ -122,8 +122,8 @@ impl World {
         }
     }
 
-    /// Both copies say the same: its server has taken over, or has stopped cleanly (R7, R9).
-    fn note_milestones(&mut self) {
+    /// A stop is clean when both copies say so (R7, R9).
+    fn note_clean_stop(&mut self) {
         let [Some(first), Some(second)] = self.check.supers else {
             return;
         };
@@ -133,7 +133,6 @@ impl World {
         let Some(leader) = self.check.leaders.get_mut(&ballot) else {
             return;
         };
-        leader.took_over = true;
         if first.fenced.covers(ballot) {
             leader.stopped_at = leader.stopped_at.or(Some(self.now));
         }
