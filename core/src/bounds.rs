@@ -171,6 +171,10 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Pause between two rings of one asker.
 pub const RING_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a mount that yielded for want of remote clients leaves the next election to others: those that wait
+/// between two rings look at the super block only every [`BELL_INTERVAL`].
+pub const BARREN_TIME: Duration = Duration::from_secs(4);
+
 /// How long an asker that is outvoted goes on asking: others may join it.
 pub const OUTVOTED_TIME: Duration = Duration::from_secs(2);
 
@@ -221,6 +225,10 @@ const _: () = assert!(REGION_BLOCKS <= 64, "sets of region blocks are kept in 64
 const _: () = assert!(
     ASK_TIME.0 > BELL_INTERVAL.0,
     "a live predecessor looks at the doorbell while it is asked"
+);
+const _: () = assert!(
+    BARREN_TIME.0 > 2 * BELL_INTERVAL.0,
+    "whoever asked a barren leader to go finds out in time that it went"
 );
 const _: () = assert!(
     DEAD_AFTER_MIN.0 > BELL_INTERVAL.0 + PONG_TIME.0,

@@ -110,6 +110,14 @@ impl Seek {
         news.then_some(Fault::Refused(status))
     }
 
+    /// A server of this volume was reached and has no place for this mount: no reason to elect another one, which
+    /// would have none either.
+    pub(super) fn turned_away(&mut self, now: Instant) {
+        (self.since, self.lost, self.failures) = (now, None, 0);
+        (self.refused, self.resigned) = (false, false);
+        self.later(now);
+    }
+
     /// The connection to a server broke: tries at once to reach it again, unless it said that it goes.
     pub(super) fn lost(&mut self, now: Instant, server: Option<Ballot>, resigned: bool) {
         *self = Self {

@@ -97,7 +97,12 @@ impl Client {
                 self.unresolved &= status != Status::Full;
                 self.hang_up();
                 let fault = self.seek.refused(status);
-                self.lose(now, false);
+                if matches!(status, Status::Full | Status::WrongVersion) {
+                    self.phase = Phase::Seeking;
+                    self.seek.turned_away(now);
+                } else {
+                    self.lose(now, false);
+                }
                 fault.into_iter().for_each(|fault| self.tell(Event::Fault(fault)));
                 return Ok(());
             }

@@ -419,7 +419,8 @@ impl Election {
     fn write_failed(&mut self, now: Instant, first: BlockNo, error: DiskError) {
         self.disk_fault(first, true, error);
         self.witness.fail();
-        self.step = Step::Hold(self.io_began + self.config.write_time_max);
+        // W counts from now, not from when the write was handed out: a process can be frozen in between.
+        self.step = Step::Hold(now + self.config.write_time_max);
         if let Stage::Lead(lead) = &self.stage {
             let ballot = lead.ballot;
             self.stop_leading_on_failure(now, ballot);

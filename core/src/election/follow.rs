@@ -1,7 +1,7 @@
 //! Taking part without a ballot: gate, follow, ask, rest.
 
 use crate::bounds::{
-    ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BELL_INTERVAL, CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX,
+    ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BARREN_TIME, BELL_INTERVAL, CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX,
     OUTVOTED_TIME, RING_PAUSE, TERM_MAX, VOTERS_MAX,
 };
 use crate::decide::log::Log;
@@ -50,8 +50,9 @@ impl Election {
         })
     }
 
-    /// Whether an election timer has run out. One stands back only while another voter is active.
-    fn is_over(&self, now: Instant, timer: Timer) -> bool {
+    /// Whether an election timer has run out, judged by what cycles take now: one slow cycle, or a clock that jumped,
+    /// must not hold up an election for long after. One stands back only while another voter is active.
+    pub(super) fn is_over(&self, now: Instant, timer: Timer) -> bool {
         let recently = self.recently(now);
         let slowest = self.peers.slowest_cycle(recently);
         let length = if timer.stands_back && self.peers.active(recently).next().is_some() {
@@ -59,7 +60,13 @@ impl Election {
         } else {
             self.pace.election_timeout(slowest, timer.random)
         };
-        now.since(timer.since) >= length
+        // Else it would be back before those that it yielded to have noticed.
+        let at_least = if self.said.barren {
+            BARREN_TIME
+        } else {
+            Duration::ZERO
+        };
+        now.since(timer.since) >= length.max(at_least)
     }
 
     /// Since when a write counts as recent.

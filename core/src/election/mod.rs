@@ -285,7 +285,8 @@ impl Election {
     pub fn right(&self, now: Instant) -> Option<Ballot> {
         let ballot = match &self.stage {
             Stage::Lead(lead) => lead.ballot,
-            Stage::Stop(stop) => stop.ballot,
+            // Once its server is off, all that is left of leading is to say so.
+            Stage::Stop(stop) if !self.server_off => stop.ballot,
             _ => return None,
         };
         self.may_act(now).then_some(ballot)

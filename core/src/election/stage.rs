@@ -23,7 +23,7 @@ pub(super) enum Stage {
         leader: Ballot,
     },
     /// Raised the term and voted for itself.
-    Candidate { ballot: Ballot, until: Instant },
+    Candidate { ballot: Ballot, timer: Timer },
     /// Won the votes; its ballot is in its log, and spreads.
     Seal { ballot: Ballot },
     /// Sealed; silences every lower ballot (R7).

@@ -9,7 +9,7 @@ use crate::superio::{Copies, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
 
 use super::cycle::Step;
-use super::stage::{Lead, Silence, Stage, Victim, VictimState};
+use super::stage::{Lead, Silence, Stage, Timer, Victim, VictimState};
 use super::{EVENTS_MAX, EVENTS_SPARE, Election};
 
 impl Election {
@@ -29,12 +29,12 @@ impl Election {
         self.said.term = term;
         self.said.voted = Some(self.config.rid);
         self.own = Some(ballot);
-        let random = self.random();
-        let slowest = self.peers.slowest_cycle(self.collect_began);
-        self.stage = Stage::Candidate {
-            ballot,
-            until: now + self.pace.election_timeout(slowest, random),
+        let timer = Timer {
+            since: now,
+            random: self.random(),
+            stands_back: false,
         };
+        self.stage = Stage::Candidate { ballot, timer };
         self.write_vote();
         true
     }
@@ -54,9 +54,9 @@ impl Election {
             self.withdraw(now, GaveUp::ServerReached);
         }
         match &self.stage {
-            Stage::Candidate { until, .. } => {
-                let until = *until;
-                self.count_votes(now, own, until);
+            Stage::Candidate { timer, .. } => {
+                let timer = *timer;
+                self.count_votes(now, own, timer);
             }
             Stage::Seal { .. } if self.witness.is_sealed() => return self.read_super(true),
             Stage::Silence(_) => return self.silence(now),
@@ -90,7 +90,7 @@ impl Election {
             .is_some_and(|peer| peer.own == Some(ballot) && peer.sealed)
     }
 
-    fn count_votes(&mut self, now: Instant, own: Ballot, until: Instant) {
+    fn count_votes(&mut self, now: Instant, own: Ballot, timer: Timer) {
         let votes = 1 + self.peers.votes(own.term, own.rid);
         let outdone = self.peers.newest_candidate(own.term).is_some();
         if let Some(rival) = self.rival() {
@@ -101,7 +101,7 @@ impl Election {
             self.log.add(&entry, trimmed, |_| crate::ids::Term(0));
             self.stage = Stage::Seal { ballot: own };
             self.tell(Event::Elected(own));
-        } else if outdone || until <= now {
+        } else if outdone || self.is_over(now, timer) {
             self.give_up(now, GaveUp::TooFewVotes);
         }
     }

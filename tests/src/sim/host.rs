@@ -491,7 +491,7 @@ impl World {
         };
         let area = self.device.area(first.0, count);
         if matches!(area, Area::Super(_) | Area::Table { .. }) {
-            self.check_right_to_write(process, area);
+            self.check_right_to_write(process, area, &bytes[..count as usize * BLOCK_BYTES]);
         }
         let machine = &mut self.hosts[host];
         if std::mem::take(&mut machine.freeze_in_write) {

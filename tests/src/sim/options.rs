@@ -252,10 +252,10 @@ impl Options {
     /// Draws everything.
     pub fn draw(dice: &mut Dice) -> Self {
         let voters = match dice.below(20) {
-            0..=1 => 1,
-            2..=6 => 2,
-            7..=12 => 3,
-            13..=17 => dice.between(4, 6) as usize,
+            0 => 1,
+            1..=5 => 2,
+            6..=12 => 3,
+            13..=18 => dice.between(4, 6) as usize,
             _ => dice.between(7, 16) as usize,
         };
         let clients = match dice.below(20) {
@@ -272,19 +272,23 @@ impl Options {
             _ => dice.between(1, voters as u64 + 1),
         } as u16;
         let write_time_max_ms = dice.scattered(400, 6_000);
+        let disk = draw_disk(dice, write_time_max_ms * 1_000);
+        let transfer_blocks = dice.pick(&[64, 64, 64, 16, 8, 1]).unwrap_or(64);
+        // A lease that is shorter than a few looks at the region is never held: nobody would choose it.
+        let look_ms = disk.latency.1 * (64 / u64::from(transfer_blocks) + 4) / 1_000;
+        let lease_ms = dice.between(1_000, 8_000) + 8 * look_ms;
         let silence = match dice.below(10) {
             0..=6 => Silence::Fence,
-            7..=8 => Silence::Lease(dice.between(1_000, 8_000)),
-            _ => Silence::Both(dice.between(1_000, 8_000)),
+            7..=8 => Silence::Lease(lease_ms),
+            _ => Silence::Both(lease_ms),
         };
-        let disk = draw_disk(dice, write_time_max_ms * 1_000);
         Self {
             voters,
             clients,
             quorum_count,
             clients_max: dice.between((voters + clients) as u64 + 40, 200) as u32,
             write_time_max_ms,
-            transfer_blocks: dice.pick(&[64, 64, 64, 16, 8, 1]).unwrap_or(64),
+            transfer_blocks,
             silence_max_ms: dice.between(1_000, 5_000),
             recovery_ms: dice.between(4_000, 12_000),
             fence_time_max_ms: dice.between(2_000, 20_000),
@@ -299,7 +303,7 @@ impl Options {
                 .one_in(2)
                 .then(|| Span(dice.between(1_000, 100_000), dice.between(100_000, 5_000_000))),
             chaos: draw_chaos(dice),
-            chaos_ms: dice.between(5_000, 40_000),
+            chaos_ms: dice.scattered(2_000, 40_000),
         }
     }
 

@@ -132,8 +132,12 @@ impl World {
 
     /// Starts voters until enough of them live, and perhaps some more. False if there are too few on paper.
     fn raise_a_quorum(&mut self) -> bool {
-        let needed = usize::from(self.options.quorum_count);
         let voters = self.options.voters;
+        let needed = match self.options.unreachable {
+            None => usize::from(self.options.quorum_count),
+            // The others have to be able to do without it.
+            Some(_) => voters.max(usize::from(self.options.quorum_count)),
+        };
         if needed > voters {
             return false;
         }
@@ -187,8 +191,10 @@ impl World {
     pub fn run_until_holds(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> bool {
         let end = self.now + self.patience();
         self.at(end, Happening::Nothing);
-        loop {
-            if holds(self) {
+        for round in 0_u64.. {
+            // A world of many hosts is long in looking at, and does not change much from step to step.
+            let looks = round.is_multiple_of(1 + self.hosts.len() as u64) || self.now >= end;
+            if looks && holds(self) {
                 return true;
             }
             if self.now >= end {
@@ -203,6 +209,7 @@ impl World {
                 return false;
             }
         }
+        false
     }
 
     fn expect_convergence(&mut self) {
@@ -244,6 +251,7 @@ impl World {
         if self.wrong.is_some() {
             return;
         }
+        self.run_until(self.now + self.settling_time());
         self.run_until_holds("rest", Self::is_settled);
         if self.wrong.is_some() {
             return;
@@ -287,6 +295,11 @@ impl World {
         self.options.restart_after = None;
         let mut hosts: Vec<usize> = (0..self.hosts.len()).collect();
         self.dice.shuffle(&mut hosts);
+        if let Some(host) = self.options.unreachable {
+            // Whoever stays to the last has to be reached by the others.
+            self.unmount(host);
+            self.run_until(self.now + 1_000_000);
+        }
         let hurry = self.dice.scattered(1, 500_000);
         for host in hosts {
             self.unmount(host);

@@ -5,7 +5,7 @@ use ostrakon_core::format::RegionBlock;
 use ostrakon_core::ids::{Ballot, BlockNo, Rid, Term};
 
 use super::Leader;
-use crate::sim::disk::Path;
+use crate::sim::disk::{Area, Path};
 use crate::sim::format::checksum;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
@@ -141,7 +141,7 @@ impl World {
             sealed: false,
             gave_up: false,
             issued: false,
-            took_over: false,
+            had_right: false,
             serving: false,
             stopped_at: None,
         };
@@ -170,12 +170,27 @@ impl World {
             return;
         };
         leader.gave_up = true;
-        if leader.issued {
+        let (proc, issued) = (leader.proc, leader.issued);
+        let named = self
+            .check
+            .supers
+            .iter()
+            .flatten()
+            .any(|copy| copy.server == Some(ballot));
+        if issued && (named || self.writes_super(proc)) {
             violate!(
                 self,
-                "{ballot} was given up after its first super block write (R3)"
+                "{ballot} was given up, but its first super block write stands or may still land (R3)"
             );
         }
+    }
+
+    /// Whether a write of the super block or of the client table by this process may still land.
+    fn writes_super(&self, proc: ProcId) -> bool {
+        self.flights.iter().any(|flight| {
+            let area = self.device.area(flight.first, flight.count);
+            flight.proc == proc && flight.may_land() && matches!(area, Area::Super(_) | Area::Table { .. })
+        })
     }
 
     pub(super) fn stopped_serving(&mut self, ballot: Ballot) {
@@ -220,13 +235,7 @@ impl World {
     /// Whether nothing that this earlier leader does can do harm any more, and the rules say why (R7).
     pub(super) fn is_silent(&self, leader: &Leader) -> bool {
         let proc = &self.procs[leader.proc];
-        let under_way = self.flights.iter().any(|flight| {
-            use crate::sim::disk::Area;
-            let area = self.device.area(flight.first, flight.count);
-            flight.proc == leader.proc
-                && flight.may_land()
-                && matches!(area, Area::Super(_) | Area::Table { .. })
-        });
+        let under_way = self.writes_super(leader.proc);
         let machine = &self.hosts[proc.host];
         let process = machine
             .process

@@ -35,8 +35,8 @@ pub struct Leader {
     pub gave_up: bool,
     /// Its first write of the super block was issued: the point of no return.
     pub issued: bool,
-    /// Both copies of the super block named it.
-    pub took_over: bool,
+    /// It had the right to act: it knows that its take-over is complete.
+    pub had_right: bool,
     /// It says that it serves.
     pub serving: bool,
     /// When both copies of the super block said that it stopped cleanly.
@@ -218,15 +218,17 @@ impl World {
     }
 
     /// Only one with the right to act issues a write outside the region: looked at just before it does. (The first
-    /// update of the super block is what gives the right: R8 judges it, and so does [`Self::super_submitted`].)
-    pub(crate) fn check_right_to_write(&mut self, process: &Process, area: Area) {
+    /// update of the super block gives the right, and the last one follows it: [`Self::super_submitted`] judges them.)
+    pub(crate) fn check_right_to_write(&mut self, process: &Process, area: Area, bytes: &[u8]) {
+        let stops = self.says_stopped(area, bytes);
         let rid = self.procs[process.id].rid;
         let mut own = self.check.leaders.iter().filter(|(ballot, _)| ballot.rid == rid);
         let newest = own.next_back().map(|(_, leader)| leader);
-        let takes_over = matches!(area, Area::Super(_)) && newest.is_some_and(|leader| !leader.took_over);
+        let takes_over = newest.is_some_and(|leader| !leader.had_right);
+        let is_beside_the_server = matches!(area, Area::Super(_)) && (takes_over || stops);
         let now = self.hosts[self.procs[process.id].host].clock.local(self.now);
         let right = process.mount.right(now);
-        if !takes_over && right.is_none_or(|ballot| ballot.rid != rid) {
+        if !is_beside_the_server && right.is_none_or(|ballot| ballot.rid != rid) {
             let name = &self.procs[process.id].name;
             violate!(self, "{name} writes {area:?}, but has only the right {right:?}");
         }
@@ -270,6 +272,9 @@ impl World {
         }
         let now = self.hosts[self.procs[id].host].clock.local(self.now);
         if let Some(ballot) = process.mount.right(now) {
+            if let Some(leader) = self.check.leaders.get_mut(&ballot) {
+                leader.had_right = true;
+            }
             self.check_right(id, ballot);
         }
     }

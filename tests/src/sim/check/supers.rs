@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use ostrakon_core::format::{SUPER_COPIES, SuperBlock};
 use ostrakon_core::ids::Ballot;
 
+use crate::sim::disk::Area;
 use crate::sim::format::checksum;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
@@ -38,6 +39,13 @@ impl World {
         }
     }
 
+    /// Whether this is a super block that says that its server has stopped (R9).
+    pub(super) fn says_stopped(&self, area: Area, bytes: &[u8]) -> bool {
+        let Area::Super(copy) = area else { return false };
+        let state = SuperBlock::decode(bytes, SUPER_COPIES[copy], Some(self.volume), checksum);
+        state.is_ok_and(|state| state.server.is_some_and(|ballot| state.fenced.covers(ballot)))
+    }
+
     fn check_predecessors(&mut self, name: &str, ballot: Ballot) {
         let earlier = self.check.leaders.range(..ballot);
         let mut loud = earlier.filter(|(_, leader)| leader.issued && !self.is_silent(leader));
@@ -69,7 +77,7 @@ impl World {
         if state.unmount_barrier > self.check.barrier {
             self.barrier_rises(state.unmount_barrier);
         }
-        self.note_milestones();
+        self.note_clean_stop();
         self.check_rights();
     }
 
@@ -114,8 +122,8 @@ impl World {
         }
     }
 
-    /// Both copies say the same: its server has taken over, or has stopped cleanly (R7, R9).
-    fn note_milestones(&mut self) {
+    /// A stop is clean when both copies say so (R7, R9).
+    fn note_clean_stop(&mut self) {
         let [Some(first), Some(second)] = self.check.supers else {
             return;
         };
@@ -125,7 +133,6 @@ impl World {
         let Some(leader) = self.check.leaders.get_mut(&ballot) else {
             return;
         };
-        leader.took_over = true;
         if first.fenced.covers(ballot) {
             leader.stopped_at = leader.stopped_at.or(Some(self.now));
         }

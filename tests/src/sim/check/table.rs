@@ -91,7 +91,8 @@ impl World {
         let proc = &self.procs[id];
         let calm_for = self.now - self.hosts[proc.host].disturbed.max(self.disturbed);
         let patience = (self.options.recovery_ms + 2 * self.options.silence_max_ms) * 1_000 + 10_000_000;
-        if self.is_running(id) && !proc.unmounting && proc.was_connected && calm_for > patience {
+        let reachable = self.options.unreachable.is_none();
+        if reachable && self.is_running(id) && !proc.unmounting && proc.was_connected && calm_for > patience {
             let name = proc.name.clone();
             violate!(
                 self,

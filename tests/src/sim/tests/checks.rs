@@ -203,7 +203,7 @@ fn giving_up_after_the_point_of_no_return() {
     let mut world = world(1);
     let leader = lead(&mut world, 1, 0);
     world.gave_up(leader);
-    expect_violation(&world, "given up after");
+    expect_violation(&world, "may still land");
 }
 
 #[test]
