@@ -1,6 +1,8 @@
 //! Volumes as released formats left them: they are read, and taken over. Nothing of this may ever have to be changed; what a
 //! change of the disk format means is stated in `core/PORTING.md`.
 
+#![forbid(unsafe_code)]
+
 use std::collections::VecDeque;
 
 use ostrakon_core::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX, REGION_BLOCKS, SEAL_BLOCKS};

@@ -14,6 +14,8 @@
 //! - [`search`]: breadth first.
 //! - [`worlds`]: the worlds that are explored, and the worlds in which a rule that goes is missed.
 
+#![forbid(unsafe_code)]
+
 pub mod action;
 pub mod config;
 pub mod real;

@@ -3,6 +3,8 @@
 //! Without `--rule` all rules hold, and the exit code is 10 if a violation is found all the same. With `--rule` one
 //! row of the table "what breaks when a rule goes" is explored, and the exit code is 10 because it is found.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use ostrakon_model::config::Config;

@@ -1,5 +1,7 @@
 //! With all rules no world has a violation; without any one of them, a world has.
 
+#![forbid(unsafe_code)]
+
 use ostrakon_model::config::{Config, Rules};
 use ostrakon_model::search::search;
 use ostrakon_model::worlds::{QUICK, QUICK_STATES_MAX, rows};
