@@ -1,6 +1,8 @@
 //! Scenarios for rules for safety that random runs seldom need: what would go wrong without them takes a sequence of
 //! rare events. Each was seen to fail with its rule switched off.
 
+#![forbid(unsafe_code)]
+
 use ostrakon_core::event::Event;
 use ostrakon_tests::sim::{World, voters};
 
