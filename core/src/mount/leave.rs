@@ -6,6 +6,10 @@ use crate::server::Memory;
 use crate::service::Service;
 use crate::time::Instant;
 
+/// Starts of its own server that fail before a mount that leaves goes without an answer to its farewell; the next
+/// server evicts its record.
+const STARTS_BEFORE_LEAVING: u32 = 2;
+
 impl<M: Memory, S: Service> Mount<M, S> {
     /// Leave cleanly: [`Event::Unmounted`](crate::event::Event::Unmounted) ends the mount. Can be called at any time, also while it waits for
     /// a quorum.
@@ -49,7 +53,13 @@ impl<M: Memory, S: Service> Mount<M, S> {
                 .election
                 .as_ref()
                 .is_some_and(|election| election.is_abandoned());
-            let how = self.client.ended().or(abandoned.then_some(Unmounted::Superseded));
+            // Nobody else serves, and this mount's own server cannot: its farewell will not be answered.
+            let helpless = self.client.is_leaving() && self.start_failures >= STARTS_BEFORE_LEAVING;
+            let how = self
+                .client
+                .ended()
+                .or(abandoned.then_some(Unmounted::Superseded))
+                .or(helpless.then_some(Unmounted::LeftRecord));
             let Some(how) = how else { return };
             self.life = Life::WindingUp(how);
             self.wind_up_until = self.config.unmount_time_max.map(|time| now + time);
