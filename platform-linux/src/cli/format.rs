@@ -1,9 +1,8 @@
 //! `ostrakon format`.
 
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use ostrakon_core::bounds::{CLIENTS_DEFAULT, CLIENTS_LIMIT};
+use ostrakon_core::bounds::{CLIENTS_DEFAULT, CLIENTS_LIMIT, VOTERS_MAX};
 
 use super::Exit;
 use super::size::parse_size;
@@ -19,8 +18,8 @@ pub(super) struct Args {
     /// Block device or image file
     device: PathBuf,
     /// Votes that elect a leader. With V voters, more than V/2 keeps a severed minority from taking over
-    #[arg(long, value_name = "N")]
-    quorum_count: NonZeroU16,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=VOTERS_MAX as i64))]
+    quorum_count: u16,
     /// Clients that can be mounted at once
     #[arg(long, value_name = "M", default_value_t = CLIENTS_DEFAULT,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(CLIENTS_LIMIT)))]
@@ -35,7 +34,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Exit {
     let options = FormatOptions {
-        quorum_count: args.quorum_count.get(),
+        quorum_count: args.quorum_count,
         clients_max: args.clients_max,
         size: args.size,
         force: args.force,

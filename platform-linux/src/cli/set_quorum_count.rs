@@ -1,6 +1,5 @@
 //! `ostrakon set-quorum-count`.
 
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use super::Exit;
@@ -15,12 +14,12 @@ pub(super) struct Args {
     /// Block device or image file
     device: PathBuf,
     /// Votes that elect a leader
-    #[arg(value_name = "N")]
-    count: NonZeroU16,
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u16).range(1..=ostrakon_core::bounds::VOTERS_MAX as i64))]
+    count: u16,
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    match change(&args.device, args.count.get()) {
+    match change(&args.device, args.count) {
         Ok(before) => {
             println!(
                 "{}: quorum count {before} is now {}",
