@@ -175,6 +175,9 @@ pub const RING_PAUSE: Duration = Duration::from_millis(500);
 /// between two rings look at the super block only every [`BELL_INTERVAL`].
 pub const BARREN_TIME: Duration = Duration::from_secs(4);
 
+/// After this time a mount that yielded, and reaches no server still, is no longer marked as one that nobody reaches.
+pub const BARREN_FORGOTTEN: Duration = Duration::from_secs(60);
+
 /// How long an asker that is outvoted goes on asking: others may join it.
 pub const OUTVOTED_TIME: Duration = Duration::from_secs(2);
 
@@ -225,6 +228,10 @@ const _: () = assert!(REGION_BLOCKS <= 64, "sets of region blocks are kept in 64
 const _: () = assert!(
     ASK_TIME.0 > BELL_INTERVAL.0,
     "a live predecessor looks at the doorbell while it is asked"
+);
+const _: () = assert!(
+    BARREN_FORGOTTEN.0 > BACKOFF_MAX.0 + BARREN_TIME.0,
+    "hosts that cannot reach one another take turns slowly, and every other asker rings in between"
 );
 const _: () = assert!(
     BARREN_TIME.0 > 2 * BELL_INTERVAL.0,

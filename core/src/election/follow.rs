@@ -1,8 +1,8 @@
 //! Taking part without a ballot: gate, follow, ask, rest.
 
 use crate::bounds::{
-    ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BARREN_TIME, BELL_INTERVAL, CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX,
-    OUTVOTED_TIME, RING_PAUSE, TERM_MAX, VOTERS_MAX,
+    ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BARREN_FORGOTTEN, BARREN_TIME, BELL_INTERVAL,
+    CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX, OUTVOTED_TIME, RING_PAUSE, TERM_MAX, VOTERS_MAX,
 };
 use crate::decide::log::Log;
 use crate::decide::peers::Peers;
@@ -80,6 +80,10 @@ impl Election {
     pub(super) fn decide_following(&mut self, now: Instant) {
         if !self.wanted {
             return self.take_leave();
+        }
+        if self.said.barren && now.since(self.said.yielded_at) >= BARREN_FORGOTTEN {
+            // Whoever took over is not to be reached either: perhaps nobody was given the time to come here.
+            (self.said.barren, self.said.yielded_to) = (false, None);
         }
         let on_disk = self.highest_term();
         self.said.abstain.get_or_insert(on_disk);

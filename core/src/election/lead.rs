@@ -125,6 +125,7 @@ impl Election {
             Some(asker) => {
                 self.said.barren = true;
                 self.said.yielded_to = Some(asker);
+                self.said.yielded_at = now;
                 true
             }
             None => false,

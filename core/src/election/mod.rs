@@ -96,6 +96,7 @@ struct Said {
     round: u32,
     barren: bool,
     yielded_to: Option<Rid>,
+    yielded_at: Instant,
 }
 
 /// The election of one voter.
@@ -197,6 +198,7 @@ impl Election {
                 round,
                 barren: false,
                 yielded_to: None,
+                yielded_at: Instant(0),
             },
             own: None,
             claimed: false,
