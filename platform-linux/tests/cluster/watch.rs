@@ -59,7 +59,9 @@ impl Watch {
 fn watch(tool: &Tool, doors: &[SocketAddr], over: &AtomicBool) -> Result<Seen> {
     let mut seen = Seen::default();
     let mut before: Option<Status> = None;
-    while !over.load(Ordering::Relaxed) {
+    loop {
+        // What came before the end is looked at once more.
+        let last = over.load(Ordering::Relaxed);
         let now = tool.status()?;
         if let Some(before) = &before {
             nothing_went_back(before, &now)?;
@@ -72,9 +74,11 @@ fn watch(tool: &Tool, doors: &[SocketAddr], over: &AtomicBool) -> Result<Seen> {
         one_door_at_most(doors)?;
         seen.looks += 1;
         before = Some(now);
+        if last {
+            return Ok(seen);
+        }
         thread::sleep(INTERVAL);
     }
-    Ok(seen)
 }
 
 fn nothing_went_back(before: &Status, now: &Status) -> Result<()> {
