@@ -13,7 +13,9 @@ fn bucket(rid: Rid, slots: usize) -> Option<usize> {
 
 /// Builds the index of all clients that are there.
 pub(super) fn build(clients: &mut [ClientSlot]) {
-    clients.iter_mut().for_each(|client| client.links = Links::default());
+    clients
+        .iter_mut()
+        .for_each(|client| client.links = Links::default());
     for slot in 0..clients.len() as u32 {
         insert(clients, slot);
     }

@@ -2,11 +2,11 @@
 
 use core::net::SocketAddr;
 
-use super::{Parts, index};
 use super::commit::{Committer, Committing};
 use super::load::{Loader, Loading};
 use super::memory::{ClientSlot, Role};
 use super::table::Layout;
+use super::{Parts, index};
 use crate::bounds::{BLOCK_BYTES, LISTEN_RETRY_WAIT, LISTEN_TRIES_MAX, PLACES_MAX};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};

@@ -58,7 +58,11 @@ impl Device {
             let read = self.file.read_at(first, buffer.bytes_mut());
             for wish in group {
                 let bytes = &buffer.bytes()[..count * BLOCK_BYTES];
-                answer((wish.unit, wish.id, read.map(|()| bytes).map_err(|error| error.class())));
+                answer((
+                    wish.unit,
+                    wish.id,
+                    read.map(|()| bytes).map_err(|error| error.class()),
+                ));
             }
         }
     }

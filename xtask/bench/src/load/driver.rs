@@ -55,7 +55,10 @@ impl Driver {
                     checksum: offline::checksum,
                     ..Config::client(entropy::rid())
                 };
-                let source = options.sources.get(number % options.sources.len().max(1)).copied();
+                let source = options
+                    .sources
+                    .get(number % options.sources.len().max(1))
+                    .copied();
                 Unit::new(Mount::new(now, config, entropy::seed(), (), NoService), source)
             })
             .collect();
