@@ -212,7 +212,7 @@ impl World {
         false
     }
 
-    fn expect_convergence(&mut self) {
+    pub(crate) fn expect_convergence(&mut self) {
         self.run_until_holds("a server with all its clients", Self::is_converged);
     }
 
@@ -288,7 +288,7 @@ impl World {
         }
     }
 
-    fn expect_everybody_leaves(&mut self) {
+    pub(crate) fn expect_everybody_leaves(&mut self) {
         if self.wrong.is_some() {
             return;
         }
