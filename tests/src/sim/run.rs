@@ -212,7 +212,7 @@ impl World {
         false
     }
 
-    pub(crate) fn expect_convergence(&mut self) {
+    fn expect_convergence(&mut self) {
         self.run_until_holds("a server with all its clients", Self::is_converged);
     }
 

@@ -140,7 +140,7 @@ pub struct World {
     budget: Budget,
     queue: BinaryHeap<Reverse<Queued>>,
     order: u64,
-    dirty: Vec<usize>,
+    pub(crate) dirty: Vec<usize>,
     steps: u64,
 }
 
@@ -218,7 +218,6 @@ impl World {
 
     /// Nothing that was going to happen happens, unless this says so.
     pub(crate) fn forget_plans(&mut self, keep: impl Fn(&Happening) -> bool) {
-        self.dirty.clear();
         self.queue.retain(|Reverse(queued)| keep(&queued.what));
     }
 
