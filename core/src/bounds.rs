@@ -87,6 +87,9 @@ pub const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(100);
 /// See [`RECONNECT_WAIT_MIN`].
 pub const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// The first of these waits after a server was lost: a successor is elected within a tenth of a second or two.
+pub const LOST_WAIT_MIN: Duration = Duration::from_millis(20);
+
 /// Time that an evicted client takes at most to give its voter's place back before it ends.
 pub const EVICTED_FAREWELL_TIME: Duration = Duration::from_secs(5);
 
@@ -165,7 +168,7 @@ pub const DEAD_AFTER_MIN: Duration = Duration::from_secs(2);
 pub const DEAD_CYCLES_REFUSED: u64 = 4;
 
 /// The same as a time: a leader that lives has lost the same connection, and looks at the doorbell at the urgent pace.
-pub const DEAD_REFUSED_MIN: Duration = Duration::from_millis(60);
+pub const DEAD_REFUSED_MIN: Duration = Duration::from_millis(40);
 
 /// First pause of an asker that an answering leader outvotes; doubles each time.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);

@@ -27,7 +27,7 @@ use crate::ids::Ballot;
 use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::session::Requests;
 use crate::superio::{SuperReader, SuperView};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// How a client stands towards a server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -490,9 +490,4 @@ impl Client {
     pub const fn ended(&self) -> Option<Unmounted> {
         self.ended
     }
-}
-
-/// Grows a wait up to its limit.
-fn longer(wait: Duration, limit: Duration) -> Duration {
-    wait.times(2).min(limit)
 }
