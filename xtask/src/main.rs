@@ -18,6 +18,8 @@ Commands:
   test      every test of the workspace, and what was skipped and why
   ci        what must hold before anything is merged; each step also by itself
   sim       the simulator (options are passed on)
+  bench     fail-over, idle cost, scale: beside etcd, sanlock and sbd, in one run (--quick, --only PART)
+  counts    instructions of small things (--write, --check)
   size      code, RAM and stack of core on small targets (--write, --check)
   power-cuts  the simulator's scenarios, cut at every write to the device
   model     the exhaustive search over the election's decisions (options are passed on)
@@ -48,6 +50,8 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("test") => commands::test::run(arguments),
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
+        Some("bench") => commands::bench::run(arguments),
+        Some("counts") => commands::counts::run(arguments),
         Some("size") => commands::size::run(arguments),
         Some("power-cuts") => commands::power_cuts::run(arguments),
         Some("model") => commands::sim::model(arguments),

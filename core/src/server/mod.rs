@@ -93,14 +93,12 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// A server that is off.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
-    pub fn new(config: Config, mut memory: M, service: S) -> Self {
-        let (clients, slots) = memory.slots();
-        let conns = Conns::new(slots, clients.len());
+    pub const fn new(config: Config, memory: M, service: S) -> Self {
         Self {
             config,
             memory,
             service,
-            conns,
+            conns: Conns::NONE,
             state: State::Off,
             listener: Listener::Closed,
             reign: None,
@@ -136,6 +134,8 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// If the server is not off.
     pub fn start(&mut self, now: Instant, view: &SuperView, ballot: Ballot, server_addr: SocketAddr) {
         assert!(self.is_off(), "one reign at a time");
+        let (clients, slots) = self.memory.slots();
+        self.conns = Conns::new(slots, clients.len());
         let reign = Reign::new(now, view, ballot, server_addr, &self.config);
         let (volume, layout) = (reign.layout.clients(), reign.layout);
         self.reign = Some(reign);
@@ -240,7 +240,7 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// that had no time to greet: whoever has a queue for them outside lets them wait there for a moment.
     pub fn may_accept(&mut self, now: Instant) -> bool {
         let (_, slots) = self.memory.slots();
-        self.conns.has_room(now, slots)
+        self.listener != Listener::Open || self.conns.has_room(now, slots)
     }
 
     /// A connection came in. `None`: no room, close it.
@@ -265,6 +265,9 @@ impl<M: Memory, S: Service> Server<M, S> {
 
     /// A connection is gone; its name is free again.
     pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
+        if self.reign.is_none() {
+            return;
+        }
         let (_, slots) = self.memory.slots();
         let Some(slot) = conns::slot(conn, slots.len()) else {
             return;
@@ -400,6 +403,8 @@ impl<M: Memory, S: Service> Server<M, S> {
             }
             Listener::Closed | Listener::Opening | Listener::Open => {}
         }
+        // A server that was never started does not touch its memory.
+        self.reign.as_ref()?;
         let (_, slots) = self.memory.slots();
         let conn = self.conns.next_to_close(slots)?;
         if self.state == State::Stopping && self.conns.open_count() == 0 {
@@ -433,9 +438,10 @@ impl<M: Memory, S: Service> Server<M, S> {
             .reign
             .as_ref()
             .and_then(|reign| reign.next_deadline(self.state));
-        let running = matches!(self.state, State::Starting | State::Serving);
-        let (_, slots) = self.memory.slots();
-        let stranger = self.conns.oldest_stranger(slots).filter(|_| running);
+        let stranger = match self.state {
+            State::Starting | State::Serving => self.conns.oldest_stranger(self.memory.slots().1),
+            State::Off | State::Stopping | State::Failed => None,
+        };
         let stranger = stranger.map(|(since, _)| since + GREETING_TIMEOUT);
         [self.quiet_at, own, stranger].into_iter().flatten().min()
     }
