@@ -204,6 +204,33 @@ fn client_tables_come_back() {
 }
 
 #[test]
+fn fence_records_come_back() {
+    arbtest(|u| {
+        let record = FenceRecord {
+            term: any_term(u)?,
+            rid: any_rid(u)?,
+            host: HostId(u.arbitrary()?),
+            addr: maybe(u, any_addr)?,
+            by: any_ballot(u)?,
+            unix_s: u.arbitrary()?,
+            attempts: u.arbitrary()?,
+            others: u.arbitrary()?,
+            why: *u.choose(&[FenceReason::Predecessor, FenceReason::Place, FenceReason::Absent])?,
+            how: *u.choose(&[FenceWay::Fence, FenceWay::Lease, FenceWay::Evicted])?,
+            result: *u.choose(&[FenceResult::Done, FenceResult::Failed])?,
+            method: FenceMethod(u.arbitrary()?),
+        };
+        let (seq, at) = (u.int_in_range(1..=COUNTER_MAX)?, BlockNo(u.arbitrary()?));
+        let mut block = [0xa5; BLOCK_BYTES];
+        encode_fence(Some((seq, &record)), at, VOLUME, portable, &mut block);
+        assert_eq!(decode_fence(&block, at, VOLUME, hardware), Ok(Some((seq, record))));
+        // Whatever stands there, it can be shown.
+        assert!(record.method.text().len() <= record.method.0.len());
+        Ok(())
+    });
+}
+
+#[test]
 fn messages_come_back() {
     arbtest(|u| {
         let answer = u.arbitrary()?;
@@ -293,6 +320,11 @@ fn read_and_write_again(sample: &Sample, bytes: &[u8]) -> Option<[u8; BLOCK_BYTE
             let table = TableBlock::decode(bytes, at, VOLUME, hardware).ok()?;
             let records = (0..CLIENTS_PER_BLOCK).map(|index| table.record(index));
             encode_table_block(table.seq, records, at, VOLUME, hardware, &mut again);
+        }
+        "fence" => {
+            let record = decode_fence(bytes, at, VOLUME, hardware).ok()?;
+            let record = record.as_ref().map(|(seq, record)| (*seq, record));
+            encode_fence(record, at, VOLUME, hardware, &mut again);
         }
         other => panic!("no block is called {other}"),
     }
