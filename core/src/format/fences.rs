@@ -23,7 +23,10 @@ impl FenceMethod {
     pub fn of(name: &str) -> Self {
         let mut bytes = [0; FENCE_METHOD_BYTES];
         let fits = |&length: &usize| length <= FENCE_METHOD_BYTES && name.is_char_boundary(length);
-        let length = (0..=name.len().min(FENCE_METHOD_BYTES)).rev().find(fits).unwrap_or(0);
+        let length = (0..=name.len().min(FENCE_METHOD_BYTES))
+            .rev()
+            .find(fits)
+            .unwrap_or(0);
         bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
         Self(bytes)
     }
@@ -206,10 +209,7 @@ impl FenceBytes {
             rid: field::rid("rid", self.rid)?,
             host: HostId(self.host.get()),
             addr: self.addr.read()?,
-            by: field::ballot("by", &self.by)?.ok_or(BadField {
-                name: "by",
-                found: 0,
-            })?,
+            by: field::ballot("by", &self.by)?.ok_or(BadField { name: "by", found: 0 })?,
             unix_s: self.unix_s.get(),
             attempts: self.attempts.get(),
             others: self.others.get(),

@@ -9,8 +9,8 @@ use crate::bounds::{BLOCK_BYTES, FENCE_BLOCKS, SECTOR_BYTES};
 use crate::checksum::portable;
 use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::format::{
-    CLIENTS_PER_BLOCK, ClientRecord, FenceRecord, Geometry, SUPER_COPIES, SuperBlock, TableBlock, decode_fence,
-    encode_table_block,
+    CLIENTS_PER_BLOCK, ClientRecord, FenceRecord, Geometry, SUPER_COPIES, SuperBlock, TableBlock,
+    decode_fence, encode_table_block,
 };
 use crate::ids::{BlockNo, Mark, VolumeId, VolumeKey};
 

@@ -1,8 +1,8 @@
 //! Pieces of volumes as JSON, the same in every command.
 
 use ostrakon_core::format::{
-    ClientRecord, FenceParam, FenceReason, FenceRecord, FenceResult, FenceWay, LogEntry, QuorumHead, SuperBlock,
-    VoteKind,
+    ClientRecord, FenceParam, FenceReason, FenceRecord, FenceResult, FenceWay, LogEntry, QuorumHead,
+    SuperBlock, VoteKind,
 };
 use ostrakon_core::ids::{Ballot, Mark};
 use ostrakon_core::superio::Copies;

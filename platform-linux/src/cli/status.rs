@@ -214,7 +214,9 @@ fn fence_lines(fences: &[Value]) -> Vec<String> {
     let shown = fences.len().min(FENCES_SHOWN);
     let head = match fences.len() {
         0 => "fences        none on record".to_owned(),
-        all if all > shown => format!("fences        {all} on record, the newest {shown} (all: `ostrakon dump DEVICE fences`)"),
+        all if all > shown => {
+            format!("fences        {all} on record, the newest {shown} (all: `ostrakon dump DEVICE fences`)")
+        }
         all => format!("fences        {all} on record, the newest first"),
     };
     let lines = fences.iter().take(FENCES_SHOWN).map(fence_line);
@@ -223,7 +225,11 @@ fn fence_lines(fences: &[Value]) -> Vec<String> {
 
 /// When, who, why, how and with what result, by whom.
 fn fence_line(fence: &Value) -> String {
-    let mut line = format!("  {}  {}", fence["at"].as_str().unwrap_or("time unknown"), word(&fence["victim"]));
+    let mut line = format!(
+        "  {}  {}",
+        fence["at"].as_str().unwrap_or("time unknown"),
+        word(&fence["victim"])
+    );
     if let Some(addr) = fence["addr"].as_str() {
         line += &format!(" at {addr}");
     }
@@ -245,7 +251,11 @@ fn fence_line(fence: &Value) -> String {
     if fence["others"] != json!(0) {
         line += &format!(", and {} others", fence["others"]);
     }
-    line + &format!("; by {} in term {}", word(&fence["by"]["rid"]), fence["by"]["term"])
+    line + &format!(
+        "; by {} in term {}",
+        word(&fence["by"]["rid"]),
+        fence["by"]["term"]
+    )
 }
 
 fn word(value: &Value) -> &str {

@@ -223,7 +223,10 @@ fn fence_records_come_back() {
         let (seq, at) = (u.int_in_range(1..=COUNTER_MAX)?, BlockNo(u.arbitrary()?));
         let mut block = [0xa5; BLOCK_BYTES];
         encode_fence(Some((seq, &record)), at, VOLUME, portable, &mut block);
-        assert_eq!(decode_fence(&block, at, VOLUME, hardware), Ok(Some((seq, record))));
+        assert_eq!(
+            decode_fence(&block, at, VOLUME, hardware),
+            Ok(Some((seq, record)))
+        );
         // Whatever stands there, it can be shown.
         assert!(record.method.text().len() <= record.method.0.len());
         Ok(())

@@ -97,7 +97,11 @@ fn a_take_over_leaves_who_which_term_why_how_and_with_what_result() {
         ..expected
     };
     assert_eq!(records(&world), [expected, lapsed]);
-    assert_eq!(world.disk.durable_writes, 2 * 2 + 2, "publishing twice, and these two");
+    assert_eq!(
+        world.disk.durable_writes,
+        2 * 2 + 2,
+        "publishing twice, and these two"
+    );
 }
 
 #[test]

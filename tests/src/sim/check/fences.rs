@@ -20,9 +20,7 @@ impl World {
     pub(super) fn fence_landed(&mut self, proc: ProcId, index: usize, damaged: bool) {
         let name = self.procs[proc].name.clone();
         let newest = self.check.server;
-        if !damaged
-            && !self.procs[proc].cut
-            && newest.is_none_or(|ballot| ballot.rid != self.procs[proc].rid)
+        if !damaged && !self.procs[proc].cut && newest.is_none_or(|ballot| ballot.rid != self.procs[proc].rid)
         {
             violate!(
                 self,
@@ -66,7 +64,10 @@ impl World {
         let uncounted: u64 = records.iter().map(|(_, record)| u64::from(record.others)).sum();
         if missing.len() as u64 > uncounted {
             let name = &self.procs[proc].name;
-            violate!(self, "{name} serves, and there is no record of its fences of {missing:?}");
+            violate!(
+                self,
+                "{name} serves, and there is no record of its fences of {missing:?}"
+            );
         }
     }
 }
