@@ -51,8 +51,8 @@ pub const FENCE_METHOD_BYTES: usize = 16;
 /// Blocks of fence records: as many of the newest are kept.
 pub const FENCE_BLOCKS: usize = 32;
 
-/// Fence records that wait for their turn to be written; those that find no room are counted.
-pub const FENCES_WAITING_MAX: usize = 4;
+/// Fence records that wait for their turn to be written; those that find no room are counted. A plain client fences nobody.
+pub const FENCES_WAITING_MAX: usize = if cfg!(feature = "voter") { 3 } else { 0 };
 
 /// Clients of a volume unless `format` says otherwise.
 pub const CLIENTS_DEFAULT: u32 = 4096;

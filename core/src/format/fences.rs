@@ -198,6 +198,24 @@ pub fn decode_fence(
     Ok(Some((seq, bytes.read()?)))
 }
 
+/// The number of the record in a block of fence records, without a look at the record: a server only counts on. 0 where none
+/// was written yet.
+///
+/// # Errors
+/// As for [`decode_fence`], but of the record only its number is judged.
+pub fn fence_number(
+    bytes: &[u8],
+    at: BlockNo,
+    volume: VolumeId,
+    checksum: Checksum,
+) -> Result<u64, BlockError> {
+    let block = header::verify(bytes, at, Kind::Fence, Some(volume), checksum)?;
+    let bytes: &FenceBytes = transmute_ref!(block);
+    let seq = bytes.seq.get();
+    check(seq <= COUNTER_MAX, "seq", seq)?;
+    Ok(seq)
+}
+
 impl FenceBytes {
     fn read(&self) -> Result<FenceRecord, BadField> {
         let unknown = |name, found: u8| BadField {

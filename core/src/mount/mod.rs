@@ -211,7 +211,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
         outcome: FenceOutcome,
         method: FenceMethod,
     ) {
-        self.server.journal().answered(victim, outcome, method);
+        if self.election.is_some() {
+            self.server.journal().answered(victim, outcome, method);
+        }
         if victim.term.0 == 0 {
             // No election has term 0: the server asked, for a ghost's place.
             self.server.handle_fence(now, victim.rid, outcome);

@@ -12,8 +12,8 @@ use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::event::Fault;
 use crate::fence::FenceOutcome;
 use crate::format::{
-    ClientRecord, FenceMethod, FenceReason, FenceRecord, FenceResult, FenceWay, LogEntry, decode_fence,
-    encode_fence,
+    ClientRecord, FenceMethod, FenceReason, FenceRecord, FenceResult, FenceWay, LogEntry, encode_fence,
+    fence_number,
 };
 use crate::ids::{Ballot, BlockNo, Term};
 use crate::time::{Duration, Instant};
@@ -213,7 +213,10 @@ impl Journal {
         layout: &Layout,
         buffer: &mut [u8],
     ) -> Option<DiskRequest> {
-        if self.is_outstanding() || self.wait_until.is_some_and(|until| now < until) {
+        if FENCES_WAITING_MAX == 0
+            || self.is_outstanding()
+            || self.wait_until.is_some_and(|until| now < until)
+        {
             return None;
         }
         let due = self
@@ -263,6 +266,9 @@ impl Journal {
         outcome: DiskOutcome<'_>,
         layout: &Layout,
     ) -> Option<Recorded> {
+        if FENCES_WAITING_MAX == 0 {
+            return None;
+        }
         let (_, first, count) = self.issued.take_if(|issued| issued.0 == id)?;
         if self.read < FENCE_BLOCKS as u32 {
             return Some(self.take_read(now, outcome, first, count, layout));
@@ -343,7 +349,7 @@ impl Journal {
         let at = layout.fence(self.read);
         self.read += 1;
         self.tries = 0;
-        if let Ok(Some((seq, _))) = decode_fence(bytes, at, layout.volume, layout.checksum)
+        if let Ok(seq) = fence_number(bytes, at, layout.volume, layout.checksum)
             && seq > self.newest
         {
             self.newest = seq;

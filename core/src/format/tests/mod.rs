@@ -15,7 +15,7 @@ use std::vec::Vec;
 use super::{
     Answer, BlockError, ClientRecord, Doorbell, FenceMethod, FenceParam, FenceReason, FenceRecord,
     FenceResult, FenceWay, Geometry, LogEntry, QuorumHead, RegionBlock, SuperBlock, TableBlock, VoteKind,
-    decode_fence, encode_empty, encode_fence, encode_quorum, encode_table_block,
+    decode_fence, encode_empty, encode_fence, encode_quorum, encode_table_block, fence_number,
 };
 use crate::bounds::BLOCK_BYTES;
 use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, Term, VolumeId, VolumeKey, WriteNr};

@@ -227,6 +227,7 @@ fn fence_records_come_back() {
             decode_fence(&block, at, VOLUME, hardware),
             Ok(Some((seq, record)))
         );
+        assert_eq!(fence_number(&block, at, VOLUME, hardware), Ok(seq));
         // Whatever stands there, it can be shown.
         assert!(record.method.text().len() <= record.method.0.len());
         Ok(())
