@@ -71,6 +71,9 @@ In both forms the end is a summary: what took how long, and the memory of a node
 /// Clients that the image has memory for; a volume for more is refused by it.
 const CLIENTS_MAX: &str = "64";
 
+/// MiB of memory that the image needs.
+const MEMORY_MIN: u32 = 3;
+
 /// Bytes of the image file.
 const DISK_BYTES: &str = "16M";
 
@@ -161,6 +164,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     ensure((1..=16).contains(&(wishes.voters + wishes.linux)), || {
         "expected 1 to 16 voters, Linux mounts counted".to_owned()
     })?;
+    ensure(wishes.memory >= MEMORY_MIN, || {
+        format!("expected at least {MEMORY_MIN} MiB of memory: the image lies at 1 MiB")
+    })?;
     ensure(wishes.clients <= 32, || "expected at most 32 clients".to_owned())?;
     look_for_qemu()?;
     show(&wishes).map(|()| ExitCode::SUCCESS)
@@ -199,7 +205,7 @@ fn install_command() -> &'static str {
     let managers = [
         (
             "apt-get",
-            "sudo apt-get install --no-install-recommends qemu-system-x86",
+            "sudo apt-get install --no-install-recommends qemu-system-x86 qemu-utils",
         ),
         ("dnf", "sudo dnf install qemu-system-x86-core"),
         ("pacman", "sudo pacman -S qemu-system-x86"),
@@ -262,7 +268,10 @@ fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
     match &wishes.disk {
         Some(url) if url.contains(':') && !Path::new(url).exists() => {
             ensure(plays && wishes.linux == 0, || {
-                "neither the script nor a Linux mount can look at a disk named by a URL".to_owned()
+                format!(
+                    "{url}: neither the script nor a Linux mount can look at a disk named by a URL; expected --seconds N or \
+                     a terminal with it, and no --linux"
+                )
             })?;
             return Ok(Disk {
                 name: url.clone(),
@@ -273,6 +282,8 @@ fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
         Some(path) => {
             let path = std::fs::canonicalize(path).during(format!("looking for {path}"))?;
             std::os::unix::fs::symlink(&path, image).during("linking the disk into the cluster's folder")?;
+            // Before anybody boots: whether it holds a volume at all.
+            cluster.status()?;
         }
         None => {
             let quorum = quorum_of(wishes.voters + wishes.linux).to_string();
