@@ -23,7 +23,8 @@ impl ImageSize {
 
     fn of_elf(file: &[u8]) -> Self {
         let field = |at: usize, length: usize| {
-            let bytes = file.get(at..at + length).unwrap_or_default();
+            let bytes = file.get(at..).and_then(|rest| rest.get(..length));
+            let bytes = bytes.unwrap_or_default();
             bytes
                 .iter()
                 .rev()
@@ -31,7 +32,9 @@ impl ImageSize {
         };
         // ELF64: where the program headers are, how long each and how many; type 1 is loaded.
         let (first, size, count) = (field(32, 8), field(54, 2), field(56, 2));
-        let headers = (0..count).map(|index| (first + index * size) as usize);
+        let headers = (0..count).map(|index| first.saturating_add(index * size) as usize);
+        // Within the file, so that no field of it lies beyond what can be counted.
+        let headers = headers.filter(|&at| at < file.len());
         let loads: Vec<usize> = headers.filter(|&at| field(at, 4) == 1).collect();
         Self {
             loaded: loads.iter().map(|at| field(at + 32, 8)).sum(),
