@@ -4,8 +4,8 @@ use crate::bounds::{LEFT_OUT_MAX, REGION_BLOCKS, REREADS};
 use crate::decide::witness::Blocks;
 use crate::disk::{DiskError, DiskOutcome, IoId};
 use crate::event::{Event, Fault};
-use crate::format::RegionBlock;
-use crate::ids::BlockNo;
+use crate::format::{RegionBlock, RegionEntries};
+use crate::ids::{BlockNo, Mark};
 use crate::time::Instant;
 
 use super::Election;
@@ -100,8 +100,9 @@ impl Election {
         let (first, count) = self.collect.completed(id)?;
         match outcome {
             DiskOutcome::Read(bytes) if bytes.len() == count * crate::bounds::BLOCK_BYTES => {
+                let mut newest = None;
                 for (offset, block) in bytes.chunks_exact(crate::bounds::BLOCK_BYTES).enumerate() {
-                    self.judge_block(now, first + offset, block);
+                    self.judge_block(now, first + offset, block, &mut newest);
                 }
             }
             // Which block of a longer run is bad shows when each is read alone.
@@ -115,12 +116,21 @@ impl Election {
         Some(Ok(self.collect.next(self.witness.damage())))
     }
 
-    fn judge_block(&mut self, now: Instant, index: usize, bytes: &[u8]) {
+    /// `newest`: the log that was merged last, and whether it carries the ballot that is looked for. After an election most
+    /// blocks have the same one, and merging it again changes nothing.
+    fn judge_block<'a>(
+        &mut self,
+        now: Instant,
+        index: usize,
+        bytes: &'a [u8],
+        newest: &mut Option<(RegionEntries<'a>, bool)>,
+    ) {
         let (Some(volume), Some(view)) = (self.volume, self.view) else {
             return;
         };
         let at = BlockNo(volume.geometry.region.0 + index as u64);
-        match RegionBlock::decode(bytes, at, volume.id, self.config.checksum) {
+        let before = newest.as_ref().map(|(entries, _)| entries);
+        match RegionBlock::decode_after(bytes, at, volume.id, self.config.checksum, before) {
             Err(_) => {
                 let fingerprint = (self.config.checksum)(bytes);
                 self.block_is_invalid(now, index, fingerprint);
@@ -139,22 +149,35 @@ impl Election {
                 if entries.absurd() > 0 {
                     self.tell(Event::Fault(Fault::AbsurdTerm(at)));
                 }
-                let (target, trimmed) = (self.witness.target(), view.trimmed());
-                let mut carries = false;
-                for entry in entries {
-                    carries |= Some(entry.ballot) == target;
-                    let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
-                    self.log.add(&entry, trimmed, |rid| {
-                        if rid == me {
-                            said.void_term
-                        } else {
-                            peers.void_term(rid)
-                        }
-                    });
-                }
+                let carries = match *newest {
+                    Some((_, carries)) if entries.repeats() => carries,
+                    _ => {
+                        let carries = self.merge_log(entries, view.trimmed());
+                        *newest = Some((entries, carries));
+                        carries
+                    }
+                };
                 self.witness.valid(index, head.writer, head.write_nr, carries);
             }
         }
+    }
+
+    /// Merges a block's log (R1); returns whether it carries the ballot that is looked for.
+    fn merge_log(&mut self, entries: RegionEntries<'_>, trimmed: Mark) -> bool {
+        let target = self.witness.target();
+        let mut carries = false;
+        for entry in entries {
+            carries |= Some(entry.ballot) == target;
+            let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
+            self.log.add(&entry, trimmed, |rid| {
+                if rid == me {
+                    said.void_term
+                } else {
+                    peers.void_term(rid)
+                }
+            });
+        }
+        carries
     }
 
     fn block_is_invalid(&mut self, now: Instant, index: usize, fingerprint: u32) {

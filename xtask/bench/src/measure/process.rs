@@ -15,8 +15,6 @@ pub struct Usage {
     pub read_bytes: u64,
     /// Bytes written to storage.
     pub write_bytes: u64,
-    /// Calls that write to files (not to sockets, where `send` is used).
-    pub write_calls: u64,
     /// Resident memory, in bytes.
     pub resident: u64,
 }
@@ -31,19 +29,28 @@ impl Usage {
             cpu: cpu(&text(pid, "stat")?)?,
             read_bytes: field(&io, "read_bytes:")?,
             write_bytes: field(&io, "write_bytes:")?,
-            write_calls: field(&io, "syscw:")?,
-            resident: field(&status, "VmRSS:")? * 1024,
+            // One that has ended, and was not collected yet, has none.
+            resident: field(&status, "VmRSS:").unwrap_or(0) * 1024,
         })
     }
 
-    /// What several processes use together.
-    pub fn of_all(pids: &[u32]) -> Result<Vec<Self>> {
-        pids.iter().map(|&pid| Self::of(pid)).collect()
+    /// What several processes use; nothing, if one of them has ended.
+    pub fn of_all(pids: &[u32]) -> Vec<Self> {
+        let nothing = || Self {
+            at: Instant::now(),
+            cpu: Duration::ZERO,
+            read_bytes: 0,
+            write_bytes: 0,
+            resident: 0,
+        };
+        pids.iter()
+            .map(|&pid| Self::of(pid).unwrap_or_else(|_| nothing()))
+            .collect()
     }
 
     /// Share of one processor since `before`.
     pub fn cpu_share(&self, before: &Self) -> f64 {
-        (self.cpu - before.cpu).as_secs_f64() / (self.at - before.at).as_secs_f64()
+        self.cpu.saturating_sub(before.cpu).as_secs_f64() / (self.at - before.at).as_secs_f64()
     }
 }
 

@@ -56,8 +56,8 @@ pub(super) fn run(context: &mut Context) -> Result<()> {
         title: "Cost of the parts".to_owned(),
         text: "One thread. Collect and merge: every block of the region is verified (checksum, fields, log) and its log of three leaders merged, as \
                in each cycle of a voter; the bare checksum is that of the same 256 KiB with the same routine. No verdict on unchanged blocks is kept from \
-               one collect to the next: what was read is what is judged. Times are of one run each, so that the smallest is the cost and \
-               the largest is the machine's other work; the repeatable figure is the number of instructions, in core/COUNTS.md."
+               one collect to the next: what was read is what is judged. Times are of one run each; in brackets the 5th and the 95th percentile. \
+               The repeatable figure is the number of instructions, in core/COUNTS.md."
             .to_owned(),
         tables: vec![table, routines],
         charts: vec![Chart {
@@ -81,9 +81,11 @@ fn measure(task: &mut Task, time: Duration) -> Samples {
         job();
         values.push(started.elapsed().as_secs_f64() * 1e6);
     }
-    // The first runs find cold caches.
-    let warm = values.len() / 10;
-    Samples::from_unsorted(values.split_off(warm))
+    // The first runs find cold caches; of the others the outermost tell of the machine's other work.
+    let mut warm = values.split_off(values.len() / 10);
+    warm.sort_by(f64::total_cmp);
+    let outside = warm.len() / 20;
+    Samples::from_unsorted(warm[outside..warm.len() - outside].to_vec())
 }
 
 /// Gigabytes a second, and microseconds for a block.

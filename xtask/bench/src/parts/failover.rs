@@ -21,7 +21,7 @@ const KILLED: bool = true;
 const FROZEN: bool = false;
 
 pub(super) fn run(context: &mut Context) -> Result<()> {
-    let many = context.times(15, 3);
+    let many = context.times(11, 3);
     let few = context.times(3, 1);
     let agent = || voters(Fence::Kill, &[]);
     let lease = || voters(Fence::Lease, &[]);
@@ -154,7 +154,7 @@ fn joins_and_leaves(context: &mut Context) -> Result<Table> {
     let voters = voters(Fence::Kill, &[]);
     let (mut cluster, _, client) = cluster(context, "moves", 3, 2, &voters)?;
     let (mut joins, mut clients, mut hands) = (Samples::new(), Samples::new(), Samples::new());
-    for round in 0..context.times(9, 3) {
+    for round in 0..context.times(7, 3) {
         let started = Instant::now();
         let voter = voters.start(&mut cluster, &format!("new{round}"))?;
         joins.add_ms(cluster.wait_event(voter, Kind::Connected, Mark::START)?.seen - started);

@@ -66,11 +66,8 @@ pub(super) fn run(context: &mut Context) -> Result<()> {
     }
     // What an election, or a join, leaves behind is over soon.
     std::thread::sleep(Duration::from_secs(5));
-    let usages = |watched: &[Watched]| -> Result<Vec<Vec<Usage>>> {
-        watched
-            .iter()
-            .map(|one| Usage::of_all(&one.pids.concat()))
-            .collect()
+    let usages = |watched: &[Watched]| -> Vec<Vec<Usage>> {
+        watched.iter().map(|one| Usage::of_all(&one.pids.concat())).collect()
     };
     let ios = |alive: &Alive| {
         alive
@@ -79,9 +76,9 @@ pub(super) fn run(context: &mut Context) -> Result<()> {
             .map(LoopDevice::io)
             .collect::<Result<Vec<_>>>()
     };
-    let (before, io_before) = (usages(&watched)?, ios(&alive)?);
+    let (before, io_before) = (usages(&watched), ios(&alive)?);
     std::thread::sleep(window);
-    let (after, io_after) = (usages(&watched)?, ios(&alive)?);
+    let (after, io_after) = (usages(&watched), ios(&alive)?);
     if let (Some(cluster), Some((server, others))) = (&alive.cluster, ours) {
         quiet_others(context, cluster, server, &others, &watched, &before, &after);
     }
@@ -182,7 +179,8 @@ fn quiet_others(
         let pids = one.pids.concat();
         for ((pid, before), after) in pids.iter().zip(before).zip(after) {
             if *pid != server_pid {
-                moved += (after.read_bytes - before.read_bytes) + (after.write_bytes - before.write_bytes);
+                moved += after.read_bytes.saturating_sub(before.read_bytes);
+                moved += after.write_bytes.saturating_sub(before.write_bytes);
             }
         }
     }
@@ -297,7 +295,7 @@ fn tell(
                 let moved = before
                     .iter()
                     .zip(after)
-                    .map(|(before, after)| pick(after) - pick(before));
+                    .map(|(before, after)| pick(after).saturating_sub(pick(before)));
                 moved.sum::<u64>() as f64 / seconds / hosts / 1e3
             };
             let (read, written) = (sum(|usage| usage.read_bytes), sum(|usage| usage.write_bytes));

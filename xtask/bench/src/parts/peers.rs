@@ -82,12 +82,12 @@ fn etcd(context: &mut Context, times: Times, table: &mut Table, bars: &mut Vec<B
     let home = folder(context, &format!("etcd{number}"));
     let mut etcd = Etcd::start(&home, peer_ip(number), times, &context.reaper)?;
     let (mut killed, mut frozen, mut joins) = (Samples::new(), Samples::new(), Samples::new());
-    for _ in 0..context.times(9, 3) {
+    for _ in 0..context.times(7, 3) {
         std::thread::sleep(Duration::from_millis(500));
         killed.add_ms(etcd.fail_over(Signal::KILL)?);
         joins.add_ms(etcd.rejoin()?);
     }
-    for _ in 0..context.times(5, 1) {
+    for _ in 0..context.times(3, 1) {
         std::thread::sleep(Duration::from_secs(1));
         frozen.add_ms(etcd.fail_over(Signal::STOP)?);
     }

@@ -14,6 +14,8 @@ use super::{Daemon, http, until};
 
 const MEMBERS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two writes that are tried while nobody may lead.
+const PUT_INTERVAL: Duration = Duration::from_millis(15);
 /// `bench` and `1` in base 64.
 const PUT: &str = r#"{"key":"YmVuY2g=","value":"MQ=="}"#;
 
@@ -140,9 +142,7 @@ impl Etcd {
             .ok_or_else(|| Failure::new("a leader that does not run"))?;
         let started = Instant::now();
         member.signal(how);
-        until(PATIENCE, "a write after the leader's end", || {
-            first_put(&others, Duration::from_secs(2))
-        })?;
+        first_of_many_puts(&others)?;
         let took = started.elapsed();
         if how == Signal::STOP {
             member.signal(Signal::CONT);
@@ -181,4 +181,21 @@ fn first_put(addrs: &[SocketAddr], limit: Duration) -> Option<()> {
     }
     drop(send);
     done.into_iter().flatten().next()
+}
+
+/// Writes again and again, without waiting for the answer to the one before, until one is accepted: a write that reached a member
+/// while it still counted on the dead leader is answered late.
+fn first_of_many_puts(addrs: &[SocketAddr]) -> Result<()> {
+    let (send, done) = mpsc::channel();
+    until(PATIENCE, "a write after the leader's end", || {
+        for &addr in addrs {
+            let send = send.clone();
+            std::thread::spawn(move || {
+                let accepted = http::post(addr, "/v3/kv/put", PUT, Duration::from_secs(5));
+                // Nobody listens any more once another one was quicker.
+                accepted.map(|_| send.send(()))
+            });
+        }
+        done.recv_timeout(PUT_INTERVAL).ok()
+    })
 }
