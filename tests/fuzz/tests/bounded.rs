@@ -21,20 +21,20 @@ fn run(name: &str, budget_ms: u64) {
 
 #[test]
 fn blocks() {
-    run("blocks", 2_000);
+    run("blocks", 1_000);
 }
 
 #[test]
 fn messages() {
-    run("messages", 2_000);
+    run("messages", 1_000);
 }
 
 #[test]
 fn image() {
-    run("image", 4_000);
+    run("image", 3_000);
 }
 
 #[test]
 fn cluster() {
-    run("cluster", 6_000);
+    run("cluster", 4_000);
 }
