@@ -41,10 +41,10 @@
 #define OSTRAKON_MOUNT_ALIGN 8
 
 // Bytes of a mount without clients, on any target. See `OSTRAKON_MOUNT_BYTES`.
-#define OSTRAKON_MOUNT_BASE_BYTES 20480
+#define OSTRAKON_MOUNT_BASE_BYTES 21504
 
 // Bytes that each client of the volume adds.
-#define OSTRAKON_MOUNT_CLIENT_BYTES 488
+#define OSTRAKON_MOUNT_CLIENT_BYTES 512
 
 // Outcome of a call. Everything but NONE and NOTHING is a mistake of the caller; nothing was changed then.
 enum ostrakon_error

@@ -2,11 +2,12 @@
 
 use core::net::SocketAddr;
 
-use super::Parts;
 use super::commit::{Committer, Committing};
+use super::journal::Recorded;
 use super::load::{Loader, Loading};
-use super::memory::{ClientSlot, Role, Standing};
+use super::memory::{ClientSlot, Role};
 use super::table::Layout;
+use super::{Parts, index};
 use crate::bounds::{BLOCK_BYTES, LISTEN_RETRY_WAIT, LISTEN_TRIES_MAX, PLACES_MAX};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
@@ -105,6 +106,8 @@ pub(super) struct Reign {
     pub(super) quorum_count: u16,
     /// Slots with a voter's place.
     pub(super) places: heapless::Vec<u32, PLACES_MAX>,
+    /// No slot below this one is free.
+    pub(super) free_from: usize,
     pub(super) listen_tries: u32,
     pub(super) listen_retry: Option<Instant>,
     /// Clients known from before that were not heard of yet.
@@ -147,6 +150,7 @@ impl Reign {
             barrier,
             quorum_count: view.state.quorum_count,
             places: heapless::Vec::new(),
+            free_from: 0,
             listen_tries: 0,
             listen_retry: None,
             expected: 0,
@@ -237,6 +241,12 @@ impl Reign {
 
 impl<S: Service> Parts<'_, S> {
     pub(super) fn handle_disk(&mut self, now: Instant, id: IoId, outcome: DiskOutcome<'_>) -> Completed {
+        match self.journal.handle_disk(now, id, outcome, &self.reign.layout) {
+            None => {}
+            Some(Recorded::Fine) => return Completed::Fine,
+            Some(Recorded::ReadFailed(fault)) => return Completed::ReadFailed(fault),
+            Some(Recorded::WriteFailed(fault)) => return Completed::WriteFailed(fault),
+        }
         let first = self.reign.super_write;
         match self.reign.supers.handle_disk(id, outcome) {
             None => self.handle_table(now, id, outcome),
@@ -287,6 +297,7 @@ impl<S: Service> Parts<'_, S> {
     fn loaded(&mut self, seq: u64, repair: bool) -> Completed {
         let layout = self.reign.layout;
         self.reign.table = Table::Ready(Committer::new(layout, seq, repair));
+        index::build(self.clients);
         for (slot, client) in self.clients.iter().enumerate() {
             let slot = slot as u32;
             self.reign.expected += u32::from(client.expected);
@@ -318,8 +329,14 @@ impl<S: Service> Parts<'_, S> {
         buffer: &mut [u8],
     ) -> Option<DiskRequest> {
         let limit = self.config.write_time_max;
+        if self.state == State::Stopping {
+            return self.poll_journal(now, may_act, id, buffer);
+        }
         if let Table::Loading(loader) = &mut self.reign.table {
             return loader.poll_disk(now, id, limit);
+        }
+        if let Some(record) = self.poll_journal(now, may_act, id, buffer) {
+            return Some(record);
         }
         if !may_act {
             return None;
@@ -339,6 +356,24 @@ impl<S: Service> Parts<'_, S> {
         committer.poll_disk(id, limit, self.clients, &mut buffer[..blocks * BLOCK_BYTES])
     }
 
+    fn poll_journal(
+        &mut self,
+        now: Instant,
+        may_act: bool,
+        id: IoId,
+        buffer: &mut [u8],
+    ) -> Option<DiskRequest> {
+        let blocks = (buffer.len() / BLOCK_BYTES).min(self.config.transfer_blocks as usize);
+        let limit = self.config.write_time_max;
+        self.journal.poll_disk(
+            now,
+            id,
+            (may_act, limit),
+            &self.reign.layout,
+            &mut buffer[..blocks * BLOCK_BYTES],
+        )
+    }
+
     pub(super) fn end_drain_time(&mut self, now: Instant) {
         if self.reign.drain_by.is_some_and(|by| now >= by) {
             self.reign.drain_by = None;
@@ -350,11 +385,8 @@ impl<S: Service> Parts<'_, S> {
         self.reign.released && (self.reign.drain_by.is_none() || !self.slots.iter().any(waiting))
     }
 
-    /// The slot of a client. The one place that searches.
+    /// The slot of a client.
     pub(super) fn find(&self, rid: Rid) -> Option<u32> {
-        let slot = self.clients.iter().position(|client| {
-            client.standing != Standing::Free && client.record.is_some_and(|record| record.rid == rid)
-        })?;
-        Some(slot as u32)
+        index::find(self.clients, rid)
     }
 }

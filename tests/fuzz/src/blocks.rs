@@ -1,14 +1,14 @@
 //! Each kind of block: any content, damaged, its checksum made right again.
 
 use arbitrary::{Result, Unstructured};
-use ostrakon_core::bounds::{BLOCK_BYTES, TERM_MAX};
+use ostrakon_core::bounds::{BLOCK_BYTES, COUNTER_MAX, TERM_MAX};
 use ostrakon_core::format::{
-    CLIENTS_PER_BLOCK, Doorbell, LogEntry, RegionBlock, SuperBlock, TableBlock, encode_empty, encode_quorum,
-    encode_table_block, identify,
+    CLIENTS_PER_BLOCK, Doorbell, LogEntry, RegionBlock, SuperBlock, TableBlock, decode_fence, encode_empty,
+    encode_fence, encode_quorum, encode_table_block, identify,
 };
 use ostrakon_core::ids::{BlockNo, VolumeId};
 
-use crate::any::{any_bell, any_head, any_log, any_record, any_super, maybe};
+use crate::any::{any_bell, any_fence, any_head, any_log, any_record, any_super, maybe};
 use crate::mutate::{checksum, damage, repair};
 
 type Block = [u8; BLOCK_BYTES];
@@ -35,7 +35,7 @@ pub fn run(u: &mut Unstructured<'_>) -> Result<()> {
 /// Any content of any kind, or any bytes.
 fn any_block(u: &mut Unstructured<'_>, at: BlockNo, volume: VolumeId) -> Result<Block> {
     let mut block = [0xa5; BLOCK_BYTES];
-    match u.int_in_range(0..=5)? {
+    match u.int_in_range(0..=6)? {
         0 => SuperBlock {
             volume,
             ..any_super(u)?
@@ -51,6 +51,16 @@ fn any_block(u: &mut Unstructured<'_>, at: BlockNo, volume: VolumeId) -> Result<
             }
             let seq = u.arbitrary()?;
             encode_table_block(seq, records.into_iter(), at, volume, checksum, &mut block);
+        }
+        5 => {
+            let record = maybe(u, |u| Ok((u.int_in_range(1..=COUNTER_MAX)?, any_fence(u)?)))?;
+            encode_fence(
+                record.as_ref().map(|(seq, record)| (*seq, record)),
+                at,
+                volume,
+                checksum,
+                &mut block,
+            );
         }
         _ => u.fill_buffer(&mut block)?,
     }
@@ -97,6 +107,11 @@ fn judge(bytes: &[u8], at: BlockNo, volume: VolumeId) {
     if let Ok(table) = TableBlock::decode(bytes, at, volume, checksum) {
         let records = (0..CLIENTS_PER_BLOCK).map(|index| table.record(index));
         encode_table_block(table.seq, records, at, volume, checksum, &mut again);
+        same(again);
+    }
+    if let Ok(record) = decode_fence(bytes, at, volume, checksum) {
+        let record = record.as_ref().map(|(seq, record)| (*seq, record));
+        encode_fence(record, at, volume, checksum, &mut again);
         same(again);
     }
     assert!(believed <= 1, "a block was taken for two kinds at once");

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use arbitrary::{Result, Unstructured};
-use ostrakon_core::bounds::{BLOCK_BYTES, REGION_BLOCKS};
+use ostrakon_core::bounds::{BLOCK_BYTES, FENCE_BLOCKS, REGION_BLOCKS};
 use ostrakon_core::format::{Geometry, NewVolume, SUPER_COPIES, SuperBlock};
 use ostrakon_core::ids::{Ballot, BlockNo, Mark, VolumeId, VolumeKey};
 
@@ -138,7 +138,8 @@ impl Device {
             supers.insert(at.0);
         } else if (first..first + REGION_BLOCKS as u64).contains(&at.0) {
             region.insert(at.0);
-        } else if at != self.geometry.doorbell {
+        } else if at != self.geometry.doorbell && at < self.geometry.fences {
+            // Both copies of a block of the table may be hit, and more than torn writes leave behind.
             harm.beyond = true;
         }
     }
@@ -146,9 +147,10 @@ impl Device {
     /// A block that means something.
     fn any_place(&self, u: &mut Unstructured<'_>) -> Result<BlockNo> {
         let geometry = &self.geometry;
-        Ok(match u.int_in_range(0..=7)? {
+        Ok(match u.int_in_range(0..=8)? {
             0 | 1 => *u.choose(&SUPER_COPIES)?,
             2 => geometry.doorbell,
+            4 => BlockNo(geometry.fences.0 + u.int_in_range(0..=FENCE_BLOCKS as u64 - 1)?),
             3 => {
                 BlockNo(geometry.clients.0 + u.int_in_range(0..=2 * u64::from(geometry.clients_blocks) - 1)?)
             }
