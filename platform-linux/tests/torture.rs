@@ -17,6 +17,9 @@ use rustix::process::Signal;
 /// Fail-overs where nothing else was asked for.
 const FAILOVERS: u32 = 4;
 
+/// How long a program may take to write for the first time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Writes its term and a number, again and again: first what it is about to do, then that it was done.
 const WITNESS: &str = "i=0; while :; do i=$((i+1)); echo $OSTRAKON_TERM $i >>$W; sleep 0.002; done";
 
@@ -57,6 +60,23 @@ impl Field {
         let mut command = self.bench.command(&[&own, self.options, &program].concat());
         command.env("W", self.witness()).stdout(Stdio::null());
         Mount::start_run(command)
+    }
+
+    /// Waits until as many writers have begun: that a program was started does not mean that it was given the processor.
+    fn wait_written(&self, expected: u32) {
+        let deadline = Instant::now() + PATIENCE;
+        let begun = || {
+            let text = fs::read_to_string(self.witness()).unwrap();
+            let firsts = text.lines().filter(|line| line.ends_with(" 1"));
+            firsts.count() >= expected as usize
+        };
+        while !begun() {
+            assert!(
+                Instant::now() < deadline,
+                "the program was started, and writes nothing"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The term of the last writer; fails if one wrote after the next had begun, if a term came back, or if there were
@@ -131,7 +151,7 @@ fn two_hosts(options: &'static [&'static str], freeze_only: bool) {
             std::thread::sleep(Duration::from_micros(random.below(20_000)));
             leader.signal(Signal::CONT);
         }
-        std::thread::sleep(Duration::from_millis(20));
+        field.wait_written(round + 1);
         // Nobody killed it for a lease.
         leader.signal(Signal::KILL);
         leader.end();

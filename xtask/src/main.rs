@@ -21,6 +21,7 @@ Commands:
   package   a Debian package of the program, its unit, its man pages and its completions
   sim       the simulator (options are passed on)
   size      code, RAM and stack of core on small targets (--write, --check)
+  fuzz      inputs that break parsers or state machines, searched for with coverage
   power-cuts  the simulator's scenarios, cut at every write to the device
   model     the exhaustive search over the election's decisions (options are passed on)
   run-qemu  bare images under QEMU on one disk: elect, fail over, fence, leave
@@ -53,6 +54,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
         Some("size") => commands::size::run(arguments),
+        Some("fuzz") => commands::fuzz::run(arguments),
         Some("power-cuts") => commands::power_cuts::run(arguments),
         Some("model") => commands::sim::model(arguments),
         Some("run-qemu") => commands::run_qemu::run(arguments),

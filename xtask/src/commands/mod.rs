@@ -2,6 +2,7 @@
 
 pub(crate) mod ci;
 pub(crate) mod demo;
+pub(crate) mod fuzz;
 pub(crate) mod package;
 pub(crate) mod power_cuts;
 pub(crate) mod run_qemu;
