@@ -41,7 +41,6 @@ use crate::{clock, machine, offline};
 /// is paused, migrated or restored from a snapshot, whose clock stops with it. Where these can happen, use an agent. A
 /// leader that promises no lease cannot be succeeded by a voter that has only this.
 #[derive(clap::Args, Debug)]
-#[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// Block device or image file
     pub(super) device: PathBuf,
@@ -62,7 +61,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = milliseconds(100))]
     fence_timeout_ms: u64,
     /// The lease: how long one look at the device gives the right to act as leader
-    #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = milliseconds(200))]
+    #[arg(long, value_name = "MS", default_value_t = 2_500, value_parser = milliseconds(200))]
     lease_ms: u64,
     /// A watchdog device, such as /dev/watchdog0, that resets this host when it freezes while it leads under a lease. It is
     /// fed only within the lease, and others wait for its time-out too. An ostrakon that is killed takes its host with it

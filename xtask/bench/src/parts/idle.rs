@@ -67,7 +67,10 @@ pub(super) fn run(context: &mut Context) -> Result<()> {
     // What an election, or a join, leaves behind is over soon.
     std::thread::sleep(Duration::from_secs(5));
     let usages = |watched: &[Watched]| -> Vec<Vec<Usage>> {
-        watched.iter().map(|one| Usage::of_all(&one.pids.concat())).collect()
+        watched
+            .iter()
+            .map(|one| Usage::of_all(&one.pids.concat()))
+            .collect()
     };
     let ios = |alive: &Alive| {
         alive
