@@ -143,6 +143,9 @@ pub const ELECTION_TIMEOUT_CYCLES: u64 = 6;
 /// Pause between two cycles of a voter, drawn between this and twice this. None while sealing.
 pub const CYCLE_PAUSE: Duration = Duration::from_millis(5);
 
+/// Voters, the candidate counted, up to which those that follow make no pauses while its ballot is sealed.
+pub const HELPERS_MAX: usize = 4;
+
 /// Longest pause between two cycles of a voter that waits for others to come.
 pub const LONELY_PAUSE_MAX: Duration = Duration::from_millis(200);
 

@@ -75,10 +75,12 @@ fn row(label: &str, (took, lines): (Duration, usize)) -> Vec<String> {
     ]
 }
 
-/// The program: its file is its own.
-fn writer(file: &Path) -> [String; 3] {
-    let script = format!("while :; do echo x >> '{}'; sleep 0.05; done", file.display());
-    ["/bin/sh".to_owned(), "-c".to_owned(), script]
+/// The program, as a script beside its file: a tool that runs it might take its options for its own.
+fn writer(file: &Path) -> Result<[String; 2]> {
+    let script = file.with_extension("sh");
+    let text = format!("while :; do echo x >> '{}'; sleep 0.05; done\n", file.display());
+    std::fs::write(&script, text).during(format!("writing {}", script.display()))?;
+    Ok(["/bin/sh".to_owned(), script.display().to_string()])
 }
 
 fn lines(file: &Path) -> usize {
@@ -125,7 +127,7 @@ fn ostrakon(context: &Context, fence: &str) -> Result<(Duration, usize)> {
                 fence,
                 "--",
             ])
-            .args(writer(file))
+            .args(writer(file)?)
             .env("OSTRAKON_RUNTIME_DIR", sandbox.runtime_dir());
         hosts.push(Daemon::start(
             &mut command,
@@ -140,7 +142,7 @@ fn ostrakon(context: &Context, fence: &str) -> Result<(Duration, usize)> {
 }
 
 fn etcd(context: &Context) -> Result<(Duration, usize)> {
-    let home = folder(context, "etcd-lock");
+    let home = absolute(&folder(context, "etcd-lock"))?;
     let ip = peer_ip(40);
     let _etcd = Etcd::start(&home, ip, Times::Default, &context.reaper)?;
     let files = ["a", "b"].map(|name| home.join(name));
@@ -157,7 +159,7 @@ fn etcd(context: &Context) -> Result<(Duration, usize)> {
                 "10",
                 "bench",
             ])
-            .args(writer(file));
+            .args(writer(file)?);
         holders.push(Daemon::start(
             &mut command,
             &file.with_extension("log"),
@@ -170,15 +172,14 @@ fn etcd(context: &Context) -> Result<(Duration, usize)> {
 }
 
 fn sanlock(context: &Context) -> Result<(Duration, usize)> {
-    let home = folder(context, "sanlock-frozen");
-    std::fs::create_dir_all(&home).during("making a folder for sanlock")?;
+    let home = absolute(&folder(context, "sanlock-frozen"))?;
     let image = home.join("image");
     fill(&image, 16)?;
     let mut sanlock = Sanlock::create(&home, &image, 1, &context.reaper)?;
     sanlock.join()?;
     sanlock.join()?;
     let files = ["a", "b"].map(|name| home.join(name));
-    let first = writer(&files[0]);
+    let first = writer(&files[0])?;
     let holder = sanlock.hold(0, &first.each_ref().map(String::as_str))?;
     wait_for_file(&files[0])?;
     let started = std::time::Instant::now();
@@ -193,4 +194,12 @@ fn sanlock(context: &Context) -> Result<(Duration, usize)> {
     }
     std::thread::sleep(WATCH);
     Ok((took, lines(&files[0]) - before))
+}
+
+/// A folder that programs find from wherever they run.
+fn absolute(folder: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).during(format!("making {}", folder.display()))?;
+    folder
+        .canonicalize()
+        .during(format!("looking for {}", folder.display()))
 }

@@ -249,7 +249,7 @@ fn start_etcd(context: &Context, alive: &mut Alive, watched: &mut Vec<Watched>) 
         label: "etcd, member".to_owned(),
         facts: ["idle.rss.etcd", ""],
         hosts: 3.0,
-        pids: etcd.pids().into_iter().map(|pid| tree(pid)).collect(),
+        pids: etcd.pids().into_iter().map(tree).collect(),
         device: None,
         ours: false,
     });
