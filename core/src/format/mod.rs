@@ -9,6 +9,7 @@ mod error;
 mod field;
 mod geometry;
 mod header;
+pub mod hello;
 mod layout;
 mod quorum;
 mod superblock;

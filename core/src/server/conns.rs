@@ -3,6 +3,7 @@
 use super::memory::{ConnSlot, Due, NONE, Queue, Role};
 use crate::bounds::STRANGERS_MAX;
 use crate::net::ConnId;
+use crate::noise::Responder;
 use crate::time::Instant;
 
 /// First and last connection of a queue.
@@ -120,6 +121,7 @@ impl Conns {
         self.begin(now, slots, slot);
         // The oldest was closed if there were as many as there may be.
         let _ = self.strangers.push((now, slot));
+        self.mark(slots, slot, |due| due.challenge = true);
         Some(slot)
     }
 
@@ -130,6 +132,8 @@ impl Conns {
             return None;
         }
         self.begin(now, slots, slot);
+        let conn = &mut slots[slot as usize];
+        (conn.role, conn.line) = (Role::Guest, Responder::Plain);
         Some(slot)
     }
 
@@ -144,7 +148,7 @@ impl Conns {
         self.open += 1;
     }
 
-    /// A stranger became a client.
+    /// A stranger showed that it knows the key.
     pub(super) fn introduced(&mut self, slot: u32) {
         self.strangers.retain(|&(_, stranger)| stranger != slot);
     }
