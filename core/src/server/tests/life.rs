@@ -202,7 +202,11 @@ fn without_the_right_nothing_is_written_said_or_decided() {
     world.settle();
     assert!(world.nodes[1].client.answer(asked).is_empty());
     world.kill(1);
-    let insider = world.wires.iter().position(crate::session::world::Wire::is_raw).unwrap();
+    let insider = world
+        .wires
+        .iter()
+        .position(crate::session::world::Wire::is_raw)
+        .unwrap();
     world.say(
         insider,
         &super::hostile::greeting(99, |greeting| greeting.format += 1),
