@@ -383,14 +383,14 @@ fn every_error_has_its_own_text() {
         // SAFETY: a constant that ends with a zero.
         unsafe { CStr::from_ptr(ostrakon_error_text(code)) }
     };
-    let known: Vec<_> = (0..=E::ServiceCallback as i32).map(text).collect();
+    let known: Vec<_> = (0..=E::ConfigSeed as i32).map(text).collect();
     for (code, found) in known.iter().enumerate() {
         assert!(
             !found.is_empty() && !known[..code].contains(found),
             "{code}: {found:?}"
         );
     }
-    assert_eq!(text(-1), text(E::ServiceCallback as i32 + 1));
+    assert_eq!(text(-1), text(E::ConfigSeed as i32 + 1));
     assert!(
         !known.contains(&text(-1)),
         "an unknown code has a text that says so"
