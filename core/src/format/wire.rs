@@ -203,11 +203,14 @@ impl<'a> Message<'a> {
     /// Reads a whole frame without its tag. Its length was judged by [`frame_length`].
     ///
     /// # Errors
-    /// A field with an impossible value.
+    /// A field with an impossible value, or a body longer than [`BODY_BYTES_MAX`].
     pub fn decode(frame: &'a [u8]) -> Result<Self, WireError> {
         let Ok((head, body)) = FrameBytes::ref_from_prefix(frame) else {
             return Err(WireError::Length(frame.len() as u32));
         };
+        if body.len() > BODY_BYTES_MAX {
+            return Err(WireError::Length(frame.len() as u32));
+        }
         field::flags("flags", u64::from(head.flags.get()), u64::from(FLAG_ANSWER))?;
         let answer = head.flags.get() & FLAG_ANSWER != 0;
         let status = Status::read(head.status)?;
