@@ -22,6 +22,8 @@ Commands:
   package   a Debian package of the program, its unit, its man pages and its completions
   sim       the simulator (options are passed on)
   size      code, RAM and stack of core on small targets (--write, --check)
+  mutants   breaks core in one place after the other: does a test notice?
+  coverage  how much of core the tests run
   fuzz      inputs that break parsers or state machines, searched for with coverage
   power-cuts  the simulator's scenarios, cut at every write to the device
   model     the exhaustive search over the election's decisions (options are passed on)
@@ -56,6 +58,8 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
         Some("size") => commands::size::run(arguments),
+        Some("mutants") => commands::mutants::run(arguments),
+        Some("coverage") => commands::coverage::run(arguments),
         Some("fuzz") => commands::fuzz::run(arguments),
         Some("power-cuts") => commands::power_cuts::run(arguments),
         Some("model") => commands::sim::model(arguments),
