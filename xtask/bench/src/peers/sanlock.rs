@@ -34,8 +34,9 @@ impl Sanlock {
         std::fs::create_dir_all(folder).during("making a folder for sanlock")?;
         let space = format!("LS:0:{}:0", image.display());
         for (what, which) in [("-s", space), ("-r", sanlock.resource())] {
+            // Joining a lockspace waits by the time-out that it was laid out with.
             let output = Command::new("sanlock")
-                .args(["direct", "init", what, &which])
+                .args(["direct", "init", what, &which, "-o", &io_timeout.to_string()])
                 .output();
             let output = output.during("running sanlock")?;
             ensure(output.status.success(), || {
