@@ -1,7 +1,7 @@
 //! The merged election log (rule R1).
 
 use crate::bounds::{LOG_ENTRIES_MAX, VOTERS_MAX};
-use crate::format::LogEntry;
+use crate::format::{LogEntry, PackedEntry};
 use crate::ids::{Ballot, Mark, Rid, Term};
 
 /// The merged log had more live entries than a block has room for. Nothing was dropped to make them fit.
@@ -14,7 +14,8 @@ pub struct LogFull;
 /// loses an entry but to `fenced` or a void. Rule R1 asks for the union of one collect only; more is safe.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Log {
-    entries: heapless::Vec<LogEntry, LOG_ENTRIES_MAX>,
+    // As they stand in a block: this is what a voter has most of in its memory, and they come from there and go there.
+    entries: heapless::Vec<PackedEntry, LOG_ENTRIES_MAX>,
     overflowed: bool,
 }
 
@@ -27,24 +28,35 @@ impl Log {
         }
     }
 
+    /// Forgets all of it.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.overflowed = false;
+    }
+
     /// The entries, sorted by rid.
-    pub fn entries(&self) -> &[LogEntry] {
+    pub fn entries(&self) -> &[PackedEntry] {
         &self.entries
     }
 
+    /// Their ballots.
+    pub fn ballots(&self) -> impl Iterator<Item = Ballot> {
+        self.entries.iter().map(PackedEntry::ballot)
+    }
+
     /// The entry of exactly this ballot.
-    pub fn find(&self, ballot: Ballot) -> Option<&LogEntry> {
-        self.entries.iter().find(|entry| entry.ballot == ballot)
+    pub fn find(&self, ballot: Ballot) -> Option<LogEntry> {
+        self.of_rid(ballot.rid).filter(|entry| entry.ballot == ballot)
     }
 
     /// The entry of this rid.
-    pub fn of_rid(&self, rid: Rid) -> Option<&LogEntry> {
-        self.place(rid).ok().map(|at| &self.entries[at])
+    pub fn of_rid(&self, rid: Rid) -> Option<LogEntry> {
+        self.place(rid).ok().map(|at| self.entries[at].unpack())
     }
 
     /// The highest ballot.
     pub fn highest(&self) -> Option<Ballot> {
-        self.entries.iter().map(|entry| entry.ballot).max()
+        self.ballots().max()
     }
 
     /// Whether a rid may begin a candidacy: unless it has an entry already, one must be free for each of the `active`
@@ -58,18 +70,19 @@ impl Log {
     ///
     /// A void covers every ballot of the rid up to its term, so that keeping the highest before the voids of the
     /// same collect are known, and dropping it in [`settle`](Self::settle), gives what rule R1's order gives.
-    pub fn add(&mut self, entry: &LogEntry, trimmed: Mark, void_term: impl Fn(Rid) -> Term) {
-        if trimmed.covers(entry.ballot) || void_term(entry.ballot.rid) >= entry.ballot.term {
+    pub fn add(&mut self, entry: &PackedEntry, trimmed: Mark, void_term: impl Fn(Rid) -> Term) {
+        let ballot = entry.ballot();
+        if !is_live(ballot, trimmed, &void_term) {
             return;
         }
-        match self.place(entry.ballot.rid) {
-            Ok(at) if self.entries[at].ballot < entry.ballot => self.entries[at] = *entry,
+        match self.place(ballot.rid) {
+            Ok(at) if self.entries[at].ballot() < ballot => self.entries[at] = *entry,
             Ok(_) => {}
             Err(_) => {
                 if self.entries.is_full() {
                     self.drop_gone(trimmed, &void_term);
                 }
-                let at = self.place(entry.ballot.rid).unwrap_or_else(|at| at);
+                let at = self.place(ballot.rid).unwrap_or_else(|at| at);
                 self.overflowed |= self.entries.insert(at, *entry).is_err();
             }
         }
@@ -88,23 +101,29 @@ impl Log {
     ) -> Result<(), LogFull> {
         self.drop_gone(trimmed, &void_term);
         if let Some(own) = own {
-            self.add(own, trimmed, |_| Term(0));
+            self.add(&own.into(), trimmed, |_| Term(0));
         }
         if self.overflowed {
-            *self = Self::new();
+            self.clear();
             return Err(LogFull);
         }
         Ok(())
     }
 
     fn place(&self, rid: Rid) -> Result<usize, usize> {
-        self.entries.binary_search_by_key(&rid, |entry| entry.ballot.rid)
+        self.entries
+            .binary_search_by_key(&rid, |entry| entry.ballot().rid)
     }
 
     fn drop_gone(&mut self, trimmed: Mark, void_term: &impl Fn(Rid) -> Term) {
         self.entries
-            .retain(|entry| !trimmed.covers(entry.ballot) && void_term(entry.ballot.rid) < entry.ballot.term);
+            .retain(|entry| is_live(entry.ballot(), trimmed, void_term));
     }
+}
+
+/// Whether neither `fenced` covers a ballot nor its rid declared it void.
+fn is_live(ballot: Ballot, trimmed: Mark, void_term: &impl Fn(Rid) -> Term) -> bool {
+    !trimmed.covers(ballot) && void_term(ballot.rid) < ballot.term
 }
 
 #[cfg(test)]
@@ -113,8 +132,8 @@ mod tests {
     use crate::format::FenceParam;
     use crate::ids::{BootId, HostId};
 
-    fn entry(term: u64, rid: u64) -> LogEntry {
-        LogEntry {
+    fn entry(term: u64, rid: u64) -> PackedEntry {
+        PackedEntry::from(&LogEntry {
             ballot: Ballot {
                 term: Term(term),
                 rid: Rid::new(rid).unwrap(),
@@ -124,7 +143,7 @@ mod tests {
             addr: core::net::SocketAddr::from(([10, 0, 0, 1], 1)),
             quiet_ms: 0,
             fence_param: FenceParam::default(),
-        }
+        })
     }
 
     fn no_void(_: Rid) -> Term {
@@ -134,7 +153,7 @@ mod tests {
     fn ballots(log: &Log) -> heapless::Vec<(u64, u64), LOG_ENTRIES_MAX> {
         log.entries()
             .iter()
-            .map(|entry| (entry.ballot.term.0, entry.ballot.rid.value()))
+            .map(|entry| (entry.ballot().term.0, entry.ballot().rid.value()))
             .collect()
     }
 
@@ -172,7 +191,8 @@ mod tests {
     #[test]
     fn r1_the_own_live_ballot_is_always_there() {
         let mut log = Log::new();
-        log.settle(Mark::NONE, no_void, Some(&entry(7, 7))).unwrap();
+        log.settle(Mark::NONE, no_void, Some(&entry(7, 7).unpack()))
+            .unwrap();
         assert_eq!(ballots(&log), [(7, 7)]);
     }
 

@@ -4,7 +4,7 @@
 use crate::bounds::READINGS_TO_VOID;
 use crate::decide::log::Log;
 use crate::event::Silenced;
-use crate::format::{LogEntry, SuperBlock};
+use crate::format::{PackedEntry, SuperBlock};
 use crate::ids::{Ballot, Mark, Term};
 use crate::superio::{Copies, SuperView};
 use crate::time::Duration;
@@ -20,10 +20,10 @@ pub const fn is_overtaken(view: &SuperView, own: Ballot) -> bool {
 }
 
 /// R7: every lower ballot that the sealing collect merged. Each must be silent before `own` is claimed.
-pub fn victims(log: &Log, own: Ballot) -> impl Iterator<Item = &LogEntry> {
+pub fn victims(log: &Log, own: Ballot) -> impl Iterator<Item = &PackedEntry> {
     log.entries()
         .iter()
-        .filter(move |entry| entry.ballot < own && entry.ballot.rid != own.rid)
+        .filter(move |entry| entry.ballot() < own && entry.ballot().rid != own.rid)
 }
 
 /// R7: how this predecessor, whose entry promises `quiet_ms`, is known to be silent without being fenced, if it is: its rid declared it void (up to
@@ -117,7 +117,7 @@ pub fn look_gives_right(log: &Log, view: &SuperView, own: Ballot) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{FenceParam, Geometry};
+    use crate::format::{FenceParam, Geometry, LogEntry};
     use crate::ids::{BootId, HostId, Rid, VolumeId, VolumeKey};
 
     fn ballot(term: u64, rid: u64) -> Ballot {
@@ -127,15 +127,15 @@ mod tests {
         }
     }
 
-    fn entry(term: u64, rid: u64, quiet_ms: u32) -> LogEntry {
-        LogEntry {
+    fn entry(term: u64, rid: u64, quiet_ms: u32) -> PackedEntry {
+        PackedEntry::from(&LogEntry {
             ballot: ballot(term, rid),
             host: HostId(0),
             boot: BootId::default(),
             addr: core::net::SocketAddr::from(([10, 0, 0, 1], 1)),
             quiet_ms,
             fence_param: FenceParam::default(),
-        }
+        })
     }
 
     fn log(ballots: &[(u64, u64)]) -> Log {
@@ -175,7 +175,7 @@ mod tests {
     fn r7_every_lower_ballot_of_others_is_a_victim() {
         let log = log(&[(4, 5), (4, 4), (3, 9), (4, 6)]);
         let mut found: heapless::Vec<Ballot, 4> =
-            victims(&log, ballot(4, 5)).map(|entry| entry.ballot).collect();
+            victims(&log, ballot(4, 5)).map(PackedEntry::ballot).collect();
         found.sort_unstable();
         assert_eq!(found, [ballot(3, 9), ballot(4, 4)]);
     }

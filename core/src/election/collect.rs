@@ -141,10 +141,10 @@ impl Election {
                 }
                 let (target, trimmed) = (self.witness.target(), view.trimmed());
                 let mut carries = false;
-                for entry in entries {
-                    carries |= Some(entry.ballot) == target;
+                for entry in entries.packed() {
+                    carries |= Some(entry.ballot()) == target;
                     let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
-                    self.log.add(&entry, trimmed, |rid| {
+                    self.log.add(entry, trimmed, |rid| {
                         if rid == me {
                             said.void_term
                         } else {

@@ -4,10 +4,8 @@ use crate::bounds::{
     ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BARREN_FORGOTTEN, BARREN_TIME, BELL_INTERVAL,
     CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX, OUTVOTED_TIME, RING_PAUSE, TERM_MAX, VOTERS_MAX,
 };
-use crate::decide::log::Log;
-use crate::decide::peers::Peers;
+use crate::decide::peers::Peer;
 use crate::decide::prevote::{LeaderSeen, Verdict, judge};
-use crate::decide::witness::Witness;
 use crate::event::{Event, Fault};
 use crate::format::VoteKind;
 use crate::ids::{Ballot, Rid, Term};
@@ -20,9 +18,10 @@ use super::stage::{Ask, Stage, Timer, VictimState};
 impl Election {
     /// Begins to take part.
     pub(super) fn enter(&mut self, now: Instant) {
-        self.log = Log::new();
-        self.peers = Peers::new();
-        self.witness = Witness::new();
+        // In place: on a stack of firmware there is no room for another of each.
+        self.log.clear();
+        self.peers.clear();
+        self.witness.forget();
         self.stage = if self.admitted {
             self.follow(now)
         } else {
@@ -162,7 +161,7 @@ impl Election {
             self.tell(Event::Fault(Fault::TooManyVoters {
                 active: active as u16,
             }));
-            self.peers = Peers::new();
+            self.peers.clear();
             self.stage = Stage::Gate { wait_until: None };
             return self.rest(now, CROWDED_GATE_WAIT_MAX);
         }
@@ -174,9 +173,8 @@ impl Election {
     pub(super) fn highest_term(&self) -> Term {
         let entries = self
             .log
-            .entries()
-            .iter()
-            .map(|entry| entry.ballot.term)
+            .ballots()
+            .map(|ballot| ballot.term)
             .max()
             .unwrap_or(Term(0));
         let state = self.view.map_or((Term(0), Term(0)), |view| {
@@ -305,11 +303,11 @@ impl Election {
         let peer = self
             .peers
             .find(leader.rid)
-            .filter(|peer| peer.own == Some(leader));
-        let answer = peer.and_then(|peer| peer.answer);
+            .filter(|peer| peer.own() == Some(leader));
+        let answer = peer.and_then(Peer::answer);
         // A refused connection shortens the wait only for a leader that was not seen to write since: one that
         // answers lives, and is refused by a firewall or a wrong address.
-        let writes = peer.is_some_and(|peer| peer.advanced.is_some());
+        let writes = peer.is_some_and(|peer| peer.advanced().is_some());
         let refused = self
             .lost
             .is_some_and(|lost| lost.server == leader && lost.refused && !writes);
@@ -362,8 +360,8 @@ impl Election {
         match &self.stage {
             Stage::Ask(ask) => ask.leader.is_some() && ask.rang.is_none_or(|(_, last)| due(last)),
             Stage::Silence(silence) => {
-                let asked = |state| matches!(state, VictimState::Asked { .. });
-                silence.rang.is_none_or(due) && silence.victims.iter().any(|victim| asked(victim.state))
+                let mut victims = self.victims.iter();
+                silence.rang.is_none_or(due) && victims.any(|victim| victim.state == VictimState::Asked)
             }
             _ => false,
         }

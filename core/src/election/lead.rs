@@ -105,7 +105,7 @@ impl Election {
         let (quorum, mine) = (self.quorum_count(), self.facts.voters.max(1));
         let outvoted = self.peers.active(self.collect_began).any(|peer| {
             let votes = |ballot: Ballot| 1 + self.peers.votes(ballot.term, ballot.rid);
-            peer.own.is_some_and(|theirs| {
+            peer.own().is_some_and(|theirs| {
                 peer.won && theirs > own && votes(theirs) >= quorum && votes(theirs) > mine
             })
         });

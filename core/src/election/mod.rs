@@ -22,7 +22,7 @@ mod tests;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
-use crate::bounds::LOG_ENTRIES_MAX;
+use crate::checksum::Checksum;
 use crate::config::{Config, VoterConfig};
 use crate::decide::log::Log;
 use crate::decide::pace::Pace;
@@ -32,14 +32,14 @@ use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{Geometry, LogEntry};
-use crate::ids::{Ballot, Rid, Term, VolumeId, WriteNr};
+use crate::ids::{Ballot, BootId, HostId, Rid, Term, VolumeId, WriteNr};
 use crate::io::{IoIds, Owner};
 use crate::superio::{SuperReader, SuperView, SuperWriter};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 use collect::Collect;
 use cycle::Step;
-use stage::{Stage, VictimState};
+use stage::{Stage, VictimState, Victims};
 
 /// Events that one input can give rise to.
 const EVENTS_MAX: usize = 16;
@@ -67,6 +67,30 @@ pub struct Lost {
     pub server: Ballot,
     /// A new connection is refused now, or the server said that it resigns.
     pub refused: bool,
+}
+
+/// What of the platform's configuration the election needs, beside [`VoterConfig`].
+#[derive(Clone, Copy, Debug)]
+struct Basics {
+    rid: Rid,
+    host: HostId,
+    boot: BootId,
+    write_time_max: Duration,
+    transfer_blocks: u32,
+    checksum: Checksum,
+}
+
+impl From<&Config> for Basics {
+    fn from(config: &Config) -> Self {
+        Self {
+            rid: config.rid,
+            host: config.host,
+            boot: config.boot,
+            write_time_max: config.write_time_max,
+            transfer_blocks: config.transfer_blocks,
+            checksum: config.checksum,
+        }
+    }
 }
 
 /// The volume, as the super block describes it.
@@ -105,7 +129,7 @@ struct Said {
 /// `poll_*` outputs until each gives nothing. [`wish`](Self::wish) says whether the server should run.
 #[derive(Clone, Debug)]
 pub struct Election {
-    config: Config,
+    config: Basics,
     voter: VoterConfig,
     rng: Xoshiro128PlusPlus,
     volume: Option<Volume>,
@@ -145,8 +169,8 @@ pub struct Election {
     stage: Stage,
     /// Until when the last look gives the right to act; only under a lease.
     right_until: Instant,
-    /// Predecessors whose fence was confirmed for the own ballot.
-    fenced: heapless::Vec<Rid, LOG_ENTRIES_MAX>,
+    /// The predecessors of the own ballot, and how far each is silenced.
+    victims: Victims,
     /// The leader that was taken for dead when it did not answer.
     dead: Option<Ballot>,
     events: heapless::Deque<Event, EVENTS_MAX>,
@@ -154,13 +178,13 @@ pub struct Election {
 
 impl Election {
     /// The election of a voter that does not take part yet. `seed` decides every random choice.
-    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
-    #[inline(always)]
-    pub fn new(config: Config, voter: VoterConfig, seed: u64) -> Self {
+    // A call, so that the compiler lets it build its result where it is wanted: a stack of firmware has no room for it.
+    #[inline(never)]
+    pub fn new(config: &Config, voter: VoterConfig, seed: u64) -> Self {
         let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
         let round = rng.next_u32();
         Self {
-            config,
+            config: config.into(),
             voter,
             rng,
             volume: None,
@@ -205,7 +229,7 @@ impl Election {
             abandoned: false,
             stage: Stage::Off,
             right_until: Instant(0),
-            fenced: heapless::Vec::new(),
+            victims: Victims::new(),
             dead: None,
             events: heapless::Deque::new(),
         }
@@ -253,8 +277,12 @@ impl Election {
     }
 
     /// Predecessors whose fence was confirmed before this mount led: no write of theirs reaches the device any more.
-    pub fn fenced_predecessors(&self) -> &[Rid] {
-        &self.fenced
+    pub fn fenced_predecessors(&self) -> impl Iterator<Item = Rid> {
+        let fenced = self
+            .victims
+            .iter()
+            .filter(|victim| victim.state == VictimState::Fenced);
+        fenced.map(|victim| victim.ballot.rid)
     }
 
     /// Whether this rid was seen to write in the region at `since` or later.
@@ -352,19 +380,20 @@ impl Election {
 
     /// The next predecessor to fence.
     pub fn poll_fence(&mut self, now: Instant) -> Option<FenceRequest> {
-        let Stage::Silence(silence) = &mut self.stage else {
+        if !matches!(self.stage, Stage::Silence(_)) {
             return None;
-        };
+        }
         let log = &self.log;
-        let (victim, entry, attempt) = silence.victims.iter_mut().find_map(|victim| match victim.state {
-            VictimState::FenceDue { attempt, at } if at <= now => {
+        let (victim, entry, attempt) = self.victims.iter_mut().find_map(|victim| match victim.state {
+            VictimState::FenceDue { attempt } if victim.due <= now => {
                 // Of one rid the log keeps the highest ballot; whoever fences the rid fences this one. A victim that
                 // has left the log is void or stopped, which the next look at it finds.
-                Some((victim.ballot, *log.of_rid(victim.ballot.rid)?, attempt))
+                Some((victim.ballot, log.of_rid(victim.ballot.rid)?, attempt))
                     .inspect(|_| victim.state = VictimState::Fencing { attempt })
             }
             _ => None,
         })?;
+        let attempt = u32::from(attempt);
         self.tell(Event::Fencing { victim, attempt });
         Some(FenceRequest {
             victim: LogEntry {

@@ -4,6 +4,7 @@ use crate::bounds::{ASK_TIME, FENCE_RETRY_PAUSE, VOID_WRITES_MAX};
 use crate::decide::safety;
 use crate::event::{Event, Fault, GaveUp, Silenced};
 use crate::fence::FenceOutcome;
+use crate::format::PackedEntry;
 use crate::ids::{Ballot, Mark};
 use crate::superio::{Copies, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
@@ -61,9 +62,9 @@ impl Election {
             Stage::Seal { .. } if self.witness.is_sealed() => return self.read_super(true),
             Stage::Silence(_) => return self.silence(now),
             Stage::Claim { .. } => return self.read_super(true),
-            Stage::Withdraw { silence, why } => {
+            Stage::Withdraw { why } => {
                 let fencing = |victim: &Victim| matches!(victim.state, VictimState::Fencing { .. });
-                if !silence.victims.iter().any(fencing) {
+                if !self.victims.iter().any(fencing) {
                     let why = *why;
                     self.give_up(now, why);
                 }
@@ -87,7 +88,7 @@ impl Election {
     pub(super) fn is_sealed_elsewhere(&self, ballot: Ballot) -> bool {
         self.peers
             .find(ballot.rid)
-            .is_some_and(|peer| peer.own == Some(ballot) && peer.sealed)
+            .is_some_and(|peer| peer.own() == Some(ballot) && peer.sealed)
     }
 
     fn count_votes(&mut self, now: Instant, own: Ballot, timer: Timer) {
@@ -98,7 +99,8 @@ impl Election {
         } else if votes >= self.quorum_count() {
             let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
             let entry = self.own_entry(own);
-            self.log.add(&entry, trimmed, |_| crate::ids::Term(0));
+            self.log
+                .add(&PackedEntry::from(&entry), trimmed, |_| crate::ids::Term(0));
             self.stage = Stage::Seal { ballot: own };
             self.tell(Event::Elected(own));
         } else if outdone || self.is_over(now, timer) {
@@ -143,13 +145,10 @@ impl Election {
 
     /// Gives up at once, or when the fences that were fired are answered.
     fn withdraw(&mut self, now: Instant, why: GaveUp) {
-        match core::mem::replace(&mut self.stage, Stage::Off) {
-            Stage::Silence(silence) => self.stage = Stage::Withdraw { silence, why },
-            stage @ Stage::Withdraw { .. } => self.stage = stage,
-            stage => {
-                self.stage = stage;
-                self.give_up(now, why);
-            }
+        match &self.stage {
+            Stage::Silence(_) => self.stage = Stage::Withdraw { why },
+            Stage::Withdraw { .. } => {}
+            _ => self.give_up(now, why),
         }
     }
 
@@ -192,14 +191,13 @@ impl Election {
     }
 
     fn begin_silencing(&mut self, now: Instant, ballot: Ballot) {
-        let mut victims = heapless::Vec::new();
+        self.victims.clear();
         let mut longest = Duration::ZERO;
-        self.fenced.clear();
         let live = self.view.and_then(|view| view.live_server());
         for entry in safety::victims(&self.log, ballot) {
-            let asked = if self.dead == Some(entry.ballot) {
+            let asked = if self.dead == Some(entry.ballot()) {
                 Duration::ZERO
-            } else if live == Some(entry.ballot) {
+            } else if live == Some(entry.ballot()) {
                 ASK_TIME.max(self.pace.longest_io().times(4))
             } else {
                 self.pace
@@ -207,19 +205,19 @@ impl Election {
             };
             longest = longest.max(asked);
             let victim = Victim {
-                ballot: entry.ballot,
-                quiet_ms: entry.quiet_ms,
-                state: VictimState::Asked { until: now + asked },
+                ballot: entry.ballot(),
+                quiet_ms: entry.quiet_ms(),
+                state: VictimState::Asked,
+                due: now + asked,
             };
             // Cannot fail: the log has no more entries than there are places.
-            let _ = victims.push(victim);
+            let _ = self.victims.push(victim);
         }
         let until = now + longest + self.voter.fence_time_max;
         self.stage = Stage::Silence(Silence {
             ballot,
             sealed_at: now,
             until,
-            victims,
             rang: None,
         });
         self.tell(Event::Sealed(ballot));
@@ -227,28 +225,25 @@ impl Election {
 
     /// Brings every victim one step further; claims the super block when all are silent.
     fn silence(&mut self, now: Instant) {
-        let Stage::Silence(mut silence) = core::mem::replace(&mut self.stage, Stage::Off) else {
+        let Stage::Silence(silence) = self.stage else {
             return;
         };
         let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
         let mut refused = None;
-        for victim in &mut silence.victims {
-            if let Err(why) = self.press(now, silence.sealed_at, trimmed, victim) {
+        for at in 0..self.victims.len() {
+            let mut victim = self.victims[at];
+            if let Err(why) = self.press(now, silence.sealed_at, trimmed, &mut victim) {
                 refused = Some(why);
-            } else if victim.state != VictimState::Silent && silence.until < now && victim.quiet_ms == 0 {
+            } else if !victim.state.is_silent() && silence.until < now && victim.quiet_ms == 0 {
                 refused = Some(GaveUp::FenceRefused(victim.ballot));
             }
+            self.victims[at] = victim;
         }
         let ballot = silence.ballot;
-        let done = silence
-            .victims
-            .iter()
-            .all(|victim| victim.state == VictimState::Silent);
-        self.stage = if done {
-            Stage::Claim { ballot }
-        } else {
-            Stage::Silence(silence)
-        };
+        let done = self.victims.iter().all(|victim| victim.state.is_silent());
+        if done {
+            self.stage = Stage::Claim { ballot };
+        }
         match refused {
             _ if done => return self.read_super(true),
             Some(why) => self.withdraw(now, why),
@@ -278,12 +273,13 @@ impl Election {
             self.voter.clock_error_ppm,
         );
         let how = match (victim.state, silent) {
-            (VictimState::Silent | VictimState::Fencing { .. }, _) => return Ok(()),
+            (VictimState::Silent | VictimState::Fenced | VictimState::Fencing { .. }, _) => return Ok(()),
             (_, Some(how)) => how,
-            (VictimState::Asked { .. }, None) if self.withdraws(now, sealed_at, ballot) => return Ok(()),
-            (VictimState::Asked { until }, None) if until <= now => {
+            (VictimState::Asked, None) if self.withdraws(now, sealed_at, ballot) => return Ok(()),
+            (VictimState::Asked, None) if victim.due <= now => {
+                victim.due = now;
                 victim.state = match (self.voter.can_fence, victim.quiet_ms) {
-                    (true, _) => VictimState::FenceDue { attempt: 1, at: now },
+                    (true, _) => VictimState::FenceDue { attempt: 1 },
                     (false, 0) => return Err(GaveUp::CannotFence(ballot)),
                     (false, _) => VictimState::Waiting,
                 };
@@ -303,15 +299,15 @@ impl Election {
         let owner = self
             .peers
             .find(ballot.rid)
-            .filter(|peer| peer.own == Some(ballot) && !peer.won);
+            .filter(|peer| peer.own() == Some(ballot) && !peer.won);
         owner.is_some_and(|peer| peer.is_active(self.collect_began)) && now.since(sealed_at) < patience
     }
 
     pub(super) fn fence_answered(&mut self, now: Instant, ballot: Ballot, outcome: FenceOutcome) {
-        let Some(victims) = self.stage.victims_mut() else {
+        if !self.stage.awaits_fences() {
             return;
-        };
-        let Some(victim) = victims.iter_mut().find(|victim| victim.ballot == ballot) else {
+        }
+        let Some(victim) = self.victims.iter_mut().find(|victim| victim.ballot == ballot) else {
             return;
         };
         let VictimState::Fencing { attempt } = victim.state else {
@@ -319,23 +315,20 @@ impl Election {
         };
         let event = match outcome {
             FenceOutcome::Done => {
-                victim.state = VictimState::Silent;
-                // Has a place for each: there are no more victims than entries in a log.
-                let _ = self.fenced.push(ballot.rid);
+                victim.state = VictimState::Fenced;
                 Event::Silenced {
                     victim: ballot,
                     how: Silenced::Fenced,
                 }
             }
             FenceOutcome::Failed => {
-                let at = now + FENCE_RETRY_PAUSE;
+                victim.due = now + FENCE_RETRY_PAUSE;
                 victim.state = VictimState::FenceDue {
                     attempt: attempt.saturating_add(1),
-                    at,
                 };
                 Event::FenceFailed {
                     victim: ballot,
-                    attempt,
+                    attempt: attempt.into(),
                 }
             }
         };

@@ -41,7 +41,7 @@ impl Election {
     }
     never! {
         wish(&self) -> Option<(Ballot, &SuperView)>;
-        fenced_predecessors(&self) -> &[Rid];
+        fenced_predecessors(&self) -> core::iter::Empty<Rid>;
         wrote_since(&self, Rid, Instant) -> bool;
         is_disk_failing(&self) -> bool;
         bell_since(&self) -> Option<Instant>;

@@ -104,12 +104,12 @@ impl<M: Memory, S: Service> Mount<M, S> {
     ///
     /// # Panics
     /// If [`Config::check`] finds something that cannot work.
-    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
-    #[inline(always)]
+    // A call, so that the compiler lets it build its result where it is wanted: a stack of firmware has no room for it.
+    #[inline(never)]
     pub fn new(now: Instant, config: Config, seed: u64, memory: M, service: S) -> Self {
         assert!(config.check().is_ok(), "a configuration that works");
         #[cfg(feature = "voter")]
-        let election = config.voter.map(|voter| Election::new(config, voter, seed));
+        let election = config.voter.map(|voter| Election::new(&config, voter, seed));
         #[cfg(not(feature = "voter"))]
         let (election, config, _) = (
             None,

@@ -173,7 +173,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         if serving && !self.serves {
             self.start_failures = 0;
             // Nobody waits for the return of a mount that was fenced.
-            for &rid in election.fenced_predecessors() {
+            for rid in election.fenced_predecessors() {
                 self.server.remove_fenced(rid);
             }
         }

@@ -89,8 +89,8 @@ struct Violation;
 
 impl<M: Memory, S: Service> Server<M, S> {
     /// A server that is off.
-    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
-    #[inline(always)]
+    // A call, so that the compiler lets it build its result where it is wanted: a stack of firmware has no room for it.
+    #[inline(never)]
     pub fn new(config: Config, mut memory: M, service: S) -> Self {
         let (_, slots) = memory.slots();
         let conns = Conns::new(slots);

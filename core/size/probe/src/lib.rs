@@ -101,8 +101,8 @@ pub fn ostrakon_probe_start(platform: &mut dyn Platform, firmware: &mut Firmware
         clippy::unit_arg,
         reason = "a plain client has no slots, and says so with a unit"
     )]
-    let mount = Mount::new(platform.now(), config, seed, Slots::default(), NoService);
-    firmware.mount = mount;
+    let now = platform.now();
+    firmware.mount = Mount::new(now, config, seed, Slots::default(), NoService);
 }
 
 /// The loop, in the order of calls that the mount asks for.
