@@ -32,6 +32,7 @@ impl Duration {
 
     /// This many times as long; saturates.
     #[must_use]
+    #[inline(never)]
     pub const fn times(self, factor: u64) -> Self {
         Self(self.0.saturating_mul(factor))
     }
@@ -45,6 +46,12 @@ impl Instant {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// The earliest of these moments, if there is any.
+#[inline(never)]
+pub fn earliest(moments: &[Option<Instant>]) -> Option<Instant> {
+    moments.iter().copied().flatten().min()
 }
 
 impl Add<Duration> for Instant {

@@ -8,6 +8,9 @@ use crate::ids::{Ballot, Mark, Rid, Term};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct LogFull;
 
+/// Up to which term each rid declared its ballots void.
+pub type Voids<'a> = &'a dyn Fn(Rid) -> Term;
+
 /// Leaders that were elected and are not known to be gone: one entry per rid, its highest, sorted by rid.
 ///
 /// A collect merges into what the collect before it left, so that the log of a process that takes part never
@@ -70,9 +73,9 @@ impl Log {
     ///
     /// A void covers every ballot of the rid up to its term, so that keeping the highest before the voids of the
     /// same collect are known, and dropping it in [`settle`](Self::settle), gives what rule R1's order gives.
-    pub fn add(&mut self, entry: &PackedEntry, trimmed: Mark, void_term: impl Fn(Rid) -> Term) {
+    pub fn add(&mut self, entry: &PackedEntry, trimmed: Mark, void_term: Voids<'_>) {
         let ballot = entry.ballot();
-        if !is_live(ballot, trimmed, &void_term) {
+        if !is_live(ballot, trimmed, void_term) {
             return;
         }
         match self.place(ballot.rid) {
@@ -80,7 +83,7 @@ impl Log {
             Ok(_) => {}
             Err(_) => {
                 if self.entries.is_full() {
-                    self.drop_gone(trimmed, &void_term);
+                    self.drop_gone(trimmed, void_term);
                 }
                 let at = self.place(ballot.rid).unwrap_or_else(|at| at);
                 self.overflowed |= self.entries.insert(at, *entry).is_err();
@@ -96,12 +99,12 @@ impl Log {
     pub fn settle(
         &mut self,
         trimmed: Mark,
-        void_term: impl Fn(Rid) -> Term,
+        void_term: Voids<'_>,
         own: Option<&LogEntry>,
     ) -> Result<(), LogFull> {
-        self.drop_gone(trimmed, &void_term);
+        self.drop_gone(trimmed, void_term);
         if let Some(own) = own {
-            self.add(&own.into(), trimmed, |_| Term(0));
+            self.add(&own.into(), trimmed, &|_| Term(0));
         }
         if self.overflowed {
             self.clear();
@@ -115,14 +118,14 @@ impl Log {
             .binary_search_by_key(&rid, |entry| entry.ballot().rid)
     }
 
-    fn drop_gone(&mut self, trimmed: Mark, void_term: &impl Fn(Rid) -> Term) {
+    fn drop_gone(&mut self, trimmed: Mark, void_term: Voids<'_>) {
         self.entries
             .retain(|entry| is_live(entry.ballot(), trimmed, void_term));
     }
 }
 
 /// Whether neither `fenced` covers a ballot nor its rid declared it void.
-fn is_live(ballot: Ballot, trimmed: Mark, void_term: &impl Fn(Rid) -> Term) -> bool {
+fn is_live(ballot: Ballot, trimmed: Mark, void_term: Voids<'_>) -> bool {
     !trimmed.covers(ballot) && void_term(ballot.rid) < ballot.term
 }
 
@@ -167,8 +170,8 @@ mod tests {
             let mut log = Log::new();
             order
                 .iter()
-                .for_each(|&(term, rid)| log.add(&entry(term, rid), Mark::NONE, no_void));
-            log.settle(Mark::NONE, no_void, None).unwrap();
+                .for_each(|&(term, rid)| log.add(&entry(term, rid), Mark::NONE, &no_void));
+            log.settle(Mark::NONE, &no_void, None).unwrap();
             assert_eq!(ballots(&log), [(5, 1), (4, 2)]);
         }
     }
@@ -178,12 +181,12 @@ mod tests {
         let mut log = Log::new();
         [(1, 9), (2, 3), (2, 4), (6, 5)]
             .iter()
-            .for_each(|&(t, r)| log.add(&entry(t, r), Mark::NONE, no_void));
+            .for_each(|&(t, r)| log.add(&entry(t, r), Mark::NONE, &no_void));
         let fenced = Mark {
             term: Term(2),
             rid: 3,
         };
-        log.settle(fenced, |rid| Term(if rid.value() == 5 { 6 } else { 0 }), None)
+        log.settle(fenced, &|rid| Term(if rid.value() == 5 { 6 } else { 0 }), None)
             .unwrap();
         assert_eq!(ballots(&log), [(2, 4)]);
     }
@@ -191,7 +194,7 @@ mod tests {
     #[test]
     fn r1_the_own_live_ballot_is_always_there() {
         let mut log = Log::new();
-        log.settle(Mark::NONE, no_void, Some(&entry(7, 7).unpack()))
+        log.settle(Mark::NONE, &no_void, Some(&entry(7, 7).unpack()))
             .unwrap();
         assert_eq!(ballots(&log), [(7, 7)]);
     }
@@ -199,23 +202,23 @@ mod tests {
     #[test]
     fn hole_09_a_log_that_does_not_fit_drops_nothing_and_says_so_and_void_entries_make_room() {
         let mut log = Log::new();
-        (1..=LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, no_void));
+        (1..=LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, &no_void));
         assert!(!log.has_room_for(Rid::new(99).unwrap(), 1));
         assert!(log.has_room_for(Rid::new(3).unwrap(), 1));
         let void_one = |rid: Rid| Term(u64::from(rid.value() == 5));
-        log.add(&entry(2, 99), Mark::NONE, void_one);
+        log.add(&entry(2, 99), Mark::NONE, &void_one);
         log.clone()
-            .settle(Mark::NONE, void_one, None)
+            .settle(Mark::NONE, &void_one, None)
             .expect("a void entry made room");
-        log.add(&entry(2, 98), Mark::NONE, void_one);
-        assert_eq!(log.settle(Mark::NONE, void_one, None), Err(LogFull));
+        log.add(&entry(2, 98), Mark::NONE, &void_one);
+        assert_eq!(log.settle(Mark::NONE, &void_one, None), Err(LogFull));
         assert_eq!(log, Log::new(), "the next collect starts from the device alone");
     }
 
     #[test]
     fn hole_09_leftover_entries_leave_room_for_those_who_can_fence_them() {
         let mut log = Log::new();
-        (1..LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, no_void));
+        (1..LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, &no_void));
         let newcomer = Rid::new(99).unwrap();
         assert!(log.has_room_for(newcomer, 1));
         assert!(

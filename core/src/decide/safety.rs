@@ -142,7 +142,7 @@ mod tests {
         let mut log = Log::new();
         ballots
             .iter()
-            .for_each(|&(term, rid)| log.add(&entry(term, rid, 0), Mark::NONE, |_| Term(0)));
+            .for_each(|&(term, rid)| log.add(&entry(term, rid, 0), Mark::NONE, &|_| Term(0)));
         log
     }
 

@@ -5,7 +5,6 @@ use crate::decide::witness::Blocks;
 use crate::disk::{DiskError, DiskOutcome, IoId};
 use crate::event::{Event, Fault};
 use crate::format::RegionBlock;
-use crate::ids::BlockNo;
 use crate::time::Instant;
 
 use super::Election;
@@ -116,11 +115,10 @@ impl Election {
     }
 
     fn judge_block(&mut self, now: Instant, index: usize, bytes: &[u8]) {
-        let (Some(volume), Some(view)) = (self.volume, self.view) else {
+        let (Some(at), Some(state)) = (self.region_block(index), self.state()) else {
             return;
         };
-        let at = BlockNo(volume.geometry.region.0 + index as u64);
-        match RegionBlock::decode(bytes, at, volume.id, self.config.checksum) {
+        match RegionBlock::decode(bytes, at, state.volume, self.config.checksum) {
             Err(_) => {
                 let fingerprint = (self.config.checksum)(bytes);
                 self.block_is_invalid(now, index, fingerprint);
@@ -139,12 +137,12 @@ impl Election {
                 if entries.absurd() > 0 {
                     self.tell(Event::Fault(Fault::AbsurdTerm(at)));
                 }
-                let (target, trimmed) = (self.witness.target(), view.trimmed());
+                let (target, trimmed) = (self.witness.target(), self.trimmed());
                 let mut carries = false;
                 for entry in entries.packed() {
                     carries |= Some(entry.ballot()) == target;
                     let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
-                    self.log.add(entry, trimmed, |rid| {
+                    self.log.add(entry, trimmed, &|rid| {
                         if rid == me {
                             said.void_term
                         } else {
@@ -164,10 +162,9 @@ impl Election {
             .invalid(index, fingerprint, now, self.config.write_time_max);
         if damaged
             && !self.damage_told.has(index)
-            && let Some(volume) = self.volume
+            && let Some(at) = self.region_block(index)
         {
             self.damage_told.set(index, true);
-            let at = BlockNo(volume.geometry.region.0 + index as u64);
             self.tell(Event::Fault(Fault::DamagedBlock(at)));
         }
     }

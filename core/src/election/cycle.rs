@@ -8,9 +8,9 @@ use crate::ids::BlockNo;
 use crate::superio::{SuperError, SuperView};
 use crate::time::{Duration, Instant};
 
+use super::Election;
 use super::collect::Next;
 use super::stage::Stage;
-use super::{Election, Volume};
 
 /// Pause between two readings of blocks that keep changing or are torn.
 const REREAD_PAUSE: Duration = Duration::from_millis(2);
@@ -123,7 +123,7 @@ impl Election {
                 self.reader.poll_disk(id, limit)
             }
             Step::Collect => {
-                let region = self.volume?.geometry.region.0;
+                let region = self.state()?.geometry.region.0;
                 let id = self.ids.draw();
                 let (first, count) = self.collect.request(id, self.config.transfer_blocks as usize)?;
                 Some(DiskRequest::Read {
@@ -159,7 +159,7 @@ impl Election {
             }
             Step::BellDue => {
                 let id = self.ids.draw();
-                let first = self.volume?.geometry.doorbell;
+                let first = self.state()?.geometry.doorbell;
                 self.step = Step::Bell(id);
                 Some(DiskRequest::Read {
                     id,
@@ -252,15 +252,9 @@ impl Election {
     }
 
     fn super_read(&mut self, now: Instant, view: SuperView, after: bool) {
-        let state = &view.state;
-        if self.volume.is_none() {
-            self.reader.pin(state.volume);
+        if self.view.is_none() {
+            self.reader.pin(view.state.volume);
         }
-        self.volume = Some(Volume {
-            id: state.volume,
-            geometry: state.geometry,
-            quorum_count: state.quorum_count,
-        });
         self.view = Some(view);
         self.views = self.views.wrapping_add(1);
         if let Some(own) = self.own
@@ -281,7 +275,7 @@ impl Election {
         self.witness.complete();
         self.io_failing = false;
         self.pace.cycle_took(now.since(self.cycle_began));
-        let trimmed = self.view.map_or_else(Default::default, |view| view.trimmed());
+        let trimmed = self.trimmed();
         let own = self
             .own
             .filter(|_| self.has_entered_log())
@@ -294,7 +288,7 @@ impl Election {
                 peers.void_term(rid)
             }
         };
-        let full = self.log.settle(trimmed, void_term, own.as_ref()).is_err();
+        let full = self.log.settle(trimmed, &void_term, own.as_ref()).is_err();
         if full {
             // Nothing may be written on the strength of this collect.
             if self.log_full {
@@ -366,11 +360,11 @@ impl Election {
             DiskOutcome::Read(_) => Some(DiskError::Failed),
         };
         if let Some(error) = failed {
-            let at = self.volume.map_or(BlockNo(0), |volume| {
+            let at = self.state().map_or(BlockNo(0), |state| {
                 if ring {
-                    volume.geometry.doorbell
+                    state.geometry.doorbell
                 } else {
-                    volume.geometry.region
+                    state.geometry.region
                 }
             });
             return self.write_failed(now, at, error);
@@ -437,8 +431,8 @@ impl Election {
 
     fn read_failed(&mut self, now: Instant, error: Option<DiskError>) {
         self.witness.fail();
-        if let (Some(error), Some(volume)) = (error, self.volume) {
-            self.disk_fault(volume.geometry.region, false, error);
+        if let (Some(error), Some(region)) = (error, self.region_block(0)) {
+            self.disk_fault(region, false, error);
         }
         self.rest(now, RETRY_PAUSE);
         self.leader_read_failed(now);
@@ -452,15 +446,14 @@ impl Election {
     }
 
     fn bell_read(&mut self, now: Instant, outcome: DiskOutcome<'_>) {
-        let Some(volume) = self.volume else { return };
+        let Some(state) = self.state() else { return };
+        let (at, volume) = (state.geometry.doorbell, state.volume);
         let bell = match outcome {
-            DiskOutcome::Read(bytes) => {
-                Doorbell::decode(bytes, volume.geometry.doorbell, volume.id, self.config.checksum).ok()
-            }
+            DiskOutcome::Read(bytes) => Doorbell::decode(bytes, at, volume, self.config.checksum).ok(),
             // A damaged bell means nothing: the askers ring again.
             DiskOutcome::Failed(DiskError::Medium) => None,
             DiskOutcome::Failed(error) => {
-                self.disk_fault(volume.geometry.doorbell, false, error);
+                self.disk_fault(at, false, error);
                 self.rest(now, RETRY_PAUSE);
                 return self.leader_read_failed(now);
             }

@@ -177,18 +177,15 @@ impl Election {
             .map(|ballot| ballot.term)
             .max()
             .unwrap_or(Term(0));
-        let state = self.view.map_or((Term(0), Term(0)), |view| {
-            (
-                view.state.fenced.term,
-                view.state.server.map_or(Term(0), |server| server.term),
-            )
+        let state = self.state().map_or(Term(0), |state| {
+            let server = state.server.map_or(Term(0), |server| server.term);
+            server.max(state.fenced.term)
         });
         self.said
             .term
             .max(self.peers.highest_term())
             .max(entries)
-            .max(state.0)
-            .max(state.1)
+            .max(state)
     }
 
     /// Adopts the term of a candidate's vote for itself, and votes for a living candidate of the own term, once.
@@ -211,7 +208,7 @@ impl Election {
 
     /// A leader-to-be that was seen to write in this collect: it seals, silences or starts.
     pub(super) fn rival(&self) -> Option<Ballot> {
-        let trimmed = self.view?.trimmed();
+        let trimmed = self.trimmed();
         let active = self.peers.active(self.collect_began);
         active
             .filter_map(|peer| peer.taking_over())
@@ -235,7 +232,7 @@ impl Election {
 
     fn start_asking(&mut self, now: Instant, backoff: Duration) {
         self.said.round = self.said.round.wrapping_add(1);
-        let leader = self.view.and_then(|view| view.live_server());
+        let leader = self.live_server();
         self.stage = Stage::Ask(Ask {
             since: now,
             leader,
@@ -248,7 +245,7 @@ impl Election {
 
     /// Counts and judges a pre-vote; returns whether the cycle's write was decided.
     fn go_on_asking(&mut self, now: Instant) -> bool {
-        let leader = self.view.and_then(|view| view.live_server());
+        let leader = self.live_server();
         let Stage::Ask(mut ask) = self.stage.clone() else {
             return false;
         };
@@ -338,7 +335,7 @@ impl Election {
         else {
             return false;
         };
-        if self.view.and_then(|view| view.live_server()) != Some(leader) {
+        if self.live_server() != Some(leader) {
             self.stage = self.follow(now);
             return false;
         }

@@ -31,8 +31,8 @@ use crate::decide::witness::{Blocks, Witness};
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
-use crate::format::{Geometry, LogEntry};
-use crate::ids::{Ballot, BootId, HostId, Rid, Term, VolumeId, WriteNr};
+use crate::format::{LogEntry, SuperBlock};
+use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, Term, WriteNr};
 use crate::io::{IoIds, Owner};
 use crate::superio::{SuperReader, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
@@ -93,14 +93,6 @@ impl From<&Config> for Basics {
     }
 }
 
-/// The volume, as the super block describes it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Volume {
-    id: VolumeId,
-    geometry: Geometry,
-    quorum_count: u16,
-}
-
 /// What this mount has said in the region, and must not contradict.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Said {
@@ -132,7 +124,6 @@ pub struct Election {
     config: Basics,
     voter: VoterConfig,
     rng: Xoshiro128PlusPlus,
-    volume: Option<Volume>,
     ids: IoIds,
 
     wanted: bool,
@@ -178,8 +169,8 @@ pub struct Election {
 
 impl Election {
     /// The election of a voter that does not take part yet. `seed` decides every random choice.
-    // A call, so that the compiler lets it build its result where it is wanted: a stack of firmware has no room for it.
-    #[inline(never)]
+    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
+    #[inline(always)]
     pub fn new(config: &Config, voter: VoterConfig, seed: u64) -> Self {
         let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
         let round = rng.next_u32();
@@ -187,7 +178,6 @@ impl Election {
             config: config.into(),
             voter,
             rng,
-            volume: None,
             ids: IoIds::new(Owner::Election),
             wanted: false,
             admitted: false,
@@ -417,6 +407,7 @@ impl Election {
         }
     }
 
+    #[inline(never)]
     fn tell(&mut self, event: Event) {
         if self.events.is_full() {
             // The newest news matter most; the platform drains the queue after every input.
@@ -426,6 +417,7 @@ impl Election {
         let _ = self.events.push_back(event);
     }
 
+    #[inline(never)]
     fn random(&mut self) -> u32 {
         self.rng.next_u32()
     }
@@ -435,8 +427,33 @@ impl Election {
         self.voter.lease.is_none() || now < self.right_until
     }
 
+    /// The super block as it was last read or written: it describes the volume.
+    const fn state(&self) -> Option<&SuperBlock> {
+        match &self.view {
+            Some(view) => Some(&view.state),
+            None => None,
+        }
+    }
+
+    /// See [`SuperView::trimmed`].
+    #[inline(never)]
+    fn trimmed(&self) -> Mark {
+        self.view.as_ref().map_or(Mark::NONE, SuperView::trimmed)
+    }
+
+    /// See [`SuperView::live_server`].
+    #[inline(never)]
+    fn live_server(&self) -> Option<Ballot> {
+        self.view.as_ref().and_then(SuperView::live_server)
+    }
+
+    /// Block `index` of the region.
+    fn region_block(&self, index: usize) -> Option<BlockNo> {
+        Some(BlockNo(self.state()?.geometry.region.0 + index as u64))
+    }
+
     fn quorum_count(&self) -> u16 {
-        self.volume.map_or(u16::MAX, |volume| volume.quorum_count)
+        self.state().map_or(u16::MAX, |state| state.quorum_count)
     }
 
     /// What this mount's ballot promises those who read its entry.

@@ -97,10 +97,10 @@ impl Election {
         if let Some(rival) = self.rival() {
             self.give_up(now, GaveUp::Higher(rival));
         } else if votes >= self.quorum_count() {
-            let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
+            let trimmed = self.trimmed();
             let entry = self.own_entry(own);
             self.log
-                .add(&PackedEntry::from(&entry), trimmed, |_| crate::ids::Term(0));
+                .add(&PackedEntry::from(&entry), trimmed, &|_| crate::ids::Term(0));
             self.stage = Stage::Seal { ballot: own };
             self.tell(Event::Elected(own));
         } else if outdone || self.is_over(now, timer) {
@@ -130,7 +130,7 @@ impl Election {
     }
 
     pub(super) fn drop_own_from_log(&mut self) {
-        let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
+        let trimmed = self.trimmed();
         let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
         let void_term = |rid| {
             if rid == me {
@@ -140,7 +140,7 @@ impl Election {
             }
         };
         // Nothing is added, so that it cannot be too full.
-        let _ = self.log.settle(trimmed, void_term, None);
+        let _ = self.log.settle(trimmed, &void_term, None);
     }
 
     /// Gives up at once, or when the fences that were fired are answered.
@@ -161,7 +161,7 @@ impl Election {
             return self.withdraw(now, GaveUp::Overtaken);
         }
         // Nothing is left to void or to stop: a successor has silenced this ballot, by a lease that ran out.
-        if let Some(by) = self.view.and_then(|view| view.state.server) {
+        if let Some(by) = self.state().and_then(|state| state.server) {
             self.tell(Event::Superseded { ballot: own, by });
         }
         self.tell(Event::StoppedServing {
@@ -193,7 +193,7 @@ impl Election {
     fn begin_silencing(&mut self, now: Instant, ballot: Ballot) {
         self.victims.clear();
         let mut longest = Duration::ZERO;
-        let live = self.view.and_then(|view| view.live_server());
+        let live = self.live_server();
         for entry in safety::victims(&self.log, ballot) {
             let asked = if self.dead == Some(entry.ballot()) {
                 Duration::ZERO
@@ -228,7 +228,7 @@ impl Election {
         let Stage::Silence(silence) = self.stage else {
             return;
         };
-        let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
+        let trimmed = self.trimmed();
         let mut refused = None;
         for at in 0..self.victims.len() {
             let mut victim = self.victims[at];

@@ -30,7 +30,7 @@ use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::server::{Memory, Server, State};
 use crate::service::Service;
 use crate::superio::SuperView;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earliest};
 #[cfg(not(feature = "voter"))]
 use absent::Election;
 
@@ -104,8 +104,8 @@ impl<M: Memory, S: Service> Mount<M, S> {
     ///
     /// # Panics
     /// If [`Config::check`] finds something that cannot work.
-    // A call, so that the compiler lets it build its result where it is wanted: a stack of firmware has no room for it.
-    #[inline(never)]
+    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
+    #[inline(always)]
     pub fn new(now: Instant, config: Config, seed: u64, memory: M, service: S) -> Self {
         assert!(config.check().is_ok(), "a configuration that works");
         #[cfg(feature = "voter")]
@@ -314,7 +314,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
             .election
             .as_mut()
             .and_then(|election| election.poll_fence(now));
-        let can_fence = self.config.voter.is_some_and(|voter| voter.can_fence);
+        let can_fence = self.config.voter.as_ref().is_some_and(|voter| voter.can_fence);
         let may_act = can_fence && self.may_act(now);
         request.or_else(|| self.server.poll_fence(now, may_act))
     }
@@ -373,16 +373,13 @@ impl<M: Memory, S: Service> Mount<M, S> {
             .and_then(|election| election.next_deadline());
         let backoff = (self.polled_at < self.no_election_before).then_some(self.no_election_before);
         let due = self.election_due();
-        [
+        earliest(&[
             election,
             self.server.next_deadline(),
             self.client.next_deadline(),
             backoff,
             due,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// Whether the mount has ended: nothing more will be asked. Nothing is outstanding either but reads, and, after

@@ -42,7 +42,7 @@ use crate::ids::Ballot;
 use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::service::Service;
 use crate::superio::SuperView;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 /// The server of one mount: off, until the mount's ballot is recorded in the super block.
 ///
@@ -89,8 +89,8 @@ struct Violation;
 
 impl<M: Memory, S: Service> Server<M, S> {
     /// A server that is off.
-    // A call, so that the compiler lets it build its result where it is wanted: a stack of firmware has no room for it.
-    #[inline(never)]
+    // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
+    #[inline(always)]
     pub fn new(config: Config, mut memory: M, service: S) -> Self {
         let (_, slots) = memory.slots();
         let conns = Conns::new(slots);
@@ -427,7 +427,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         let running = matches!(self.state, State::Starting | State::Serving);
         let stranger = self.conns.oldest_stranger().filter(|_| running);
         let stranger = stranger.map(|(since, _)| since + GREETING_TIMEOUT);
-        [self.quiet_at, own, stranger].into_iter().flatten().min()
+        earliest(&[self.quiet_at, own, stranger])
     }
 
     /// How far the server is.

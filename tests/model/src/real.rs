@@ -110,10 +110,10 @@ impl<'a> Real<'a> {
             self.highest_of_each_rid(read)
         };
         members(read).for_each(|number| {
-            log.add(&(&self.entry(number)).into(), trimmed, self.void_term(voids));
+            log.add(&(&self.entry(number)).into(), trimmed, &self.void_term(voids));
         });
         let own = (own != 0).then(|| self.entry(own));
-        log.settle(trimmed, self.void_term(voids), own.as_ref())
+        log.settle(trimmed, &self.void_term(voids), own.as_ref())
             .expect("a log has room for all ballots of the model");
         log
     }
