@@ -85,8 +85,13 @@ impl Log {
                 if self.entries.is_full() {
                     self.drop_gone(trimmed, void_term);
                 }
-                let at = self.place(ballot.rid).unwrap_or_else(|at| at);
-                self.overflowed |= self.entries.insert(at, *entry).is_err();
+                self.overflowed |= self.entries.push(*entry).is_err();
+                // Down to its place, one by one: that is less code than moving all the others at once.
+                let mut at = self.entries.len().saturating_sub(1);
+                while at > 0 && self.entries[at - 1].ballot().rid > self.entries[at].ballot().rid {
+                    self.entries.swap(at - 1, at);
+                    at -= 1;
+                }
             }
         }
     }

@@ -50,7 +50,7 @@ pub fn is_silent(
 /// How long a lease of `quiet_ms` is waited out by clocks that may each be wrong by `clock_error_ppm`.
 pub const fn quiet_time(quiet_ms: u32, clock_error_ppm: u32) -> Duration {
     let (quiet, error) = (Duration::from_millis(quiet_ms as u64), 2 * clock_error_ppm as u64);
-    Duration(quiet.0 + quiet.0 / 1_000_000 * error + error)
+    Duration(quiet.0 + quiet.divided(1_000).divided(1_000).0 * error + error)
 }
 
 /// R8: what the claim makes of the super block: everything below the ballot is silent, and the ballot is server.

@@ -394,8 +394,7 @@ impl Election {
 
     /// Pause between two cycles: none while sealing, longer for a voter that nobody else keeps company.
     fn pause(&mut self, now: Instant) -> Duration {
-        let random = u64::from(self.random());
-        let short = CYCLE_PAUSE + Duration(random % CYCLE_PAUSE.0);
+        let short = CYCLE_PAUSE + CYCLE_PAUSE.drawn(self.random());
         match &self.stage {
             Stage::Seal { .. } | Stage::Claim { .. } => Duration::ZERO,
             Stage::Ask(ask) => {

@@ -139,7 +139,7 @@ impl Election {
 
     /// A mount that no server has admitted looks twice, with a random wait between, before its first write.
     fn pass_gate(&mut self, now: Instant, wait_until: Option<Instant>) {
-        let random = u64::from(self.random());
+        let random = self.random();
         let Some(until) = wait_until else {
             let crowded = self.peers.iter().count() > VOTERS_MAX / 2;
             let longest = if crowded {
@@ -147,7 +147,7 @@ impl Election {
             } else {
                 GATE_WAIT_MAX
             };
-            let wait = Duration(random % (longest.0 + 1));
+            let wait = longest.drawn(random);
             self.stage = Stage::Gate {
                 wait_until: Some(now + wait),
             };

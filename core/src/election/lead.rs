@@ -19,7 +19,7 @@ use super::stage::{Stage, Stop};
 const STOPS_PER_QUIET_TIME: u64 = 3;
 
 /// Looks in the time of one lease: two may fail before the right runs out.
-const LOOKS_PER_LEASE: u64 = 3;
+const LOOKS_PER_LEASE: u16 = 3;
 
 impl Election {
     /// A cycle, or only a look at the doorbell.
@@ -31,7 +31,7 @@ impl Election {
         let look_due = self
             .voter
             .lease
-            .is_some_and(|lease| now.since(lead.looked).0 >= lease.0 / LOOKS_PER_LEASE);
+            .is_some_and(|lease| now.since(lead.looked).0 >= lease.divided(LOOKS_PER_LEASE).0);
         if starting || look_due || now < lead.ringing_until || lead.scrub_at <= now {
             lead.looked = now;
             self.begin_cycle(now);
@@ -55,7 +55,7 @@ impl Election {
             BELL_INTERVAL
         };
         if let Some(lease) = self.voter.lease {
-            let look_at = lead.looked + Duration(lease.0 / LOOKS_PER_LEASE);
+            let look_at = lead.looked + lease.divided(LOOKS_PER_LEASE);
             pause = pause.min(look_at.since(now));
         }
         self.rest(now, pause);
