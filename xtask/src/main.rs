@@ -20,6 +20,7 @@ Commands:
   sim       the simulator (options are passed on)
   size      code, RAM and stack of core on small targets (--write, --check)
   bare-compiler  where rustup has no bare targets: Debian's compiler, unpacked into the target folder
+  power-cuts  the simulator's scenarios, cut at every write to the device
   model     the exhaustive search over the election's decisions (options are passed on)
   run-qemu  bare images under QEMU on one disk: elect, fail over, fence, leave
 
@@ -53,6 +54,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
             ostrakon_xtask::bare::provide()?;
             Ok(ExitCode::SUCCESS)
         }
+        Some("power-cuts") => commands::power_cuts::run(arguments),
         Some("model") => commands::sim::model(arguments),
         Some("run-qemu") => commands::run_qemu::run(arguments),
         Some(commands::run_qemu::AGENT_COMMAND) => commands::run_qemu::agent(&arguments),

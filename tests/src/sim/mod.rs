@@ -7,7 +7,7 @@
 //! - [`host`]: a machine and the process that runs on it: crash, pause, restart, and the order of calls.
 //! - [`check`]: what must hold after each step.
 //! - [`options`], [`faults`], [`run`]: random runs in two phases; [`runner`]: many of them on all cores.
-//! - [`scenario`]: verbs for runs that are told, not drawn.
+//! - [`scenario`]: verbs for runs that are told, not drawn; [`power_cut`]: the same, cut at any write.
 
 pub mod atlas;
 pub mod check;
@@ -20,6 +20,7 @@ pub mod format;
 pub mod host;
 pub mod net;
 pub mod options;
+pub mod power_cut;
 pub mod run;
 pub mod runner;
 pub mod scenario;
