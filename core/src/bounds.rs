@@ -45,6 +45,15 @@ pub const TERM_MAX: u64 = 1 << 56;
 /// Bytes of the fencing parameter that a voter publishes for those who may have to fence it.
 pub const FENCE_PARAM_BYTES: usize = 40;
 
+/// Bytes of the name of what a fence was carried out with.
+pub const FENCE_METHOD_BYTES: usize = 16;
+
+/// Blocks of fence records: as many of the newest are kept.
+pub const FENCE_BLOCKS: usize = 32;
+
+/// Fence records that wait for their turn to be written; those that find no room are counted. A plain client fences nobody.
+pub const FENCES_WAITING_MAX: usize = if cfg!(feature = "voter") { 3 } else { 0 };
+
 /// Clients of a volume unless `format` says otherwise.
 pub const CLIENTS_DEFAULT: u32 = 4096;
 

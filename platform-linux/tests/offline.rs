@@ -272,7 +272,7 @@ fn a_region_of_garbage_never_panics_anything() {
     .take(80 * 4096)
     .collect();
     write_at(&bench, &garbage, 64 * BLOCK);
-    assert_eq!(bench.status()["damaged"].as_array().unwrap().len(), 64 + 6);
+    assert_eq!(bench.status()["damaged"].as_array().unwrap().len(), 64 + 6 + 9);
     bench.expect(0, &["dump", "IMAGE"]);
     let (_, error) = bench.expect(3, &["set-quorum-count", "IMAGE", "2"]);
     assert!(error.contains("damaged"), "{error}");

@@ -92,12 +92,16 @@ fn has_core(target: &str) -> Result<bool> {
     Ok(output.status.success() && files.into_iter().any(|file| is_core(&file.file_name())))
 }
 
-/// Downloads the distribution's compiler from the machine's own package sources, and unpacks it.
+/// Downloads the distribution's compiler from the machine's own package sources, and unpacks it; with `if_needed` only
+/// where the compiler in use lacks a target.
 ///
 /// # Errors
 /// What is missing, and what to do.
-pub fn provide() -> Result<()> {
+pub fn provide(if_needed: bool) -> Result<()> {
     let folder = folder();
+    if if_needed && has_core("thumbv7em-none-eabi")? && has_core("riscv32imac-unknown-none-elf")? {
+        return Ok(());
+    }
     if folder.join("usr/bin/rustc").is_file() {
         println!("it is there already: {}", folder.display());
         return Ok(());

@@ -51,7 +51,10 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("sim") => commands::sim::run(arguments),
         Some("size") => commands::size::run(arguments),
         Some("bare-compiler") => {
-            ostrakon_xtask::bare::provide()?;
+            let if_needed = arguments
+                .first()
+                .is_some_and(|argument| argument == "--if-needed");
+            ostrakon_xtask::bare::provide(if_needed)?;
             Ok(ExitCode::SUCCESS)
         }
         Some("power-cuts") => commands::power_cuts::run(arguments),

@@ -41,7 +41,7 @@
 #define OSTRAKON_MOUNT_ALIGN 8
 
 // Bytes of a mount without clients, on any target. See `OSTRAKON_MOUNT_BYTES`.
-#define OSTRAKON_MOUNT_BASE_BYTES 16896
+#define OSTRAKON_MOUNT_BASE_BYTES 21504
 
 // Bytes that each client of the volume adds.
 #define OSTRAKON_MOUNT_CLIENT_BYTES 512

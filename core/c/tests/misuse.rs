@@ -277,7 +277,7 @@ fn a_service_without_one_of_its_callbacks_is_refused() {
 
 /// A device in memory, formatted.
 fn device() -> Vec<u8> {
-    let blocks = 160;
+    let blocks = 192;
     let mut device = vec![0; blocks * OSTRAKON_BLOCK_BYTES];
     let volume = ostrakon_new_volume {
         id: [1; 16],

@@ -21,8 +21,9 @@ use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 #[cfg(feature = "voter")]
 use crate::election::Election;
-use crate::event::{Event, Unmounted};
+use crate::event::{Event, Silenced, Unmounted};
 use crate::fence::{FenceOutcome, FenceRequest};
+use crate::format::FenceMethod;
 use crate::format::wire::{Command, RequestId};
 use crate::ids::{Ballot, Rid};
 use crate::io::{IoIds, Owner};
@@ -206,6 +207,20 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// What became of the fence request for this victim.
     pub fn handle_fence(&mut self, now: Instant, victim: Ballot, outcome: FenceOutcome) {
+        self.handle_fence_by(now, victim, outcome, FenceMethod::default());
+    }
+
+    /// The same, from a platform that says what it fenced with, or how it knew: for the fence record.
+    pub fn handle_fence_by(
+        &mut self,
+        now: Instant,
+        victim: Ballot,
+        outcome: FenceOutcome,
+        method: FenceMethod,
+    ) {
+        if self.election.is_some() {
+            self.server.journal().answered(victim, outcome, method);
+        }
         if victim.term.0 == 0 {
             // No election has term 0: the server asked, for a ghost's place.
             self.server.handle_fence(now, victim.rid, outcome);
@@ -323,7 +338,18 @@ impl<M: Memory, S: Service> Mount<M, S> {
             .and_then(|election| election.poll_fence(now));
         let can_fence = self.config.voter.as_ref().is_some_and(|voter| voter.can_fence);
         let may_act = can_fence && self.may_act(now);
-        request.or_else(|| self.server.poll_fence(now, may_act))
+        let request = request.or_else(|| self.server.poll_fence(now, may_act))?;
+        let own = self.election.as_ref().and_then(|election| election.own());
+        if let Some(by) = own {
+            self.server.journal().asked(&request.victim, request.attempt, by);
+        }
+        Some(request)
+    }
+
+    /// The time of day, in seconds since 1970, from a platform that knows it: fence records say when. Nothing else
+    /// depends on it.
+    pub fn set_unix_time(&mut self, unix_s: u64) {
+        self.server.journal().set_unix_time(unix_s);
     }
 
     /// The next thing to tell. [`Event::Unmounted`] is the last.
@@ -338,6 +364,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
             return Some(Event::WaitingForQuorum { votes, needed });
         }
         let election = self.election.as_mut().and_then(|election| election.poll_event());
+        if let Some(event) = &election {
+            self.record_lease(event);
+        }
         let event = election
             .or_else(|| self.server.poll_event())
             .or_else(|| self.client_event());
@@ -349,6 +378,20 @@ impl<M: Memory, S: Service> Mount<M, S> {
                 Some(Event::Unmounted(how))
             }
             _ => None,
+        }
+    }
+
+    fn record_lease(&mut self, event: &Event) {
+        let Event::Silenced {
+            victim,
+            how: Silenced::LeaseRanOut,
+        } = event
+        else {
+            return;
+        };
+        let Some(election) = &self.election else { return };
+        if let (Some(entry), Some(by)) = (election.logged(victim.rid), election.own()) {
+            self.server.journal().lapsed(&entry, by);
         }
     }
 

@@ -6,6 +6,7 @@
 //! - `index`: who has which slot.
 //! - `greeting`, `farewell`: decisions; `arrivals`, `departures`, `sweep`: what follows from them.
 //! - `transmit`: messages, and the calls of the service; `ghosts`: places of evicted voters.
+//! - `journal`: the fence records.
 //! - `reign`: starting, serving, stopping.
 
 mod arrivals;
@@ -16,6 +17,7 @@ mod farewell;
 mod ghosts;
 mod greeting;
 mod index;
+mod journal;
 mod load;
 mod memory;
 mod reign;
@@ -31,6 +33,7 @@ pub use reign::State;
 use core::net::SocketAddr;
 
 use conns::Conns;
+pub(crate) use journal::Journal;
 use memory::{NONE, Role};
 use reign::{Listener, Reign, Table, Update};
 
@@ -65,6 +68,7 @@ pub struct Server<M, S> {
     state: State,
     listener: Listener,
     reign: Option<Reign>,
+    journal: Journal,
     /// A write failed: it may still land until this moment (assumption A3).
     quiet_at: Option<Instant>,
     events: Events,
@@ -79,6 +83,7 @@ struct Parts<'a, S> {
     state: State,
     conns: &'a mut Conns,
     reign: &'a mut Reign,
+    journal: &'a mut Journal,
     /// The slots of the volume's clients.
     clients: &'a mut [ClientSlot],
     slots: &'a mut [ConnSlot],
@@ -104,6 +109,7 @@ impl<M: Memory, S: Service> Server<M, S> {
             state: State::Off,
             listener: Listener::Closed,
             reign: None,
+            journal: Journal::new(),
             quiet_at: None,
             events: Events::new(),
         }
@@ -123,6 +129,7 @@ impl<M: Memory, S: Service> Server<M, S> {
             state: self.state,
             conns: &mut self.conns,
             reign,
+            journal: &mut self.journal,
             clients: &mut clients[..places],
             slots,
             events: &mut self.events,
@@ -143,6 +150,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         let reign = Reign::new(now, view, ballot, server_addr, &self.config);
         let (volume, layout) = (reign.layout.clients(), reign.layout);
         self.reign = Some(reign);
+        self.journal.begin();
         self.state = State::Starting;
         let memory = u32::try_from(self.memory.slots().0.len()).unwrap_or(u32::MAX);
         if memory < layout.clients() {
@@ -214,7 +222,7 @@ impl<M: Memory, S: Service> Server<M, S> {
                 fault
             }
         };
-        if matches!(self.state, State::Starting | State::Serving) {
+        if !matches!(self.state, State::Off | State::Failed) {
             self.fail(now, failed);
         }
     }
@@ -328,7 +336,7 @@ impl<M: Memory, S: Service> Server<M, S> {
                     }
                 }
             }
-            State::Stopping => self.poll_stop(now),
+            State::Stopping => self.poll_stop(now, may_act),
         }
     }
 
@@ -342,7 +350,10 @@ impl<M: Memory, S: Service> Server<M, S> {
         let addr = parts.reign.addr;
         match self.listener {
             Listener::Closed => {
-                if let Some(reign) = self.reign.as_mut().filter(|reign| reign.may_listen(now)) {
+                // Whoever finds this server finds the records of the fences that brought it there.
+                let recorded = !self.journal.is_due();
+                let reign = self.reign.as_mut();
+                if let Some(reign) = reign.filter(|reign| recorded && reign.may_listen(now)) {
                     reign.listen_retry = None;
                     self.listener = Listener::OpenDue;
                 }
@@ -366,13 +377,19 @@ impl<M: Memory, S: Service> Server<M, S> {
         self.tell(Event::Serving { ballot, addr });
     }
 
-    fn poll_stop(&mut self, now: Instant) {
+    fn poll_stop(&mut self, now: Instant, may_act: bool) {
         let Some(parts) = self.parts() else { return };
         let over = now >= parts.reign.stop_by;
         if over {
             self.close_all();
         }
-        if self.conns.open_count() == 0 {
+        self.stop_if_done(may_act);
+    }
+
+    /// Off when nobody is connected any more and, as long as this server may still write, every fence record is written.
+    fn stop_if_done(&mut self, may_act: bool) {
+        let recorded = !may_act || !self.journal.is_due();
+        if self.state == State::Stopping && self.conns.open_count() == 0 && recorded {
             self.state = State::Off;
         }
     }
@@ -385,7 +402,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         id: IoId,
         buffer: &mut [u8],
     ) -> Option<DiskRequest> {
-        if !matches!(self.state, State::Starting | State::Serving) {
+        if matches!(self.state, State::Off | State::Failed) {
             return None;
         }
         self.parts()?.poll_disk(now, may_act, id, buffer)
@@ -406,9 +423,8 @@ impl<M: Memory, S: Service> Server<M, S> {
         }
         let (_, slots) = self.memory.slots();
         let conn = self.conns.next_to_close(slots)?;
-        if self.state == State::Stopping && self.conns.open_count() == 0 {
-            self.state = State::Off;
-        }
+        // Whether it may still write is not known here: with a record due, the next poll decides.
+        self.stop_if_done(true);
         Some(NetRequest::Close(conn))
     }
 
@@ -436,12 +452,16 @@ impl<M: Memory, S: Service> Server<M, S> {
         let own = self
             .reign
             .as_ref()
-            .and_then(|reign| reign.next_deadline(self.state));
+            .and_then(|reign| reign.next_deadline(self.state))
+            // All that may be missing then is a record, and its completion is an input.
+            .filter(|_| self.state != State::Stopping || self.conns.open_count() > 0);
         let running = matches!(self.state, State::Starting | State::Serving);
         let (_, slots) = self.memory.slots();
         let stranger = self.conns.oldest_stranger(slots).filter(|_| running);
         let stranger = stranger.map(|(since, _)| since + GREETING_TIMEOUT);
-        earliest(&[self.quiet_at, own, stranger])
+        let active = !matches!(self.state, State::Off | State::Failed);
+        let journal = self.journal.deadline().filter(|_| active);
+        earliest(&[self.quiet_at, own, stranger, journal])
     }
 
     /// How far the server is.
@@ -463,6 +483,7 @@ impl<M: Memory, S: Service> Server<M, S> {
             && self.conns.open_count() == 0
             && self.listener == Listener::Closed
             && !self.reign.as_ref().is_some_and(Reign::is_outstanding)
+            && !self.journal.is_outstanding()
     }
 
     /// The super block as this server last wrote or was given it; `None` before it was ever started.
@@ -524,6 +545,11 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// [`DRAIN_TIME`](crate::bounds::DRAIN_TIME) to do it: nobody needs this server any more on their account.
     pub fn is_drained(&mut self) -> bool {
         self.parts().is_some_and(|parts| parts.is_drained())
+    }
+
+    /// The fence records of this mount.
+    pub(crate) const fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
     }
 
     /// The service.

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use super::commit::{Committer, Committing};
+use super::journal::Recorded;
 use super::load::{Loader, Loading};
 use super::memory::{ClientSlot, Role};
 use super::table::Layout;
@@ -240,6 +241,12 @@ impl Reign {
 
 impl<S: Service> Parts<'_, S> {
     pub(super) fn handle_disk(&mut self, now: Instant, id: IoId, outcome: DiskOutcome<'_>) -> Completed {
+        match self.journal.handle_disk(now, id, outcome, &self.reign.layout) {
+            None => {}
+            Some(Recorded::Fine) => return Completed::Fine,
+            Some(Recorded::ReadFailed(fault)) => return Completed::ReadFailed(fault),
+            Some(Recorded::WriteFailed(fault)) => return Completed::WriteFailed(fault),
+        }
         let first = self.reign.super_write;
         match self.reign.supers.handle_disk(id, outcome) {
             None => self.handle_table(now, id, outcome),
@@ -322,8 +329,14 @@ impl<S: Service> Parts<'_, S> {
         buffer: &mut [u8],
     ) -> Option<DiskRequest> {
         let limit = self.config.write_time_max;
+        if self.state == State::Stopping {
+            return self.poll_journal(now, may_act, id, buffer);
+        }
         if let Table::Loading(loader) = &mut self.reign.table {
             return loader.poll_disk(now, id, limit);
+        }
+        if let Some(record) = self.poll_journal(now, may_act, id, buffer) {
+            return Some(record);
         }
         if !may_act {
             return None;
@@ -341,6 +354,24 @@ impl<S: Service> Parts<'_, S> {
         };
         let blocks = (buffer.len() / BLOCK_BYTES).min(self.config.transfer_blocks as usize);
         committer.poll_disk(id, limit, self.clients, &mut buffer[..blocks * BLOCK_BYTES])
+    }
+
+    fn poll_journal(
+        &mut self,
+        now: Instant,
+        may_act: bool,
+        id: IoId,
+        buffer: &mut [u8],
+    ) -> Option<DiskRequest> {
+        let blocks = (buffer.len() / BLOCK_BYTES).min(self.config.transfer_blocks as usize);
+        let limit = self.config.write_time_max;
+        self.journal.poll_disk(
+            now,
+            id,
+            (may_act, limit),
+            &self.reign.layout,
+            &mut buffer[..blocks * BLOCK_BYTES],
+        )
     }
 
     pub(super) fn end_drain_time(&mut self, now: Instant) {

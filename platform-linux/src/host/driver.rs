@@ -237,6 +237,7 @@ impl<S: Service> Host<S> {
             wait = Duration::ZERO;
         }
         self.guard.iter().for_each(Guard::begin_round);
+        self.mount.set_unix_time(clock::unix_ms() / 1_000);
         self.take_orders();
         self.take_disk();
         self.take_fences();
@@ -356,7 +357,7 @@ impl<S: Service> Host<S> {
     fn take_fences(&mut self) {
         while let Some(report) = self.fencer.as_mut().and_then(Fencer::next_report) {
             self.mount
-                .handle_fence(clock::now(), report.victim, report.outcome());
+                .handle_fence_by(clock::now(), report.victim, report.outcome(), report.method());
             self.news.push(HostEvent::Notice(Notice::Fence(report)));
         }
     }

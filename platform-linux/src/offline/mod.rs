@@ -7,6 +7,7 @@
 
 mod damage;
 mod error;
+mod fences;
 pub mod format;
 pub mod quorum_count;
 mod region;
@@ -16,6 +17,7 @@ mod volume;
 
 pub use damage::Damage;
 pub use error::{OfflineError, super_error_text};
+pub use fences::{FenceState, Fences};
 pub use region::{Region, RegionState};
 pub use table::{CopyState, Table, TableState};
 pub use volume::Volume;

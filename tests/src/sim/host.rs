@@ -122,6 +122,8 @@ pub struct Proc {
     pub turned_down: bool,
     /// A server said that it was evicted.
     pub evicted: bool,
+    /// Predecessors that it silenced by a fence or a lease since it last began to serve.
+    pub silenced: Vec<Ballot>,
     /// Disk requests so far.
     pub requests: u64,
     /// Requests to the service that were not answered yet.
@@ -269,6 +271,7 @@ impl World {
             was_connected: false,
             turned_down: false,
             evicted: false,
+            silenced: Vec::new(),
             requests: 0,
             asked: BTreeMap::new(),
         });

@@ -3,9 +3,11 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use arbtest::arbtest;
 
-use super::any::{any_addr, any_ballot, any_bell, any_head, any_log, any_record, any_rid, any_super, maybe};
+use super::any::{
+    any_addr, any_ballot, any_bell, any_fence, any_head, any_log, any_record, any_rid, any_super, maybe,
+};
 use super::*;
-use crate::bounds::{MESSAGE_BYTES_MAX, TERM_MAX};
+use crate::bounds::{COUNTER_MAX, MESSAGE_BYTES_MAX, TERM_MAX};
 use crate::checksum::portable;
 use crate::format::CLIENTS_PER_BLOCK;
 use crate::format::wire::{Command, FRAME_BYTES, Greeting, Message, RequestId, Status, Welcome};
@@ -75,6 +77,24 @@ fn client_tables_come_back() {
                 "place {index}"
             );
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn fence_records_come_back() {
+    arbtest(|u| {
+        let record = any_fence(u)?;
+        let (seq, at) = (u.int_in_range(1..=COUNTER_MAX)?, BlockNo(u.arbitrary()?));
+        let mut block = [0xa5; BLOCK_BYTES];
+        encode_fence(Some((seq, &record)), at, VOLUME, portable, &mut block);
+        assert_eq!(
+            decode_fence(&block, at, VOLUME, hardware),
+            Ok(Some((seq, record)))
+        );
+        assert_eq!(fence_number(&block, at, VOLUME, hardware), Ok(seq));
+        // Whatever stands there, it can be shown.
+        assert!(record.method.text().len() <= record.method.0.len());
         Ok(())
     });
 }
@@ -169,6 +189,11 @@ fn read_and_write_again(sample: &Sample, bytes: &[u8]) -> Option<[u8; BLOCK_BYTE
             let table = TableBlock::decode(bytes, at, VOLUME, hardware).ok()?;
             let records = (0..CLIENTS_PER_BLOCK).map(|index| table.record(index));
             encode_table_block(table.seq, records, at, VOLUME, hardware, &mut again);
+        }
+        "fence" => {
+            let record = decode_fence(bytes, at, VOLUME, hardware).ok()?;
+            let record = record.as_ref().map(|(seq, record)| (*seq, record));
+            encode_fence(record, at, VOLUME, hardware, &mut again);
         }
         other => panic!("no block is called {other}"),
     }
