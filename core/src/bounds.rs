@@ -64,7 +64,7 @@ pub const CLIENTS_LIMIT: u32 = 1 << 20;
 pub const DEVICE_BLOCKS_LIMIT: u64 = (1 << 63) / BLOCK_BYTES as u64;
 
 /// Longest message on the wire, frame header and authentication included.
-pub const MESSAGE_BYTES_MAX: usize = 1024;
+pub const MESSAGE_BYTES_MAX: usize = 512;
 
 /// Requests of one session that may be under way at once.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
@@ -111,7 +111,7 @@ pub const LISTEN_TRIES_MAX: u32 = 5;
 pub const LISTEN_RETRY_WAIT: Duration = Duration::from_millis(200);
 
 /// Blocks of the client table that a server which starts reads at once: their sequence numbers are kept meanwhile.
-pub const LOAD_BLOCKS_MAX: u32 = 32;
+pub const LOAD_BLOCKS_MAX: u32 = 16;
 
 /// Tries to read one part of the client table before a server gives up, and the wait between them.
 pub const LOAD_TRIES_MAX: u32 = 5;

@@ -49,7 +49,7 @@ use ostrakon_core::bounds;
 pub const OSTRAKON_BLOCK_BYTES: usize = 4096;
 
 /// Bytes of the buffer that `ostrakon_poll_transmit` fills: the longest message.
-pub const OSTRAKON_MESSAGE_BYTES: usize = 1024;
+pub const OSTRAKON_MESSAGE_BYTES: usize = 512;
 
 /// Bytes of the parameter by which others fence a voter.
 pub const OSTRAKON_FENCE_PARAM_BYTES: usize = 40;

@@ -21,9 +21,9 @@ pub struct Peer {
     pub void_term: Term,
     /// The term of its live ballot; 0 without one.
     own_term: Term,
-    /// The newest write that the last completed collect had shown, if `was_known`.
+    /// The newest write that the last completed collect had shown, if it had shown one.
     known: WriteNr,
-    /// When it was last seen to write, if `was_seen_writing`.
+    /// When it was last seen to write, if it ever was.
     advanced: Instant,
     /// Number of its pre-vote.
     pub round: u32,
@@ -33,17 +33,18 @@ pub struct Peer {
     answer_voters: u16,
     /// What it is doing.
     pub kind: VoteKind,
-    /// Its own ballot won the votes.
-    pub won: bool,
-    /// Its own ballot is sealed.
-    pub sealed: bool,
-    /// Yielded for want of remote clients, and has had none since.
-    pub barren: bool,
-    was_known: bool,
-    was_seen_writing: bool,
+    flags: u8,
 }
 
-const _: () = assert!(size_of::<Peer>() <= 88, "firmware has room for that, 32 times");
+const WON: u8 = 1;
+const SEALED: u8 = 2;
+const BARREN: u8 = 4;
+/// `known` holds a number.
+const KNOWN: u8 = 8;
+/// `advanced` holds a moment.
+const SEEN_WRITING: u8 = 16;
+
+const _: () = assert!(size_of::<Peer>() == 80, "firmware has room for that, 32 times");
 
 /// Microseconds in 32 bits: 71 minutes, longer than anything that is measured here.
 fn short(span: Duration) -> u32 {
@@ -66,12 +67,27 @@ impl Peer {
             answer_interval_us: head.answer.map_or(0, |answer| short(answer.interval)),
             answer_voters: head.answer.map_or(0, |answer| answer.voters),
             kind: head.kind,
-            won: head.won,
-            sealed: head.sealed,
-            barren: head.barren,
-            was_known: false,
-            was_seen_writing: false,
+            flags: u8::from(head.won) * WON | u8::from(head.sealed) * SEALED | u8::from(head.barren) * BARREN,
         }
+    }
+
+    const fn is(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Its own ballot won the votes.
+    pub const fn won(&self) -> bool {
+        self.is(WON)
+    }
+
+    /// Its own ballot is sealed.
+    pub const fn sealed(&self) -> bool {
+        self.is(SEALED)
+    }
+
+    /// It yielded for want of remote clients, and has had none since.
+    pub const fn barren(&self) -> bool {
+        self.is(BARREN)
     }
 
     /// Its live ballot.
@@ -98,7 +114,7 @@ impl Peer {
     /// When it was last seen with a newer write number than the collect before had shown; `None` if it was only ever
     /// seen with one: it may be long dead.
     pub fn advanced(&self) -> Option<Instant> {
-        self.was_seen_writing.then_some(self.advanced)
+        self.is(SEEN_WRITING).then_some(self.advanced)
     }
 
     /// Whether it was seen to write at `since` or later.
@@ -113,7 +129,7 @@ impl Peer {
 
     /// The ballot that it won the votes for and has not served under yet, as far as its block says.
     pub fn taking_over(&self) -> Option<Ballot> {
-        self.own().filter(|_| self.won && self.answer_voters == 0)
+        self.own().filter(|_| self.won() && self.answer_voters == 0)
     }
 }
 
@@ -146,10 +162,12 @@ impl Peers {
             return;
         }
         // Older blocks of one writer stand beside its newest: two numbers in one collect do not say that it lives.
-        (peer.was_known, peer.known) = (before.was_known, before.known);
-        let advances = before.was_known && before.known < head.write_nr;
-        peer.was_seen_writing = advances || before.was_seen_writing;
-        peer.advanced = if advances { now } else { before.advanced };
+        peer.flags |= before.flags & (KNOWN | SEEN_WRITING);
+        (peer.known, peer.advanced) = (before.known, before.advanced);
+        if before.is(KNOWN) && before.known < head.write_nr {
+            peer.flags |= SEEN_WRITING;
+            peer.advanced = now;
+        }
         *before = peer;
     }
 
@@ -166,7 +184,8 @@ impl Peers {
     /// A collect has completed: whoever shows a newer write from now on is alive.
     pub fn settle(&mut self) {
         for peer in &mut self.peers {
-            (peer.was_known, peer.known) = (true, peer.write_nr);
+            peer.flags |= KNOWN;
+            peer.known = peer.write_nr;
         }
     }
 

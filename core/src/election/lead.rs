@@ -106,17 +106,16 @@ impl Election {
         let outvoted = self.peers.active(self.collect_began).any(|peer| {
             let votes = |ballot: Ballot| 1 + self.peers.votes(ballot.term, ballot.rid);
             peer.own().is_some_and(|theirs| {
-                peer.won && theirs > own && votes(theirs) >= quorum && votes(theirs) > mine
+                peer.won() && theirs > own && votes(theirs) >= quorum && votes(theirs) > mine
             })
         });
         if outvoted {
             return true;
         }
         let (barren, before) = (self.said.barren, self.said.yielded_to);
-        let asker = self
-            .peers
-            .active(self.collect_began)
-            .find(|peer| peer.kind == VoteKind::Ask && !peer.barren && (!barren || before != Some(peer.rid)));
+        let asker = self.peers.active(self.collect_began).find(|peer| {
+            peer.kind == VoteKind::Ask && !peer.barren() && (!barren || before != Some(peer.rid))
+        });
         let patient = matches!(&self.stage, Stage::Lead(lead) if now.since(lead.since) < BARREN_AFTER);
         match asker
             .filter(|_| !self.facts.remote_seen && !patient)

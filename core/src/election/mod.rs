@@ -22,8 +22,7 @@ mod tests;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
-use crate::checksum::Checksum;
-use crate::config::{Config, VoterConfig};
+use crate::config::{Basics, Config, VoterConfig};
 use crate::decide::log::Log;
 use crate::decide::pace::Pace;
 use crate::decide::peers::Peers;
@@ -32,17 +31,17 @@ use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{LogEntry, SuperBlock};
-use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, Term, WriteNr};
+use crate::ids::{Ballot, BlockNo, Mark, Rid, Term, WriteNr};
 use crate::io::{IoIds, Owner};
 use crate::superio::{SuperReader, SuperView, SuperWriter};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 use collect::Collect;
 use cycle::Step;
 use stage::{Stage, VictimState, Victims};
 
 /// Events that one input can give rise to.
-const EVENTS_MAX: usize = 16;
+const EVENTS_MAX: usize = 12;
 
 /// Room that silencing leaves in the queue for other events: what it cannot tell of waits for the next cycle.
 const EVENTS_SPARE: usize = 4;
@@ -67,30 +66,6 @@ pub struct Lost {
     pub server: Ballot,
     /// A new connection is refused now, or the server said that it resigns.
     pub refused: bool,
-}
-
-/// What of the platform's configuration the election needs, beside [`VoterConfig`].
-#[derive(Clone, Copy, Debug)]
-struct Basics {
-    rid: Rid,
-    host: HostId,
-    boot: BootId,
-    write_time_max: Duration,
-    transfer_blocks: u32,
-    checksum: Checksum,
-}
-
-impl From<&Config> for Basics {
-    fn from(config: &Config) -> Self {
-        Self {
-            rid: config.rid,
-            host: config.host,
-            boot: config.boot,
-            write_time_max: config.write_time_max,
-            transfer_blocks: config.transfer_blocks,
-            checksum: config.checksum,
-        }
-    }
 }
 
 /// What this mount has said in the region, and must not contradict.

@@ -88,7 +88,7 @@ impl Election {
     pub(super) fn is_sealed_elsewhere(&self, ballot: Ballot) -> bool {
         self.peers
             .find(ballot.rid)
-            .is_some_and(|peer| peer.own() == Some(ballot) && peer.sealed)
+            .is_some_and(|peer| peer.own() == Some(ballot) && peer.sealed())
     }
 
     fn count_votes(&mut self, now: Instant, own: Ballot, timer: Timer) {
@@ -299,7 +299,7 @@ impl Election {
         let owner = self
             .peers
             .find(ballot.rid)
-            .filter(|peer| peer.own() == Some(ballot) && !peer.won);
+            .filter(|peer| peer.own() == Some(ballot) && !peer.won());
         owner.is_some_and(|peer| peer.is_active(self.collect_began)) && now.since(sealed_at) < patience
     }
 

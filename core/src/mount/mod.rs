@@ -123,7 +123,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         Self {
             client: Client::new(now, config),
             election,
-            server: Server::new(config, memory, service),
+            server: Server::new(&config, memory, service),
             client_ids: IoIds::new(Owner::Client),
             server_ids: IoIds::new(Owner::Server),
             life: Life::Mounted,

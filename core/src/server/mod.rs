@@ -38,7 +38,7 @@ use memory::{NONE, Role};
 use reign::{Listener, Reign, Table, Update};
 
 use crate::bounds::{EVENTS_MAX, GREETING_TIMEOUT, RESIGNING_TIME};
-use crate::config::Config;
+use crate::config::{Basics, Config};
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
 use crate::format::SuperBlock;
@@ -61,7 +61,7 @@ use crate::time::{Instant, earliest};
 /// `may_act` says whether the leader has the right to act at this moment. Without it nothing is written, answered or
 /// decided: it is held back until the right returns, or until [`abort`](Self::abort).
 pub struct Server<M, S> {
-    config: Config,
+    config: Basics,
     memory: M,
     service: S,
     conns: Conns,
@@ -78,7 +78,7 @@ type Events = heapless::Deque<Event, EVENTS_MAX>;
 
 /// The parts of a server that reigns, apart from one another, so that they can be changed together.
 struct Parts<'a, S> {
-    config: &'a Config,
+    config: &'a Basics,
     service: &'a mut S,
     state: State,
     conns: &'a mut Conns,
@@ -98,11 +98,11 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// A server that is off.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
-    pub fn new(config: Config, mut memory: M, service: S) -> Self {
+    pub fn new(config: &Config, mut memory: M, service: S) -> Self {
         let (clients, slots) = memory.slots();
         let conns = Conns::new(slots, clients.len());
         Self {
-            config,
+            config: config.into(),
             memory,
             service,
             conns,

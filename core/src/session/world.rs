@@ -223,7 +223,7 @@ impl World {
         });
         let view = self.view();
         let config = self.nodes[node].config;
-        let mut server = Box::new(Server::new(config, TestMemory::default(), Counter::default()));
+        let mut server = Box::new(Server::new(&config, TestMemory::default(), Counter::default()));
         server.start(self.now, &view, ballot, addr(node));
         self.nodes[node].server = Some(server);
     }
