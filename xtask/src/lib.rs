@@ -5,6 +5,7 @@
 //!   device through `ostrakon status` and `ostrakon dump`.
 //! - [`failure`]: one error for all of it, a sentence for a human.
 //! - [`skipped`]: how a test says that it could not run here.
+//! - [`torture`]: fail-overs of a program under `ostrakon run`, many in a row.
 
 #![forbid(unsafe_code)]
 
@@ -12,3 +13,4 @@ pub mod bare;
 pub mod cluster;
 pub mod failure;
 pub mod skipped;
+pub mod torture;

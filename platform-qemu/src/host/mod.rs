@@ -18,7 +18,7 @@ use crate::fence::Fencer;
 use crate::log::{Debug, debug, error, info, trace, warning};
 use crate::machine::boot::stack_used;
 use crate::machine::clock::Clock;
-use crate::machine::exit::Exit;
+use crate::machine::exit::{Exit, reset};
 use crate::machine::interrupts;
 use crate::machine::once::TakeOnce;
 use crate::machine::watchdog::Watchdog;
@@ -226,6 +226,13 @@ impl Host {
         if self.net.is_lost(now) {
             error!("the network is lost: the card has been of no use for too long");
             return Some(Exit::NetworkLost);
+        }
+        let begins_anew = matches!(self.ended, Some(Unmounted::Evicted | Unmounted::Superseded));
+        if begins_anew && self.mount.has_ended() {
+            // Others go on without what this mount knew: it takes part again as another one.
+            info!("begins anew");
+            self.control.drain(LAST_WORDS_ATTEMPTS);
+            reset();
         }
         let clean = match self.ended? {
             Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted => Exit::Left,

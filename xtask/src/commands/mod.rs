@@ -2,8 +2,11 @@
 
 pub(crate) mod ci;
 pub(crate) mod demo;
+pub(crate) mod fuzz;
+pub(crate) mod package;
 pub(crate) mod power_cuts;
 pub(crate) mod run_qemu;
 pub(crate) mod sim;
 pub(crate) mod size;
 pub(crate) mod test;
+pub(crate) mod torture;

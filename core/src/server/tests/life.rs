@@ -173,7 +173,11 @@ fn a_volume_for_more_clients_than_memory_is_refused() {
     let world = World::new(1);
     let view = world.view();
     let config = crate::config::Config::client(rid(0));
-    let mut server = Server::new(&config, FixedMemory::<8, 12>::default(), crate::service::NoService);
+    let mut server = Server::new(
+        &config,
+        FixedMemory::<8, 12>::default(),
+        crate::service::NoService,
+    );
     server.start(world.now, &view, FIRST, addr(0));
     assert_eq!(server.state(), State::Failed);
     let (volume, memory) = (CLIENTS as u32, 8);
