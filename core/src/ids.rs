@@ -46,33 +46,12 @@ impl Term {
 }
 
 /// One candidacy: ordered by term, then rid, and used once (rule R3).
-#[derive(Clone, Copy, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ballot {
     /// Term the candidate raised.
     pub term: Term,
     /// The candidate.
     pub rid: Rid,
-}
-
-// Out of line: there are many comparisons, and each takes four of 64 bits.
-impl PartialEq for Ballot {
-    #[inline(never)]
-    fn eq(&self, other: &Self) -> bool {
-        (self.term, self.rid) == (other.term, other.rid)
-    }
-}
-
-impl Ord for Ballot {
-    #[inline(never)]
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        (self.term, self.rid).cmp(&(other.term, other.rid))
-    }
-}
-
-impl PartialOrd for Ballot {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 /// "Everything up to here": the super block's `fenced`. Unlike a [`Ballot`] it may lie between two of them.

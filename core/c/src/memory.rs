@@ -18,7 +18,7 @@ use crate::service::Callbacks;
 pub const OSTRAKON_MOUNT_ALIGN: usize = 8;
 
 /// Bytes of a mount without clients, on any target. See `OSTRAKON_MOUNT_BYTES`.
-pub const OSTRAKON_MOUNT_BASE_BYTES: usize = 17920;
+pub const OSTRAKON_MOUNT_BASE_BYTES: usize = 16640;
 
 /// Bytes that each client of the volume adds.
 pub const OSTRAKON_MOUNT_CLIENT_BYTES: usize = 512;

@@ -67,7 +67,9 @@ impl Peer {
             answer_interval_us: head.answer.map_or(0, |answer| short(answer.interval)),
             answer_voters: head.answer.map_or(0, |answer| answer.voters),
             kind: head.kind,
-            flags: u8::from(head.won) * WON | u8::from(head.sealed) * SEALED | u8::from(head.barren) * BARREN,
+            flags: [(head.won, WON), (head.sealed, SEALED), (head.barren, BARREN)]
+                .iter()
+                .fold(0, |flags, &(set, flag)| if set { flags | flag } else { flags }),
         }
     }
 

@@ -62,10 +62,6 @@ pub(super) enum Update {
 }
 
 /// The client table, while it is read and afterwards.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of these, and no heap to put the larger one"
-)]
 #[derive(Clone, Debug)]
 pub(super) enum Table {
     Loading(Loader),

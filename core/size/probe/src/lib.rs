@@ -102,7 +102,8 @@ pub fn ostrakon_probe_start(platform: &mut dyn Platform, firmware: &mut Firmware
         reason = "a plain client has no slots, and says so with a unit"
     )]
     let now = platform.now();
-    firmware.mount = Mount::new(now, config, seed, Slots::default(), NoService);
+    let mount = Mount::new(now, config, seed, Slots::default(), NoService);
+    firmware.mount = mount;
 }
 
 /// The loop, in the order of calls that the mount asks for.
