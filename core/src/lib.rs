@@ -7,6 +7,7 @@
 //!
 //! - [`ids`], [`time`], [`bounds`], [`checksum`]: values and limits.
 //! - [`format`]: bytes of blocks and messages.
+//! - [`noise`]: the handshake with the volume's key, and what is sealed after it.
 //! - [`disk`], [`net`], [`fence`]: the seams of a platform, as requests and completions.
 //! - [`superio`]: reading and writing the super block in its two copies.
 //! - [`config`], [`event`], [`service`]: what a platform decides, what it is told, what a server does.
@@ -36,6 +37,7 @@ pub mod ids;
 mod io;
 pub mod mount;
 pub mod net;
+pub mod noise;
 pub mod server;
 pub mod service;
 pub mod session;

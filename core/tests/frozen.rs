@@ -118,7 +118,13 @@ fn takes_over(image: &mut [u8], transfer_blocks: u32) -> Vec<Event> {
         transfer_blocks,
         ..Config::client(rid)
     };
-    let mut mount = Mount::new(Instant(0), config, 5, FixedMemory::<8, 24>::default(), NoService);
+    let mut mount = Mount::new(
+        Instant(0),
+        config,
+        [5; 32],
+        FixedMemory::<8, 24>::default(),
+        NoService,
+    );
     let (mut now, mut told) = (Instant(0), Vec::new());
     let mut buffer = vec![0; transfer_blocks as usize * BLOCK_BYTES];
     let mut fences = VecDeque::new();

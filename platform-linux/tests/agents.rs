@@ -73,10 +73,12 @@ fn a_script_finds_the_victim_and_the_map_in_its_environment() {
     let (mut second, serving) = second_after_crash(&bench, &options);
     assert_eq!(second.wait("fenced")["victim_rid"], serving["rid"]);
     let told = fs::read_to_string(map.with_file_name("told")).unwrap();
+    let addr = serving["server_addr"].as_str().unwrap();
+    let (ip, _port) = addr.rsplit_once(':').unwrap();
     for (key, value) in [
         ("VICTIM_RID", serving["rid"].as_str().unwrap()),
-        ("VICTIM_ADDR", serving["server_addr"].as_str().unwrap()),
-        ("VICTIM_IP", "127.0.0.1"),
+        ("VICTIM_ADDR", addr),
+        ("VICTIM_IP", ip),
         ("VICTIM_TERM", "1"),
         ("VICTIM_PARAM", "node-1"),
         ("MAP_PLUG", "3"),

@@ -22,6 +22,8 @@ Commands:
   sim       the simulator (options are passed on)
   size      code, RAM and stack of core on small targets (--write, --check)
   bare-compiler  where rustup has no bare targets: Debian's compiler, unpacked into the target folder
+  mutants   breaks core in one place after the other: does a test notice?
+  coverage  how much of core the tests run
   fuzz      inputs that break parsers or state machines, searched for with coverage
   power-cuts  the simulator's scenarios, cut at every write to the device
   model     the exhaustive search over the election's decisions (options are passed on)
@@ -62,6 +64,8 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
             ostrakon_xtask::bare::provide(if_needed)?;
             Ok(ExitCode::SUCCESS)
         }
+        Some("mutants") => commands::mutants::run(arguments),
+        Some("coverage") => commands::coverage::run(arguments),
         Some("fuzz") => commands::fuzz::run(arguments),
         Some("power-cuts") => commands::power_cuts::run(arguments),
         Some("model") => commands::sim::model(arguments),

@@ -49,7 +49,7 @@ use ostrakon_core::bounds;
 pub const OSTRAKON_BLOCK_BYTES: usize = 4096;
 
 /// Bytes of the buffer that `ostrakon_poll_transmit` fills: the longest message.
-pub const OSTRAKON_MESSAGE_BYTES: usize = 512;
+pub const OSTRAKON_MESSAGE_BYTES: usize = 1024;
 
 /// Bytes of the parameter by which others fence a voter.
 pub const OSTRAKON_FENCE_PARAM_BYTES: usize = 40;
@@ -61,7 +61,7 @@ pub const OSTRAKON_CONN_CLIENT: u32 = 0xffff_fffe;
 pub const OSTRAKON_COMMAND_SERVICE: u16 = 0x100;
 
 /// Longest body of a request.
-pub const OSTRAKON_REQUEST_BYTES: usize = 56;
+pub const OSTRAKON_REQUEST_BYTES: usize = 48;
 
 // The header has numbers, not names of core's; here they are held together.
 const _: () = assert!(OSTRAKON_BLOCK_BYTES == bounds::BLOCK_BYTES);

@@ -17,7 +17,7 @@ const HEAD: &str = "\
 # Size of core on small targets
 
 Measured by `cargo xtask size` on what a firmware links (`core/size/probe`): the loop of `core/PORTING.md`, one 4 KiB
-block buffer (`transfer_blocks` is 1), one message buffer of 512 bytes, the 1 KiB checksum table, optimized for size. Bytes.
+block buffer (`transfer_blocks` is 1), one 1 KiB message buffer, the 1 KiB checksum table, optimized for size. Bytes.
 
 - *code*: instructions. *constants*: tables and texts beside them. Budget for both together: 65536.
 - *mount*: the mount itself. *RAM*: mount and both buffers. Budget: 24576. A TCP stack's buffers are its own.

@@ -10,6 +10,7 @@ mod fences;
 mod field;
 mod geometry;
 mod header;
+pub mod hello;
 mod layout;
 mod quorum;
 mod superblock;

@@ -28,6 +28,7 @@ use crate::format::wire::{Command, RequestId};
 use crate::ids::{Ballot, Rid};
 use crate::io::{IoIds, Owner};
 use crate::net::{CloseReason, ConnId, NetRequest};
+use crate::noise::{Entropy, SEED_BYTES};
 use crate::server::{Memory, Server, State};
 use crate::service::Service;
 use crate::superio::SuperView;
@@ -100,30 +101,34 @@ pub struct Mount<M, S> {
 }
 
 impl<M: Memory, S: Service> Mount<M, S> {
-    /// Begins to mount. `seed` is drawn from the platform's entropy, once. In a build without the feature `voter`
-    /// every mount is a plain client.
+    /// Begins to mount. `seed` is drawn from the platform's entropy, once: every key of its sessions comes from it, so that
+    /// whoever can guess it can read them. In a build without the feature `voter` every mount is a plain client.
     ///
     /// # Panics
     /// If [`Config::check`] finds something that cannot work.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
-    pub fn new(now: Instant, config: Config, seed: u64, memory: M, service: S) -> Self {
+    pub fn new(now: Instant, config: Config, seed: [u8; SEED_BYTES], memory: M, service: S) -> Self {
         assert!(config.check().is_ok(), "a configuration that works");
+        let mut entropy = Entropy::new(seed);
+        let client = Entropy::new(entropy.draw());
+        let server = Entropy::new(entropy.draw());
         #[cfg(feature = "voter")]
-        let election = config.voter.map(|voter| Election::new(&config, voter, seed));
+        let election = config
+            .voter
+            .map(|voter| Election::new(&config, voter, entropy.draw_number()));
         #[cfg(not(feature = "voter"))]
-        let (election, config, _) = (
+        let (election, config) = (
             None,
             Config {
                 voter: None,
                 ..config
             },
-            seed,
         );
         Self {
-            client: Client::new(now, config),
+            client: Client::new(now, config, client),
             election,
-            server: Server::new(&config, memory, service),
+            server: Server::new(&config, memory, service, server),
             client_ids: IoIds::new(Owner::Client),
             server_ids: IoIds::new(Owner::Server),
             life: Life::Mounted,
@@ -195,9 +200,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
     }
 
     /// Bytes that came in on a connection, from the first one not yet consumed. Returns how many were consumed:
-    /// whole messages only. Offer at least [`crate::bounds::MESSAGE_BYTES_MAX`] if that much has come in, and none
+    /// whole messages only, which are opened where they lie. Offer at least [`crate::bounds::MESSAGE_BYTES_MAX`] if that much has come in, and none
     /// while more than that much of this connection's output waits to be sent.
-    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) -> usize {
+    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &mut [u8]) -> usize {
         if conn == ConnId::CLIENT {
             self.client.handle_bytes(now, conn, bytes)
         } else {
@@ -316,11 +321,13 @@ impl<M: Memory, S: Service> Mount<M, S> {
             match from_server.or_else(|| self.client.poll_transmit(now, buffer))? {
                 (ConnId::LOCAL, length) if from_server.is_some() => {
                     self.again = true;
-                    self.client.handle_bytes(now, ConnId::LOCAL, &buffer[..length]);
+                    self.client
+                        .handle_bytes(now, ConnId::LOCAL, &mut buffer[..length]);
                 }
                 (ConnId::LOCAL, length) => {
                     self.again = true;
-                    self.server.handle_bytes(now, ConnId::LOCAL, &buffer[..length]);
+                    self.server
+                        .handle_bytes(now, ConnId::LOCAL, &mut buffer[..length]);
                 }
                 message => return Some(message),
             }

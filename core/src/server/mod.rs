@@ -42,9 +42,9 @@ use crate::config::{Basics, Config};
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
 use crate::format::SuperBlock;
-use crate::format::wire::Message;
 use crate::ids::Ballot;
 use crate::net::{CloseReason, ConnId, NetRequest};
+use crate::noise::Entropy;
 use crate::service::Service;
 use crate::superio::SuperView;
 use crate::time::{Instant, earliest};
@@ -64,6 +64,7 @@ pub struct Server<M, S> {
     config: Basics,
     memory: M,
     service: S,
+    entropy: Entropy,
     conns: Conns,
     state: State,
     listener: Listener,
@@ -80,6 +81,7 @@ type Events = heapless::Deque<Event, EVENTS_MAX>;
 struct Parts<'a, S> {
     config: &'a Basics,
     service: &'a mut S,
+    entropy: &'a mut Entropy,
     state: State,
     conns: &'a mut Conns,
     reign: &'a mut Reign,
@@ -95,16 +97,17 @@ struct Parts<'a, S> {
 struct Violation;
 
 impl<M: Memory, S: Service> Server<M, S> {
-    /// A server that is off.
+    /// A server that is off. Keys and challenges for its connections are drawn from `entropy`.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
-    pub fn new(config: &Config, mut memory: M, service: S) -> Self {
+    pub fn new(config: &Config, mut memory: M, service: S, entropy: Entropy) -> Self {
         let (clients, slots) = memory.slots();
         let conns = Conns::new(slots, clients.len());
         Self {
             config: config.into(),
             memory,
             service,
+            entropy,
             conns,
             state: State::Off,
             listener: Listener::Closed,
@@ -126,6 +129,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         Some(Parts {
             config: &self.config,
             service: &mut self.service,
+            entropy: &mut self.entropy,
             state: self.state,
             conns: &mut self.conns,
             reign,
@@ -288,8 +292,9 @@ impl<M: Memory, S: Service> Server<M, S> {
         self.conns.closed(slots, slot);
     }
 
-    /// Bytes that came in, from the first one not yet consumed. Returns how many were consumed: whole messages only.
-    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) -> usize {
+    /// Bytes that came in, from the first one not yet consumed. Returns how many were consumed: whole messages only, which
+    /// are opened where they lie.
+    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &mut [u8]) -> usize {
         let running = matches!(self.state, State::Starting | State::Serving);
         let Some(mut parts) = self.parts().filter(|_| running) else {
             return bytes.len();
@@ -302,17 +307,13 @@ impl<M: Memory, S: Service> Server<M, S> {
             if matches!(parts.slots[slot as usize].role, Role::Free | Role::Closing) {
                 return bytes.len();
             }
-            let taken = match Message::decode(&bytes[used..]) {
-                Ok(None) => return used,
-                Ok(Some((message, length))) => {
-                    used += length;
-                    parts.take(now, slot, &message)
+            match parts.take_first(now, slot, &mut bytes[used..]) {
+                Ok(0) => return used,
+                Ok(length) => used += length,
+                Err(Violation) => {
+                    parts.close(now, slot);
+                    return bytes.len();
                 }
-                Err(_) => Err(Violation),
-            };
-            if taken.is_err() {
-                parts.close(now, slot);
-                return bytes.len();
             }
         }
     }
@@ -431,7 +432,7 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// The next message to send: its connection, and its length in `buffer`.
     pub fn poll_transmit(
         &mut self,
-        _now: Instant,
+        now: Instant,
         may_act: bool,
         buffer: &mut [u8],
     ) -> Option<(ConnId, usize)> {
@@ -439,7 +440,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         if !may_act || !running {
             return None;
         }
-        self.parts()?.transmit(buffer)
+        self.parts()?.transmit(now, buffer)
     }
 
     /// The next thing to tell.

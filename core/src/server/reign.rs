@@ -14,6 +14,7 @@ use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Fault;
 use crate::format::SUPER_COPIES;
 use crate::ids::{Ballot, BlockNo, Rid};
+use crate::noise::Secret;
 use crate::service::Service;
 use crate::superio::{SuperView, SuperWriter};
 use crate::time::Instant;
@@ -126,6 +127,14 @@ pub(super) struct Reign {
 }
 
 impl Reign {
+    /// By what clients know this volume's servers, and servers its clients.
+    pub(super) const fn secret(&self) -> Secret<'_> {
+        Secret {
+            volume: self.layout.volume,
+            key: &self.supers.current().key,
+        }
+    }
+
     pub(super) fn new(
         now: Instant,
         view: &SuperView,

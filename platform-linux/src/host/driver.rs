@@ -174,7 +174,7 @@ impl<S: Service> Host<S> {
         let io = Arc::clone(&device) as Arc<dyn BlockIo>;
         let pool = Pool::start(io, config.transfer_blocks, Arc::clone(&wake)).map_err(StartError)?;
         Ok(Self {
-            mount: Mount::new(clock::now(), config, entropy::seed(), memory, service),
+            mount: Mount::new(clock::now(), config, entropy::bytes(), memory, service),
             poll,
             net: Net::new(registry),
             pool,
@@ -514,7 +514,7 @@ impl<M: Memory, S: Service> NetSink for Sink<'_, M, S> {
     fn closed(&mut self, conn: ConnId, reason: CloseReason) {
         self.0.handle_closed(clock::now(), conn, reason);
     }
-    fn bytes(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+    fn bytes(&mut self, conn: ConnId, bytes: &mut [u8]) -> usize {
         self.0.handle_bytes(clock::now(), conn, bytes)
     }
 }

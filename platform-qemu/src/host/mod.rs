@@ -8,6 +8,7 @@ use ostrakon_core::disk::DiskRequest;
 use ostrakon_core::event::{Event, Unmounted};
 use ostrakon_core::mount::Mount;
 use ostrakon_core::net::{CloseReason, ConnId};
+use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
 use ostrakon_core::service::NoService;
 use ostrakon_core::time::Instant;
@@ -74,7 +75,7 @@ impl Host {
     pub(crate) fn start(
         clock: Clock,
         config: Config,
-        seed: u64,
+        seed: [u8; SEED_BYTES],
         disk: Disk,
         net: Net,
         control: Control,
@@ -275,7 +276,7 @@ impl NetSink for Sink<'_> {
     fn closed(&mut self, conn: ConnId, reason: CloseReason) {
         self.mount.handle_closed(self.clock.now(), conn, reason);
     }
-    fn bytes(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+    fn bytes(&mut self, conn: ConnId, bytes: &mut [u8]) -> usize {
         let consumed = self.mount.handle_bytes(self.clock.now(), conn, bytes);
         trace!(
             "net: {} takes {} of {} bytes",

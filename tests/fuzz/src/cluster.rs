@@ -69,7 +69,7 @@ impl Cluster {
     pub fn start(device: Device, voters: usize, hosts: usize, transfer_blocks: u32) -> Self {
         // Some time after the mounts that may have left something on the device.
         let now = Instant(3_600_000_000);
-        let seed = device.bytes.len() as u64;
+        let length = device.bytes.len() as u8;
         let host = |index: usize| {
             let rid = Rid::new(0x1000 * hosts as u64 + index as u64 + 1).expect("not 0");
             let addr = SocketAddr::from(([10, 0, 0, index as u8 + 1], 7_000));
@@ -81,7 +81,13 @@ impl Cluster {
                 ..Config::client(rid)
             };
             Host {
-                mount: Box::new(Mount::new(now, config, seed, Memory::default(), NoService)),
+                mount: Box::new(Mount::new(
+                    now,
+                    config,
+                    [length ^ index as u8; 32],
+                    Memory::default(),
+                    NoService,
+                )),
                 addr,
                 disk: Vec::new(),
                 fences: Vec::new(),

@@ -12,6 +12,7 @@ use ostrakon_core::format::FenceParam;
 use ostrakon_core::ids::{Ballot, BootId, HostId, Rid};
 use ostrakon_core::mount::Mount;
 use ostrakon_core::net::{CloseReason, ConnId};
+use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
 use ostrakon_core::time::Duration;
 
@@ -231,7 +232,8 @@ impl World {
         self.power_on(host);
         let rid = Rid::new(self.dice.any().max(1)).expect("not 0");
         let config = self.config(host, rid);
-        let seed = self.dice.any();
+        let mut seed = [0; SEED_BYTES];
+        self.dice.fill(&mut seed);
         let machine = &mut self.hosts[host];
         machine.runs += 1;
         machine.wake_at = Time::MAX;

@@ -6,7 +6,7 @@ use ostrakon_core::net::{CloseReason, ConnId};
 
 use super::Cluster;
 use crate::messages::any_frame;
-use crate::mutate::{damage, repair};
+use crate::mutate::damage;
 
 /// Bytes that wait at one end, beyond which a peer stops sending.
 const WAITING_MAX: usize = 8 * MESSAGE_BYTES_MAX;
@@ -143,9 +143,6 @@ impl Cluster {
             1 => {
                 let received = &mut self.wires[wire].ends[end].received;
                 damage(u, received)?;
-                if u.arbitrary()? {
-                    repair(received);
-                }
             }
             2 => {
                 let received = &mut self.wires[wire].ends[end].received;

@@ -55,8 +55,10 @@ enum Proof {
 pub(super) enum Acts {
     /// Everything.
     All,
-    /// Everything but the acts in which a node breaks down and says so.
-    NoBreakdowns,
+    /// Without those in which a node breaks down and says so, a client is evicted, or no more than a fact is shown.
+    FailOvers,
+    /// The first election, one fail-over, and the end.
+    OneFailOver,
     /// The first election, and the end.
     Election,
 }
@@ -138,6 +140,7 @@ impl<'a> Script<'a> {
         let mut leader = self.elect()?;
         match self.fence {
             _ if self.voters() == 1 || self.acts == Acts::Election => {}
+            _ if self.acts == Acts::OneFailOver => leader = self.kill(&leader)?,
             Fence::Line => {
                 leader = self.kill(&leader)?;
                 leader = self.freeze(&leader, Freeze::Paused)?;
@@ -155,7 +158,9 @@ impl<'a> Script<'a> {
             Fence::Lease => {
                 leader = self.kill(&leader)?;
                 leader = self.hang(leader)?;
-                leader = self.pause_under_lease(&leader)?;
+                if self.acts == Acts::All {
+                    leader = self.pause_under_lease(&leader)?;
+                }
             }
         }
         self.leave(&leader)
