@@ -8,6 +8,7 @@
 //! - [`ids`], [`time`], [`bounds`], [`checksum`]: values and limits.
 //! - [`format`]: bytes of blocks and messages.
 //! - [`disk`], [`net`], [`fence`]: the seams of a platform, as requests and completions.
+//! - [`rules`]: the rules that safety rests on, by name; a test build can leave one out.
 //! - [`superio`]: reading and writing the super block in its two copies.
 //! - [`config`], [`event`], [`service`]: what a platform decides, what it is told, what a server does.
 //! - [`decide`]: decisions without I/O.
@@ -36,6 +37,7 @@ pub mod ids;
 mod io;
 pub mod mount;
 pub mod net;
+pub mod rules;
 pub mod server;
 pub mod service;
 pub mod session;

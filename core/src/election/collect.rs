@@ -6,6 +6,7 @@ use crate::disk::{DiskError, DiskOutcome, IoId};
 use crate::event::{Event, Fault};
 use crate::format::RegionBlock;
 use crate::ids::BlockNo;
+use crate::rules::{self, Rule};
 use crate::time::Instant;
 
 use super::Election;
@@ -121,6 +122,7 @@ impl Election {
         };
         let at = BlockNo(volume.geometry.region.0 + index as u64);
         match RegionBlock::decode(bytes, at, volume.id, self.config.checksum) {
+            Err(_) if !rules::holds(Rule::InvalidIsNotEmpty) => self.witness.empty(index),
             Err(_) => {
                 let fingerprint = (self.config.checksum)(bytes);
                 self.block_is_invalid(now, index, fingerprint);
@@ -141,7 +143,8 @@ impl Election {
                 }
                 let (target, trimmed) = (self.witness.target(), view.trimmed());
                 let mut carries = false;
-                for entry in entries {
+                let merges = rules::holds(Rule::MergeAllTerms) || head.term >= self.said.term;
+                for entry in entries.filter(|_| merges) {
                     carries |= Some(entry.ballot) == target;
                     let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
                     self.log.add(&entry, trimmed, |rid| {

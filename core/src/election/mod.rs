@@ -34,6 +34,7 @@ use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{Geometry, LogEntry};
 use crate::ids::{Ballot, Rid, Term, VolumeId, WriteNr};
 use crate::io::{IoIds, Owner};
+use crate::rules::{self, Rule};
 use crate::superio::{SuperReader, SuperView, SuperWriter};
 use crate::time::Instant;
 
@@ -403,7 +404,7 @@ impl Election {
 
     /// Whether a leader may act now: always, unless it promised a lease that has run out.
     fn may_act(&self, now: Instant) -> bool {
-        self.voter.lease.is_none() || now < self.right_until
+        self.voter.lease.is_none() || now < self.right_until || !rules::holds(Rule::WithinRight)
     }
 
     fn quorum_count(&self) -> u16 {

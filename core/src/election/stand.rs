@@ -5,6 +5,7 @@ use crate::decide::safety;
 use crate::event::{Event, Fault, GaveUp, Silenced};
 use crate::fence::FenceOutcome;
 use crate::ids::{Ballot, Mark};
+use crate::rules::{self, Rule};
 use crate::superio::{Copies, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
 
@@ -58,7 +59,9 @@ impl Election {
                 let timer = *timer;
                 self.count_votes(now, own, timer);
             }
-            Stage::Seal { .. } if self.witness.is_sealed() => return self.read_super(true),
+            Stage::Seal { .. } if self.witness.is_sealed() || !rules::holds(Rule::Seal) => {
+                return self.read_super(true);
+            }
             Stage::Silence(_) => return self.silence(now),
             Stage::Claim { .. } => return self.read_super(true),
             Stage::Withdraw { silence, why } => {
@@ -250,7 +253,11 @@ impl Election {
             Stage::Silence(silence)
         };
         match refused {
-            _ if done => return self.read_super(true),
+            _ if done && rules::holds(Rule::ReadAgain) => return self.read_super(true),
+            _ if done => {
+                let seen = self.view.expect("a look led here");
+                return self.claim(now, ballot, &seen);
+            }
             Some(why) => self.withdraw(now, why),
             None => {}
         }
@@ -280,6 +287,7 @@ impl Election {
         let how = match (victim.state, silent) {
             (VictimState::Silent | VictimState::Fencing { .. }, _) => return Ok(()),
             (_, Some(how)) => how,
+            _ if !rules::holds(Rule::Silence) => Silenced::Fenced,
             (VictimState::Asked { .. }, None) if self.withdraws(now, sealed_at, ballot) => return Ok(()),
             (VictimState::Asked { until }, None) if until <= now => {
                 victim.state = match (self.voter.can_fence, victim.quiet_ms) {

@@ -6,9 +6,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use ostrakon_core::rules::Rule;
 use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, random_run};
 use ostrakon_tests::sim::runner::{Plan, Summary, replay_line, run_many};
 use ostrakon_tests::sim::trace::Listen;
+
+/// Exit code of a command line that cannot be followed; what clap uses, too.
+const EXIT_USAGE: u8 = 2;
 
 /// Simulates clusters with every fault that the design promises to survive, each decided by one seed.
 ///
@@ -31,6 +35,9 @@ struct Arguments {
     /// Stop after so many failures.
     #[arg(long, default_value_t = 10)]
     failures: u64,
+    /// Leave this rule of the election out, to see that it is noticed; `list` lists them. Stops at the first failure.
+    #[arg(long, value_name = "RULE")]
+    rules_off: Option<String>,
     /// Print every event of a single run.
     #[arg(short, long)]
     verbose: bool,
@@ -38,6 +45,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(answer) = arguments.rules_off.as_deref().and_then(leave_out) {
+        return answer;
+    }
     catch_panics();
     let summary = match (arguments.seed, arguments.runs, arguments.minutes) {
         (Some(seed), None, None) => run_one(seed, arguments.verbose),
@@ -53,13 +63,45 @@ fn main() -> ExitCode {
                 jobs: arguments
                     .jobs
                     .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-                failures_max: arguments.failures,
+                failures_max: if arguments.rules_off.is_some() {
+                    1
+                } else {
+                    arguments.failures
+                },
             };
             run_all(plan)
         }
     };
     println!("{} runs, {} violations", summary.runs, summary.violations());
     ExitCode::from(summary.exit_code())
+}
+
+/// Leaves a rule out of this whole process; an exit code if there is nothing to run.
+fn leave_out(name: &str) -> Option<ExitCode> {
+    let Some(rule) = Rule::ALL.iter().find(|rule| rule.name() == name) else {
+        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        println!("{}", names.join("\n"));
+        return Some(match name {
+            "list" => ExitCode::SUCCESS,
+            _ => ExitCode::from(EXIT_USAGE),
+        });
+    };
+    switch_off(*rule)
+}
+
+#[cfg(feature = "rules-off")]
+fn switch_off(rule: Rule) -> Option<ExitCode> {
+    ostrakon_core::rules::switch_off(rule);
+    None
+}
+
+#[cfg(not(feature = "rules-off"))]
+fn switch_off(rule: Rule) -> Option<ExitCode> {
+    eprintln!(
+        "this build cannot leave {} out: `cargo xtask sim` builds with the feature `rules-off` for that",
+        rule.name()
+    );
+    Some(ExitCode::from(EXIT_USAGE))
 }
 
 fn run_one(seed: u64, verbose: bool) -> Summary {
