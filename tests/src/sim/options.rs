@@ -249,20 +249,26 @@ pub struct Options {
 }
 
 impl Options {
-    /// Draws everything.
+    /// Draws everything. Most runs are small and short, so that there are many of them: what goes wrong at all goes
+    /// wrong between few hosts. Some are as large and as long as the design allows.
     pub fn draw(dice: &mut Dice) -> Self {
-        let voters = match dice.below(20) {
-            0 => 1,
-            1..=5 => 2,
-            6..=12 => 3,
-            13..=18 => dice.between(4, 6) as usize,
+        let voters = match dice.below(80) {
+            0..=3 => 1,
+            4..=31 => 2,
+            32..=69 => 3,
+            70..=78 => dice.between(4, 6) as usize,
             _ => dice.between(7, 16) as usize,
         };
-        let clients = match dice.below(20) {
-            0..=7 => 0,
-            8..=17 => dice.between(1, 4) as usize,
-            18 => dice.between(5, 12) as usize,
-            _ => dice.between(20, 80) as usize,
+        let clients = match dice.below(400) {
+            0..=219 => 0,
+            220..=379 => dice.between(1, 4) as usize,
+            380..=396 => dice.between(5, 12) as usize,
+            397..=398 => dice.between(20, 80) as usize,
+            _ => dice.between(100, 300) as usize,
+        };
+        let chaos_ms = match dice.below(12) {
+            0 => dice.scattered(8_000, 40_000),
+            _ => dice.scattered(500, 8_000),
         };
         let majority = voters as u64 / 2 + 1;
         let quorum_count = match dice.below(10) {
@@ -286,7 +292,7 @@ impl Options {
             voters,
             clients,
             quorum_count,
-            clients_max: dice.between((voters + clients) as u64 + 40, 200) as u32,
+            clients_max: (voters + clients) as u32 + dice.between(40, 160) as u32,
             write_time_max_ms,
             transfer_blocks,
             silence_max_ms: dice.between(1_000, 5_000),
@@ -303,7 +309,7 @@ impl Options {
                 .one_in(2)
                 .then(|| Span(dice.between(1_000, 100_000), dice.between(100_000, 5_000_000))),
             chaos: draw_chaos(dice),
-            chaos_ms: dice.scattered(2_000, 40_000),
+            chaos_ms,
         }
     }
 

@@ -85,7 +85,7 @@ impl Summary {
 
 /// The line that replays a run.
 pub fn replay_line(seed: u64) -> String {
-    format!("cargo run --release -p ostrakon-tests --bin sim -- --seed {seed} -v")
+    format!("cargo xtask sim --seed {seed} --verbose")
 }
 
 /// Runs them all. `tell` hears of each run as it ends, with the summary so far.

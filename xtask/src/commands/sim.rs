@@ -14,19 +14,26 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
         .iter()
         .any(|argument| argument.to_string_lossy().starts_with("--rules-off"));
     let features: &[&str] = if leaves_out { &["rules-off"] } else { &[] };
-    release("ostrakon-tests", "sim", features, arguments)
+    run_binary("ostrakon-tests", "sim", "sim", features, arguments)
 }
 
 /// The exhaustive search, likewise.
 pub(crate) fn model(arguments: Vec<OsString>) -> Result<ExitCode> {
-    release("ostrakon-model", "model", &[], arguments)
+    run_binary("ostrakon-model", "model", "release", &[], arguments)
 }
 
-fn release(package: &str, binary: &str, features: &[&str], arguments: Vec<OsString>) -> Result<ExitCode> {
+fn run_binary(
+    package: &str,
+    binary: &str,
+    profile: &str,
+    features: &[&str],
+    arguments: Vec<OsString>,
+) -> Result<ExitCode> {
     let mut command = cargo([
         "run",
         "--quiet",
-        "--release",
+        "--profile",
+        profile,
         "--package",
         package,
         "--bin",
