@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use ostrakon_core::rules::Rule;
-use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, random_run};
+use ostrakon_tests::sim::machine::Rules;
+use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, random_run_under};
 use ostrakon_tests::sim::runner::{Plan, Summary, replay_line, run_many};
 use ostrakon_tests::sim::trace::Listen;
 
@@ -35,12 +36,34 @@ struct Arguments {
     /// Stop after so many failures.
     #[arg(long, default_value_t = 10)]
     failures: u64,
+    /// Whose rules the mounts follow.
+    #[arg(long, value_enum, default_value_t = Chosen::Ours)]
+    rules: Chosen,
     /// Leave this rule of the election out, to see that it is noticed; `list` lists them. Stops at the first failure.
     #[arg(long, value_name = "RULE")]
     rules_off: Option<String>,
     /// Print every event of a single run.
     #[arg(short, long)]
     verbose: bool,
+}
+
+/// Whose rules.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Chosen {
+    /// Those of this repository.
+    Ours,
+    /// Those of the 2019 design, in the same worlds: it is known to fail.
+    #[value(name = "2019")]
+    Of2019,
+}
+
+impl Chosen {
+    const fn rules(self) -> Rules {
+        match self {
+            Self::Ours => Rules::Ours,
+            Self::Of2019 => Rules::Of2019,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -50,9 +73,10 @@ fn main() -> ExitCode {
     }
     catch_panics();
     let summary = match (arguments.seed, arguments.runs, arguments.minutes) {
-        (Some(seed), None, None) => run_one(seed, arguments.verbose),
+        (Some(seed), None, None) => run_one(arguments.rules.rules(), seed, arguments.verbose),
         (seed, runs, minutes) => {
             let plan = Plan {
+                rules: arguments.rules.rules(),
                 first_seed: seed.unwrap_or(1),
                 runs: if runs.is_none() && minutes.is_none() {
                     Some(1_000)
@@ -72,6 +96,12 @@ fn main() -> ExitCode {
             run_all(plan)
         }
     };
+    if summary.violations() > 0 {
+        println!(
+            "{} unsafe, {} without progress, {} panics",
+            summary.unsafe_runs, summary.stalled_runs, summary.panics
+        );
+    }
     println!("{} runs, {} violations", summary.runs, summary.violations());
     ExitCode::from(summary.exit_code())
 }
@@ -104,9 +134,9 @@ fn switch_off(rule: Rule) -> Option<ExitCode> {
     Some(ExitCode::from(EXIT_USAGE))
 }
 
-fn run_one(seed: u64, verbose: bool) -> Summary {
+fn run_one(rules: Rules, seed: u64, verbose: bool) -> Summary {
     let listen = if verbose { Listen::Print } else { Listen::Digest };
-    let outcome = random_run(seed, listen);
+    let outcome = random_run_under(rules, seed, listen);
     report(seed, &outcome);
     eprintln!("trace digest {:016x}", outcome.digest);
     let mut summary = Summary::default();

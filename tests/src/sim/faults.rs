@@ -211,7 +211,8 @@ impl World {
 
     /// A block of the region rots, or (`medium`) cannot be read, within the budget.
     pub fn rot_region(&mut self, medium: bool) {
-        if !self.spend_torn() {
+        if (medium && self.is_of_2019()) || !self.spend_torn() {
+            // The 2019 rules read the region whole, and never promised to survive a sector that cannot be read.
             return;
         }
         let block = self.device.random_region_block(&mut self.dice);
@@ -220,6 +221,10 @@ impl World {
 
     /// A copy of the super block rots, if both are valid, agree, and are not being written.
     pub fn rot_super(&mut self, medium: bool) {
+        if self.is_of_2019() {
+            // Has one copy, and never promised to survive that.
+            return;
+        }
         let busy = self.is_written(|area| matches!(area, Area::Super(_)));
         let [Some(first), Some(second)] = self.check.supers else {
             return;

@@ -18,7 +18,9 @@ use ostrakon_core::time::Duration;
 use super::clock::{Clock, Time};
 use super::disk::{Area, Path};
 use super::format::checksum;
+use super::machine::{Machine, Rules};
 use super::net::{ConnKey, Segment};
+use super::of2019;
 use super::options::Silence;
 use super::service::Adder;
 use super::trace::note;
@@ -78,7 +80,7 @@ pub struct Process {
     /// Which.
     pub id: ProcId,
     /// The real thing.
-    pub mount: Mount<Slots, Adder>,
+    pub mount: Machine,
     /// It does not run.
     pub paused: bool,
     /// What reached it while it did not run.
@@ -240,14 +242,37 @@ impl World {
         ) = (false, false, false);
         let now = machine.clock.local(self.now);
         let id = self.procs.len();
-        let memory = Slots::new(if machine.voter {
-            self.options.clients_max as usize
-        } else {
-            0
-        });
+        let (voter, addr) = (machine.voter, machine.addr);
+        let mount = match self.options.rules {
+            Rules::Ours => {
+                let clients = if voter {
+                    self.options.clients_max as usize
+                } else {
+                    0
+                };
+                Machine::Ours(Mount::new(
+                    now,
+                    config,
+                    seed,
+                    Slots::new(clients),
+                    Adder::default(),
+                ))
+            }
+            Rules::Of2019 => {
+                let old = of2019::Config {
+                    rid,
+                    addr: voter.then_some(addr),
+                    quorum: usize::from(self.options.quorum_count),
+                    region: self.device.geometry().region.0,
+                    transfer: self.options.transfer_blocks as usize,
+                    limit: config.write_time_max,
+                };
+                Machine::Of2019(of2019::Mount::new(now, old, seed))
+            }
+        };
         machine.process = Some(Box::new(Process {
             id,
-            mount: Mount::new(now, config, seed, memory, Adder::default()),
+            mount,
             paused: false,
             inbox: Vec::new(),
             conns: BTreeMap::new(),

@@ -5,6 +5,7 @@
 //! - [`world`]: virtual time, the queue of what is going to happen, hosts, and the step that makes it happen.
 //! - [`disk`], [`net`], [`fence`], [`clock`]: the seams of a platform, as bad as [`atlas`] says they may be.
 //! - [`host`]: a machine and the process that runs on it: crash, pause, restart, and the order of calls.
+//! - [`machine`]: what runs in the process: the real mount, or [`of2019`], the rules that ours are compared with.
 //! - [`check`]: what must hold after each step.
 //! - [`options`], [`faults`], [`run`]: random runs in two phases; [`runner`]: many of them on all cores.
 //! - [`scenario`]: verbs for runs that are told, not drawn.
@@ -18,7 +19,9 @@ pub mod faults;
 pub mod fence;
 pub mod format;
 pub mod host;
+pub mod machine;
 pub mod net;
+pub mod of2019;
 pub mod options;
 pub mod run;
 pub mod runner;

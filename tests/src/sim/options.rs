@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::clock::Time;
 use super::dice::Dice;
+use super::machine::Rules;
 
 /// A range of times in microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -208,6 +209,8 @@ pub struct Chaos {
 /// Everything that is decided before a run begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
+    /// Whose rules the mounts follow.
+    pub rules: Rules,
     /// Hosts that are voters; they have the lowest numbers.
     pub voters: usize,
     /// Hosts that are plain clients.
@@ -289,6 +292,7 @@ impl Options {
             _ => Silence::Both(lease_ms),
         };
         Self {
+            rules: Rules::Ours,
             voters,
             clients,
             quorum_count,

@@ -23,11 +23,12 @@ use ostrakon_core::ids::Ballot;
 use super::clock::Time;
 use super::dice::Dice;
 use super::host::ProcId;
+use super::machine::Rules;
 use super::options::{
     Chaos, DiskProfile, FenceKind, FenceProfile, Mischief, NetProfile, Options, Silence, Span,
 };
 use super::trace::Listen;
-use super::world::{Happening, World};
+use super::world::{Happening, World, Wrong};
 
 /// Seeds that each scenario is played with, unless it says otherwise.
 const SEEDS: u64 = 12;
@@ -45,6 +46,7 @@ pub struct Scenario {
 pub fn voters(voters: usize) -> Scenario {
     Scenario {
         options: Options {
+            rules: Rules::Ours,
             voters,
             clients: 0,
             quorum_count: voters as u16 / 2 + 1,
@@ -135,13 +137,7 @@ impl Scenario {
             None => (0..self.seeds, Listen::Nobody),
         };
         for seed in seeds {
-            let mut world = World::new(self.options.clone(), Dice::new(seed), listen);
-            if self.started {
-                for host in 0..world.hosts.len() {
-                    let at = world.dice.between(0, world.options.start_within_ms * 1_000);
-                    world.at(at, Happening::Start(host));
-                }
-            }
+            let mut world = self.world(seed, listen);
             let told = catch_unwind(AssertUnwindSafe(|| {
                 story(&mut world);
                 world.expect_nothing_wrong();
@@ -153,6 +149,28 @@ impl Scenario {
                 resume_unwind(panic);
             }
         }
+    }
+
+    /// Plays it with one seed after the other until something is wrong, and says what. For worlds without one of
+    /// the rules, or with others.
+    pub fn find(self, story: impl Fn(&mut World)) -> Option<Wrong> {
+        (0..self.seeds).find_map(|seed| {
+            let mut world = self.world(seed, Listen::Nobody);
+            // A story that is not told to its end has found something wrong, or does not fit this seed.
+            let _ = catch_unwind(AssertUnwindSafe(|| story(&mut world)));
+            world.wrong.take()
+        })
+    }
+
+    fn world(&self, seed: u64, listen: Listen) -> World {
+        let mut world = World::new(self.options.clone(), Dice::new(seed), listen);
+        if self.started {
+            for host in 0..world.hosts.len() {
+                let at = world.dice.between(0, world.options.start_within_ms * 1_000);
+                world.at(at, Happening::Start(host));
+            }
+        }
+        world
     }
 }
 
