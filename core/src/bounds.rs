@@ -68,8 +68,13 @@ pub const ANSWER_KEPT_BYTES: usize = 32;
 /// to execute it when its answer may go out.
 pub const REQUEST_KEPT_BYTES: usize = 56;
 
-/// Connections that have not greeted yet; the oldest makes room for the next.
+/// Connections that have not greeted yet, or as many as the memory has connection slots beyond its clients if that is
+/// more; the oldest makes room for the next.
 pub const STRANGERS_MAX: usize = 16;
+
+/// A connection has this long to greet before the next one may push it out, where connections can wait to be accepted.
+/// Short: while a flood of strangers lasts, a client gets in among them at this pace.
+pub const STRANGER_GRACE: Duration = Duration::from_millis(50);
 
 /// A connection that has not greeted within this time is closed.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -241,6 +246,7 @@ const _: () = assert!(
     DEAD_AFTER_MIN.0 > BELL_INTERVAL.0 + PONG_TIME.0,
     "a live leader answers before it is taken for dead"
 );
+const _: () = assert!(STRANGER_GRACE.0 < GREETING_TIMEOUT.0);
 const _: () = assert!(
     GHOST_SILENT_TIME.0 > 3 * BACKOFF_MAX.0,
     "an asker rings several times before its silence counts"

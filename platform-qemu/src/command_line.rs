@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use heapless::String;
-use ostrakon_core::ids::HostId;
+use ostrakon_core::ids::{BlockNo, HostId};
 use ostrakon_core::time::Duration;
 
 use crate::log::Level;
@@ -49,6 +49,14 @@ pub(crate) struct Settings {
     pub(crate) recovery_time: Duration,
     /// `fence-timeout-ms=`.
     pub(crate) fence_time_max: Duration,
+    /// `watchdog-ms=`: with a lease, QEMU's watchdog resets this machine when the main loop does not come round for this
+    /// long.
+    pub(crate) watchdog: Option<Duration>,
+    /// `network-cut-ms=`: a card that is of no use for this long is taken for lost, and the image ends.
+    pub(crate) network_cut_max: Duration,
+    /// `conformance=BLOCK`: instead of mounting, core's test of a platform's disk, on as many blocks from there as one request
+    /// may span. It overwrites them, and wants the same disk twice.
+    pub(crate) conformance: Option<BlockNo>,
 }
 
 /// A word that makes no sense.
@@ -84,6 +92,9 @@ impl Default for Settings {
             silence_max: Duration::from_secs(4),
             recovery_time: Duration::from_secs(10),
             fence_time_max: Duration::from_secs(30),
+            watchdog: None,
+            network_cut_max: Duration::from_secs(20),
+            conformance: None,
         }
     }
 }
@@ -112,6 +123,14 @@ impl Settings {
         if let FenceMode::Lease(time) = &mut settings.fence {
             *time = lease;
         }
+        // A slower one would reset a machine that froze only after others had taken its place.
+        let guards = matches!(settings.fence, FenceMode::Lease(time) if settings.watchdog.is_none_or(|dog| dog <= time));
+        if settings.watchdog.is_some() && !guards {
+            return Err(BadWord {
+                word: "watchdog-ms",
+                expected: "fence=lease with it, and a lease-ms no shorter",
+            });
+        }
         Ok(settings)
     }
 
@@ -128,6 +147,11 @@ impl Settings {
             "silence-ms" => self.silence_max = ms(value)?,
             "recovery-ms" => self.recovery_time = ms(value)?,
             "fence-timeout-ms" => self.fence_time_max = ms(value)?,
+            "watchdog-ms" => self.watchdog = Some(ms(value)?),
+            "network-cut-ms" => self.network_cut_max = ms(value)?,
+            "conformance" => {
+                self.conformance = Some(BlockNo(value.parse().map_err(|_| "the number of a block")?))
+            }
             _ => return Err("a key that this image knows"),
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The control line: the second serial port, where an appliance would have a reset line and a service processor.
 //!
 //! Lines of text. Outwards: `hello RID NAME`, `event WORDS`, `fence TERM RID ADDRESS ATTEMPT`. Inwards: `done TERM RID`,
-//! `failed TERM RID`, `unmount`, `force`.
+//! `failed TERM RID`, `unmount`, `force`; and, for who wants to see what becomes of the cluster then, `panic` and `hang`.
 
 use core::fmt::{self, Write};
 
@@ -43,6 +43,10 @@ pub(crate) enum Order {
     Unmount,
     /// Leave at once.
     Force,
+    /// Panic.
+    Panic,
+    /// Stand still for good, as firmware that is stuck does.
+    Hang,
 }
 
 /// The control line.
@@ -143,6 +147,8 @@ fn parse(line: &str) -> Option<Order> {
     let order = match verb {
         "unmount" => Order::Unmount,
         "force" => Order::Force,
+        "panic" => Order::Panic,
+        "hang" => Order::Hang,
         "done" | "failed" => {
             let term = Term(words.next()?.parse().ok()?);
             let rid = Rid::new(u64::from_str_radix(words.next()?, 16).ok()?)?;

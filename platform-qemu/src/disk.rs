@@ -43,28 +43,63 @@ struct Buffer([u8; BUFFER_BYTES]);
 static BUFFERS: TakeOnce<[Buffer; REQUESTS_MAX]> = TakeOnce::new();
 static SLOTS: TakeOnce<[Slot; REQUESTS_MAX]> = TakeOnce::new();
 
+/// Memory for the requests of disks.
+pub(crate) struct Memory {
+    slots: &'static mut [Slot],
+    buffers: &'static mut [Buffer],
+}
+
+impl Memory {
+    /// All that there is.
+    ///
+    /// # Panics
+    /// If it was taken before.
+    pub(crate) fn take() -> Self {
+        Self {
+            slots: SLOTS.fill_each(Slot::default),
+            buffers: BUFFERS.fill_each(|| Buffer([0; BUFFER_BYTES])),
+        }
+    }
+
+    /// In two: for this many requests, and for the rest.
+    pub(crate) fn split(self, requests: usize) -> (Self, Self) {
+        let (slots, other_slots) = self.slots.split_at_mut(requests);
+        let (buffers, other_buffers) = self.buffers.split_at_mut(requests);
+        let other = Self {
+            slots: other_slots,
+            buffers: other_buffers,
+        };
+        (Self { slots, buffers }, other)
+    }
+
+    /// The first buffer, for bytes of another purpose.
+    pub(crate) fn into_buffer(self) -> Option<&'static mut [u8]> {
+        self.buffers.first_mut().map(|buffer| &mut buffer.0[..])
+    }
+}
+
 /// The shared disk.
 pub(crate) struct Disk {
     device: VirtIOBlk<IdentityMapped, Plain>,
-    slots: &'static mut [Slot; REQUESTS_MAX],
-    buffers: &'static mut [Buffer; REQUESTS_MAX],
+    slots: &'static mut [Slot],
+    buffers: &'static mut [Buffer],
     /// Answered without the device: there is nothing to do, or the device did not take it.
     at_once: heapless::Deque<(IoId, Result<(), DiskError>), REQUESTS_MAX>,
-    /// Since when every slot is held by a request that timed out.
-    stuck_since: Option<Instant>,
+    /// The first and the last failure since a request succeeded.
+    failing: Option<(Instant, Instant)>,
 }
 
 impl Disk {
     /// Takes the device; `None` if it does not come up.
-    pub(crate) fn start(transport: Plain) -> Option<Self> {
+    pub(crate) fn start(transport: Plain, memory: Memory) -> Option<Self> {
         let mut device = VirtIOBlk::new(transport).ok()?;
         device.enable_interrupts();
         Some(Self {
             device,
-            slots: SLOTS.fill_each(Slot::default),
-            buffers: BUFFERS.fill_each(|| Buffer([0; BUFFER_BYTES])),
+            slots: memory.slots,
+            buffers: memory.buffers,
             at_once: heapless::Deque::new(),
-            stuck_since: None,
+            failing: None,
         })
     }
 
@@ -172,7 +207,7 @@ impl Disk {
             let Some(index) = self.slots.iter().position(holds) else {
                 panic!("the disk answers a request that it was never given");
             };
-            self.finish(index, &mut tell);
+            self.finish(now, index, &mut tell);
         }
         for slot in self.slots.iter_mut() {
             let Some(under_way) = &mut slot.under_way else {
@@ -184,18 +219,9 @@ impl Disk {
                 tell(under_way.request.id(), DiskOutcome::Failed(DiskError::TimedOut));
             }
         }
-        let stuck = self
-            .slots
-            .iter()
-            .all(|slot| slot.under_way.is_some_and(|under_way| under_way.given_up));
-        self.stuck_since = if stuck {
-            self.stuck_since.or(Some(now))
-        } else {
-            None
-        };
     }
 
-    fn finish(&mut self, index: usize, tell: &mut impl FnMut(IoId, DiskOutcome<'_>)) {
+    fn finish(&mut self, now: Instant, index: usize, tell: &mut impl FnMut(IoId, DiskOutcome<'_>)) {
         let slot = &mut self.slots[index];
         let Some(under_way) = slot.under_way.take() else {
             return;
@@ -209,6 +235,11 @@ impl Disk {
         } else {
             // SAFETY: as for reading.
             unsafe { self.device.complete_write_blocks(token, header, buffer, response) }
+        };
+        self.failing = match (&done, self.failing) {
+            (Ok(()), _) => None,
+            (Err(_), None) => Some((now, now)),
+            (Err(_), Some((since, _))) => Some((since, now)),
         };
         if under_way.given_up {
             return;
@@ -230,20 +261,28 @@ impl Disk {
         tell(under_way.request.id(), outcome);
     }
 
-    /// When a [`turn`](Self::turn) is due without an interrupt.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    /// When a [`turn`](Self::turn), or a look at whether it is [lost](Self::is_lost), is due without an interrupt.
+    pub(crate) fn next_deadline(&self, limit: Duration) -> Option<Instant> {
         if !self.at_once.is_empty() {
             return Some(Instant(0));
         }
         let waited_for = self.slots.iter().filter_map(|slot| slot.under_way);
         waited_for
-            .filter(|under_way| !under_way.given_up)
-            .map(|under_way| under_way.deadline)
+            .map(|under_way| match under_way.given_up {
+                false => under_way.deadline,
+                true => under_way.deadline + limit,
+            })
             .min()
     }
 
-    /// Whether the device has held every buffer for longer than `limit` beyond the time each had.
+    /// Whether this disk is none any more: the device has not answered a request for `limit` beyond the time that it
+    /// had, or has failed every one for as long.
     pub(crate) fn is_lost(&self, now: Instant, limit: Duration) -> bool {
-        self.stuck_since.is_some_and(|since| now.since(since) > limit)
+        let mut waited_for = self.slots.iter().filter_map(|slot| slot.under_way);
+        let silent = waited_for.any(|under_way| under_way.given_up && now >= under_way.deadline + limit);
+        silent
+            || self
+                .failing
+                .is_some_and(|(since, last)| last.since(since) >= limit)
     }
 }

@@ -72,7 +72,7 @@ impl Fencer {
         let (victim, outcome) = match order {
             Order::Done(victim) => (victim, FenceOutcome::Done),
             Order::Failed(victim) => (victim, FenceOutcome::Failed),
-            Order::Unmount | Order::Force => return,
+            Order::Unmount | Order::Force | Order::Panic | Order::Hang => return,
         };
         let asked = self.pending.iter().any(|pending| pending.victim == victim);
         self.pending.retain(|pending| pending.victim != victim);

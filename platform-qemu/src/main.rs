@@ -7,6 +7,7 @@
 //! - [`control`], [`fence`]: the line to the outside, and fencing by it.
 //! - [`command_line`]: what whoever starts the image decides.
 //! - [`host`]: the loop that polls the mount.
+//! - [`conformance`]: core's test of the disk, instead of a mount.
 //! - [`log`]: what is told to people.
 //!
 //! `unsafe` is where the machine is touched, and nowhere else, each with its reason.
@@ -17,6 +18,7 @@
 #![warn(clippy::undocumented_unsafe_blocks, clippy::missing_safety_doc)]
 
 mod command_line;
+mod conformance;
 mod control;
 mod disk;
 mod fence;
@@ -31,6 +33,7 @@ use core::net::SocketAddr;
 use ostrakon_core::config::{Config, VoterConfig};
 use ostrakon_core::format::FenceParam;
 use ostrakon_core::ids::{BootId, Rid};
+use ostrakon_core::time::Duration;
 
 use command_line::{FenceMode, Settings};
 use control::Control;
@@ -40,6 +43,7 @@ use host::Host;
 use log::{error, info};
 use machine::clock::Clock;
 use machine::exit::{Exit, exit};
+use machine::watchdog::Watchdog;
 use machine::{boot, interrupts, start_info};
 use net::{Card, Net};
 
@@ -77,14 +81,19 @@ fn run(clock: Clock, line: &str) -> Result<Exit, Exit> {
         host::CORE_BYTES / 1024,
         boot::STACK_BYTES / 1024
     );
-    let devices = virtio::find();
+    let mut devices = virtio::find();
     let drawn = devices
         .rng
+        .take()
         .and_then(draw)
         .ok_or_else(|| missing("source of entropy"))?;
+    if let Some(first) = settings.conformance {
+        let limit = settings.write_time_max;
+        return conformance::run(clock, devices, first, drawn.election_seed, limit);
+    }
     let disk = devices
         .disk
-        .and_then(Disk::start)
+        .and_then(|slot| Disk::start(slot, disk::Memory::take()))
         .ok_or_else(|| missing("disk"))?;
     let card = devices
         .net
@@ -102,14 +111,16 @@ fn run(clock: Clock, line: &str) -> Result<Exit, Exit> {
     let fencer = Fencer::new(settings.host, drawn.boot, settings.fence_time_max);
     let config = config(&settings, drawn);
     let mut host = Host::start(clock, config, drawn.election_seed, disk, net, control, fencer);
+    if let Some(timeout) = settings.watchdog {
+        // From here on the loop must come round.
+        let watchdog = Watchdog::start(clock.now(), timeout).ok_or_else(|| missing("watchdog"))?;
+        host.guard_by(watchdog);
+    }
     Ok(host.run())
 }
 
 fn missing(device: &str) -> Exit {
-    error!(
-        "there is no {} in any virtio slot, or it does not come up",
-        device
-    );
+    error!("this machine has no {}, or it does not come up", device);
     Exit::NoDevice
 }
 
@@ -139,6 +150,8 @@ fn config(settings: &Settings, drawn: Drawn) -> Config {
         VoterConfig {
             can_fence,
             lease,
+            // What a watchdog lets pass is part of the promise.
+            linger: settings.watchdog.unwrap_or(Duration::ZERO),
             fence_time_max: settings.fence_time_max,
             ..voter
         }

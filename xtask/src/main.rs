@@ -19,6 +19,7 @@ Commands:
   ci        what must hold before anything is merged; each step also by itself
   sim       the simulator (options are passed on)
   size      code, RAM and stack of core on small targets (--write, --check)
+  power-cuts  the simulator's scenarios, cut at every write to the device
   model     the exhaustive search over the election's decisions (options are passed on)
   run-qemu  bare images under QEMU on one disk: elect, fail over, fence, leave
 
@@ -48,6 +49,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
         Some("size") => commands::size::run(arguments),
+        Some("power-cuts") => commands::power_cuts::run(arguments),
         Some("model") => commands::sim::model(arguments),
         Some("run-qemu") => commands::run_qemu::run(arguments),
         Some(commands::run_qemu::AGENT_COMMAND) => commands::run_qemu::agent(&arguments),

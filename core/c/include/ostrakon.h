@@ -44,7 +44,7 @@
 #define OSTRAKON_MOUNT_BASE_BYTES 20480
 
 // Bytes that each client of the volume adds.
-#define OSTRAKON_MOUNT_CLIENT_BYTES 488
+#define OSTRAKON_MOUNT_CLIENT_BYTES 512
 
 // Outcome of a call. Everything but NONE and NOTHING is a mistake of the caller; nothing was changed then.
 enum ostrakon_error

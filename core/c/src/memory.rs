@@ -21,7 +21,7 @@ pub const OSTRAKON_MOUNT_ALIGN: usize = 8;
 pub const OSTRAKON_MOUNT_BASE_BYTES: usize = 20480;
 
 /// Bytes that each client of the volume adds.
-pub const OSTRAKON_MOUNT_CLIENT_BYTES: usize = 488;
+pub const OSTRAKON_MOUNT_CLIENT_BYTES: usize = 512;
 
 /// A mount in the caller's memory. Its inside is nobody's business.
 pub struct ostrakon_mount {

@@ -165,6 +165,13 @@ impl<M: Memory, S: Service> Mount<M, S> {
         self.server.handle_listening(now, listens);
     }
 
+    /// Whether a connection that waits to be accepted may come in now: a listener that lets others wait outside while this
+    /// says no keeps a crowd that comes at once from pushing itself out. Ask again after any input, and after some
+    /// milliseconds.
+    pub fn may_accept(&mut self, now: Instant) -> bool {
+        self.server.may_accept(now)
+    }
+
     /// A connection came in. `None`: no room, close it.
     pub fn handle_accept(&mut self, now: Instant) -> Option<ConnId> {
         self.server.handle_accept(now)

@@ -2,7 +2,7 @@
 
 use super::greeting::{self, Verdict};
 use super::memory::{NONE, Role, Standing};
-use super::{Parts, Violation, conns};
+use super::{Parts, Violation, conns, index};
 use crate::bounds::VOTERS_MAX;
 use crate::format::wire::{Command, Greeting, Message, RequestId, Status};
 use crate::format::{ClientRecord, VERSION};
@@ -69,11 +69,7 @@ impl<S: Service> Parts<'_, S> {
 
     /// First contact: the record is made durable, and only then is the greeting answered.
     fn admit(&mut self, now: Instant, slot: u32, greeting: &Greeting) {
-        let Some(client) = self
-            .clients
-            .iter()
-            .position(|client| client.standing == Standing::Free)
-        else {
+        let Some(client) = self.free_slot() else {
             self.refuse(slot, Status::Full);
             return;
         };
@@ -90,8 +86,18 @@ impl<S: Service> Parts<'_, S> {
             fence_param: greeting.fence_param,
         };
         self.clients[client].fill(Some(record), Standing::Arriving);
+        index::insert(self.clients, client as u32);
         self.reign.mark(client as u32, self.clients);
         self.meet(now, slot, client as u32);
+    }
+
+    /// The first slot without a client. The search goes on where the last one ended.
+    fn free_slot(&mut self) -> Option<usize> {
+        let from = self.reign.free_from;
+        let free = |slot: &usize| self.clients[*slot].standing == Standing::Free;
+        let found = (from..self.clients.len()).find(free);
+        self.reign.free_from = found.unwrap_or(self.clients.len());
+        found
     }
 
     /// Takes one of the P places for a voter. The leader's own mount took part in the election that made it the
@@ -128,7 +134,7 @@ impl<S: Service> Parts<'_, S> {
         }
         let conn = &mut self.slots[slot as usize];
         (conn.role, conn.client, conn.heard) = (Role::Client, client, now);
-        self.conns.introduced(slot);
+        self.conns.introduced(self.slots, slot);
         self.reign.judge = true;
     }
 

@@ -1,7 +1,7 @@
 //! The connections of a server: who has which slot, who has something to say, who is to be closed.
 
 use super::memory::{ConnSlot, Due, NONE, Queue, Role};
-use crate::bounds::STRANGERS_MAX;
+use crate::bounds::{STRANGER_GRACE, STRANGERS_MAX};
 use crate::net::ConnId;
 use crate::time::Instant;
 
@@ -25,8 +25,10 @@ pub(super) struct Conns {
     free: Ends,
     ready: Ends,
     closing: Ends,
-    /// Since when each is there, and its slot.
-    strangers: heapless::Vec<(Instant, u32), STRANGERS_MAX>,
+    /// Strangers by age: linked apart from the queues, in which they stand too when they have something to hear.
+    strangers: Ends,
+    strangers_count: u32,
+    strangers_max: u32,
     /// Slots that are not free.
     open: u32,
 }
@@ -50,13 +52,16 @@ pub(super) fn slot(name: ConnId, slots: usize) -> Option<u32> {
 }
 
 impl Conns {
-    /// No connection anywhere.
-    pub(super) fn new(slots: &mut [ConnSlot]) -> Self {
+    /// No connection anywhere. Slots beyond those that `clients` clients take are for strangers.
+    pub(super) fn new(slots: &mut [ConnSlot], clients: usize) -> Self {
+        let strangers_max = slots.len().saturating_sub(clients).max(STRANGERS_MAX);
         let mut conns = Self {
             free: Ends::EMPTY,
             ready: Ends::EMPTY,
             closing: Ends::EMPTY,
-            strangers: heapless::Vec::new(),
+            strangers: Ends::EMPTY,
+            strangers_count: 0,
+            strangers_max: u32::try_from(strangers_max).unwrap_or(u32::MAX),
             open: 0,
         };
         assert!(u32::try_from(slots.len()).is_ok_and(|slots| slots < NONE));
@@ -110,17 +115,35 @@ impl Conns {
 
     /// Takes a free slot for a stranger; the oldest stranger makes room, which can take until it is closed.
     pub(super) fn open(&mut self, now: Instant, slots: &mut [ConnSlot]) -> Option<u32> {
-        if self.strangers.is_full() {
-            self.close(slots, self.strangers[0].1);
+        if self.strangers_count >= self.strangers_max {
+            self.close(slots, self.strangers.head);
         }
         let slot = self.free.head;
         if slot == NONE {
             return None;
         }
         self.begin(now, slots, slot);
-        // The oldest was closed if there were as many as there may be.
-        let _ = self.strangers.push((now, slot));
+        self.add_stranger(slots, slot);
         Some(slot)
+    }
+
+    /// Whether another connection may come in without pushing out one that had no time to greet yet.
+    pub(super) fn has_room(&self, now: Instant, slots: &[ConnSlot]) -> bool {
+        let oldest = self.oldest_stranger(slots);
+        self.strangers_count < self.strangers_max
+            || oldest.is_none_or(|(since, _)| now.since(since) >= STRANGER_GRACE)
+    }
+
+    fn add_stranger(&mut self, slots: &mut [ConnSlot], slot: u32) {
+        let last = core::mem::replace(&mut self.strangers.tail, slot);
+        if last == NONE {
+            self.strangers.head = slot;
+        } else {
+            slots[last as usize].younger = slot;
+        }
+        let conn = &mut slots[slot as usize];
+        (conn.older, conn.younger, conn.is_stranger) = (last, NONE, true);
+        self.strangers_count += 1;
     }
 
     /// Takes the slot of the server's own mount. It is no stranger: a flood of those must not push it out.
@@ -144,9 +167,24 @@ impl Conns {
         self.open += 1;
     }
 
-    /// A stranger became a client.
-    pub(super) fn introduced(&mut self, slot: u32) {
-        self.strangers.retain(|&(_, stranger)| stranger != slot);
+    /// A stranger became a client, or goes.
+    pub(super) fn introduced(&mut self, slots: &mut [ConnSlot], slot: u32) {
+        let conn = &mut slots[slot as usize];
+        if !core::mem::take(&mut conn.is_stranger) {
+            return;
+        }
+        let (older, younger) = (conn.older, conn.younger);
+        if older == NONE {
+            self.strangers.head = younger;
+        } else {
+            slots[older as usize].younger = younger;
+        }
+        if younger == NONE {
+            self.strangers.tail = older;
+        } else {
+            slots[younger as usize].older = older;
+        }
+        self.strangers_count -= 1;
     }
 
     /// Closes a connection as soon as the platform asks what to do.
@@ -154,7 +192,7 @@ impl Conns {
         if matches!(slots[slot as usize].role, Role::Free | Role::Closing) {
             return;
         }
-        self.introduced(slot);
+        self.introduced(slots, slot);
         self.unlink(slots, slot);
         slots[slot as usize].role = Role::Closing;
         slots[slot as usize].due = Due::default();
@@ -166,7 +204,7 @@ impl Conns {
         if slots[slot as usize].role == Role::Free {
             return;
         }
-        self.introduced(slot);
+        self.introduced(slots, slot);
         self.unlink(slots, slot);
         slots[slot as usize] = ConnSlot::default();
         self.open -= 1;
@@ -214,8 +252,11 @@ impl Conns {
     }
 
     /// Since when the oldest stranger is there, and its slot.
-    pub(super) fn oldest_stranger(&self) -> Option<(Instant, u32)> {
-        self.strangers.first().copied()
+    pub(super) fn oldest_stranger(&self, slots: &[ConnSlot]) -> Option<(Instant, u32)> {
+        match self.strangers.head {
+            NONE => None,
+            slot => Some((slots[slot as usize].heard, slot)),
+        }
     }
 
     /// Connections that the platform may still know.
@@ -246,22 +287,45 @@ mod tests {
     #[test]
     fn the_oldest_stranger_makes_room() {
         let mut slots = slots::<{ STRANGERS_MAX + 4 }>();
-        let mut conns = Conns::new(&mut slots);
+        let mut conns = Conns::new(&mut slots, 4);
         let mut first = None;
         for second in 0..STRANGERS_MAX as u64 + 1 {
             let slot = conns.open(Instant(second), &mut slots).unwrap();
             first = first.or(Some(slot));
         }
-        assert_eq!(conns.oldest_stranger(), Some((Instant(1), 1)));
+        assert_eq!(conns.oldest_stranger(&slots), Some((Instant(1), 1)));
         assert_eq!(conns.next_to_close(&mut slots), first.map(ConnId));
         assert_eq!(conns.next_to_close(&mut slots), None);
         assert_eq!(conns.open_count(), STRANGERS_MAX as u32);
     }
 
     #[test]
+    fn memory_for_more_strangers_holds_more_and_a_young_one_is_not_pushed_out() {
+        const CLIENTS: usize = 4;
+        const MAX: usize = 3 * STRANGERS_MAX;
+        let mut slots = slots::<{ CLIENTS + MAX }>();
+        let mut conns = Conns::new(&mut slots, CLIENTS);
+        for second in 0..MAX as u64 {
+            assert!(conns.has_room(Instant(second), &slots));
+            conns.open(Instant(second), &mut slots).unwrap();
+        }
+        assert_eq!(conns.next_to_close(&mut slots), None);
+        let grown_old = Instant(0) + STRANGER_GRACE;
+        assert!(!conns.has_room(Instant(grown_old.0 - 1), &slots));
+        assert!(conns.has_room(grown_old, &slots), "it had its time");
+        // One in the middle is known now: its neighbours go on standing next to one another.
+        conns.introduced(&mut slots, 1);
+        assert!(conns.has_room(Instant(MAX as u64), &slots));
+        conns.closed(&mut slots, 0);
+        assert_eq!(conns.oldest_stranger(&slots), Some((Instant(2), 2)));
+        let next = |&slot: &u32| Some(slots[slot as usize].younger).filter(|&younger| younger != NONE);
+        assert_eq!(core::iter::successors(Some(2), next).count(), MAX - 2);
+    }
+
+    #[test]
     fn turns_go_round() {
         let mut slots = slots::<8>();
-        let mut conns = Conns::new(&mut slots);
+        let mut conns = Conns::new(&mut slots, 3);
         for _ in 0..3 {
             let slot = conns.open(Instant(0), &mut slots).unwrap();
             conns.mark(&mut slots, slot, |due| due.ping = true);
@@ -282,10 +346,10 @@ mod tests {
     #[test]
     fn a_full_house_takes_nobody_and_keeps_the_place_of_the_own_mount() {
         let mut slots = slots::<3>();
-        let mut conns = Conns::new(&mut slots);
+        let mut conns = Conns::new(&mut slots, 3);
         for _ in 0..2 {
             let slot = conns.open(Instant(0), &mut slots).unwrap();
-            conns.introduced(slot);
+            conns.introduced(&mut slots, slot);
         }
         assert_eq!(conns.open(Instant(0), &mut slots), None);
         assert_eq!(conns.open_local(Instant(0), &mut slots), Some(2));

@@ -3,7 +3,7 @@
 use super::farewell::{Census, Decision, Who, decide};
 use super::memory::{NONE, Role, Standing};
 use super::reign::Update;
-use super::{Parts, State};
+use super::{Parts, State, index};
 use crate::bounds::DRAIN_TIME;
 use crate::event::Event;
 use crate::format::wire::RequestId;
@@ -150,9 +150,11 @@ impl<S: Service> Parts<'_, S> {
 
     /// A client has no record any more: answers its farewell and frees its slot.
     fn depart(&mut self, now: Instant, slot: u32) {
-        let client = &mut self.clients[slot as usize];
+        let client = &self.clients[slot as usize];
         let (conn, farewell) = (client.conn, client.farewell);
-        client.clear();
+        index::remove(self.clients, slot);
+        self.clients[slot as usize].clear();
+        self.reign.free_from = self.reign.free_from.min(slot as usize);
         self.reign.places.retain(|&place| place != slot);
         if conn == NONE {
             return;

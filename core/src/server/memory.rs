@@ -46,6 +46,26 @@ pub struct ClientSlot {
     pub(super) in_next_group: bool,
     /// What is known of the table block that begins with this slot; unused in the others.
     pub(super) block: BlockMarks,
+    /// Where the search for a client begins: see `index`.
+    pub(super) links: Links,
+}
+
+/// The links of the index of clients by rid.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Links {
+    /// First client whose rid falls on this slot, or [`NONE`]. It belongs to the slot, not to the client in it.
+    pub(super) bucket: u32,
+    /// The next client that falls on the same slot as this one, or [`NONE`].
+    pub(super) next: u32,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self {
+            bucket: NONE,
+            next: NONE,
+        }
+    }
 }
 
 /// What is known of a block of the client table.
@@ -73,13 +93,14 @@ impl ClientSlot {
         }
     }
 
-    /// Takes up a record; a block that begins here keeps its marks.
+    /// Takes up a record; a block that begins here keeps its marks, and the index its links.
     pub(super) fn fill(&mut self, record: Option<ClientRecord>, standing: Standing) {
         *self = Self {
             record,
             standing,
             conn: NONE,
             block: self.block,
+            links: self.links,
             ..Self::default()
         };
     }
@@ -158,6 +179,11 @@ pub struct ConnSlot {
     pub(super) client: u32,
     pub(super) previous: u32,
     pub(super) next: u32,
+    /// Its neighbours among the strangers, while it is one.
+    pub(super) older: u32,
+    /// See `older`.
+    pub(super) younger: u32,
+    pub(super) is_stranger: bool,
     pub(super) role: Role,
     pub(super) queue: Queue,
     pub(super) due: Due,
@@ -179,8 +205,8 @@ pub trait Memory {
     fn slots(&mut self) -> (&mut [ClientSlot], &mut [ConnSlot]);
 }
 
-/// Memory of a size known at compile time. `CONNS` should be `CLIENTS` and [`crate::bounds::STRANGERS_MAX`] more;
-/// the last one is kept for the server's own mount.
+/// Memory of a size known at compile time. `CONNS` should be `CLIENTS` and [`crate::bounds::STRANGERS_MAX`] more, or more
+/// than that where many may come at once; the last one is kept for the server's own mount.
 #[derive(Clone, Debug)]
 pub struct FixedMemory<const CLIENTS: usize, const CONNS: usize> {
     clients: [ClientSlot; CLIENTS],

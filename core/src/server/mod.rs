@@ -3,6 +3,7 @@
 //!
 //! - `memory`: the slots that a platform supplies; `conns`: queues through the slots of connections.
 //! - `table`, `load`, `commit`: the durable records, and how they are read and written.
+//! - `index`: who has which slot.
 //! - `greeting`, `farewell`: decisions; `arrivals`, `departures`, `sweep`: what follows from them.
 //! - `transmit`: messages, and the calls of the service; `ghosts`: places of evicted voters.
 //! - `reign`: starting, serving, stopping.
@@ -14,6 +15,7 @@ mod departures;
 mod farewell;
 mod ghosts;
 mod greeting;
+mod index;
 mod load;
 mod memory;
 mod reign;
@@ -92,8 +94,8 @@ impl<M: Memory, S: Service> Server<M, S> {
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
     pub fn new(config: Config, mut memory: M, service: S) -> Self {
-        let (_, slots) = memory.slots();
-        let conns = Conns::new(slots);
+        let (clients, slots) = memory.slots();
+        let conns = Conns::new(slots, clients.len());
         Self {
             config,
             memory,
@@ -232,6 +234,13 @@ impl<M: Memory, S: Service> Server<M, S> {
         if let Some(addr) = given_up {
             self.fail(now, Fault::CannotListen(addr));
         }
+    }
+
+    /// Whether a connection that waits to be accepted may come in now. One that is accepted all the same pushes out one
+    /// that had no time to greet: whoever has a queue for them outside lets them wait there for a moment.
+    pub fn may_accept(&mut self, now: Instant) -> bool {
+        let (_, slots) = self.memory.slots();
+        self.conns.has_room(now, slots)
     }
 
     /// A connection came in. `None`: no room, close it.
@@ -419,13 +428,14 @@ impl<M: Memory, S: Service> Server<M, S> {
     }
 
     /// When [`poll`](Self::poll) has to be called at the latest, if nothing else happens.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn next_deadline(&mut self) -> Option<Instant> {
         let own = self
             .reign
             .as_ref()
             .and_then(|reign| reign.next_deadline(self.state));
         let running = matches!(self.state, State::Starting | State::Serving);
-        let stranger = self.conns.oldest_stranger().filter(|_| running);
+        let (_, slots) = self.memory.slots();
+        let stranger = self.conns.oldest_stranger(slots).filter(|_| running);
         let stranger = stranger.map(|(since, _)| since + GREETING_TIMEOUT);
         [self.quiet_at, own, stranger].into_iter().flatten().min()
     }

@@ -2,11 +2,11 @@
 
 use core::net::SocketAddr;
 
-use super::Parts;
 use super::commit::{Committer, Committing};
 use super::load::{Loader, Loading};
-use super::memory::{ClientSlot, Role, Standing};
+use super::memory::{ClientSlot, Role};
 use super::table::Layout;
+use super::{Parts, index};
 use crate::bounds::{BLOCK_BYTES, LISTEN_RETRY_WAIT, LISTEN_TRIES_MAX, PLACES_MAX};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
@@ -105,6 +105,8 @@ pub(super) struct Reign {
     pub(super) quorum_count: u16,
     /// Slots with a voter's place.
     pub(super) places: heapless::Vec<u32, PLACES_MAX>,
+    /// No slot below this one is free.
+    pub(super) free_from: usize,
     pub(super) listen_tries: u32,
     pub(super) listen_retry: Option<Instant>,
     /// Clients known from before that were not heard of yet.
@@ -147,6 +149,7 @@ impl Reign {
             barrier,
             quorum_count: view.state.quorum_count,
             places: heapless::Vec::new(),
+            free_from: 0,
             listen_tries: 0,
             listen_retry: None,
             expected: 0,
@@ -287,6 +290,7 @@ impl<S: Service> Parts<'_, S> {
     fn loaded(&mut self, seq: u64, repair: bool) -> Completed {
         let layout = self.reign.layout;
         self.reign.table = Table::Ready(Committer::new(layout, seq, repair));
+        index::build(self.clients);
         for (slot, client) in self.clients.iter().enumerate() {
             let slot = slot as u32;
             self.reign.expected += u32::from(client.expected);
@@ -350,11 +354,8 @@ impl<S: Service> Parts<'_, S> {
         self.reign.released && (self.reign.drain_by.is_none() || !self.slots.iter().any(waiting))
     }
 
-    /// The slot of a client. The one place that searches.
+    /// The slot of a client.
     pub(super) fn find(&self, rid: Rid) -> Option<u32> {
-        let slot = self.clients.iter().position(|client| {
-            client.standing != Standing::Free && client.record.is_some_and(|record| record.rid == rid)
-        })?;
-        Some(slot as u32)
+        index::find(self.clients, rid)
     }
 }

@@ -30,7 +30,7 @@ impl<S: Service> Parts<'_, S> {
 
     /// Closes connections that have not greeted in time.
     pub(super) fn close_strangers(&mut self, now: Instant) {
-        while let Some((since, slot)) = self.conns.oldest_stranger() {
+        while let Some((since, slot)) = self.conns.oldest_stranger(self.slots) {
             if now.since(since) < GREETING_TIMEOUT {
                 return;
             }

@@ -10,6 +10,7 @@ use std::boxed::Box;
 use std::vec::Vec;
 
 use super::disk::Disk;
+use crate::bounds::STRANGERS_MAX;
 use crate::client::Client;
 use crate::config::{Config, VoterConfig};
 use crate::disk::IoId;
@@ -26,7 +27,10 @@ use crate::time::{Duration, Instant};
 
 /// Clients of the volume, more than two blocks of the table.
 pub(crate) const CLIENTS: usize = 80;
-type TestMemory = FixedMemory<CLIENTS, { CLIENTS + 20 }>;
+type TestMemory = FixedMemory<CLIENTS, { CLIENTS + STRANGERS }>;
+
+/// Connections for which its servers have memory beyond that of their clients.
+pub(crate) const STRANGERS: usize = STRANGERS_MAX + 4;
 
 /// Adds the first byte of the body and answers with the sum: executed twice, it shows.
 pub(crate) const ADD: Command = Command(Command::SERVICE.0 + 1);

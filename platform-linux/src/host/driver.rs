@@ -501,6 +501,9 @@ impl<M: Memory, S: Service> NetSink for Sink<'_, M, S> {
     fn listening(&mut self, listens: Result<(), CloseReason>) {
         self.0.handle_listening(clock::now(), listens);
     }
+    fn may_accept(&mut self) -> bool {
+        self.0.may_accept(clock::now())
+    }
     fn accept(&mut self) -> Option<ConnId> {
         self.0.handle_accept(clock::now())
     }

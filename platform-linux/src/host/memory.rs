@@ -3,6 +3,14 @@
 use ostrakon_core::bounds::STRANGERS_MAX;
 use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
 
+/// Connections that may be there without having greeted: after a fail-over all clients come at once.
+fn strangers(clients: usize) -> usize {
+    (clients / 8).clamp(STRANGERS_MAX, STRANGERS_LIMIT)
+}
+
+/// The most of them, however many clients a volume has.
+const STRANGERS_LIMIT: usize = 1024;
+
 /// Memory for the clients of one volume.
 #[derive(Clone, Debug, Default)]
 pub struct HeapMemory {
@@ -22,7 +30,7 @@ impl HeapMemory {
         Self {
             clients: std::iter::repeat_with(ClientSlot::default).take(count).collect(),
             conns: std::iter::repeat_with(ConnSlot::default)
-                .take(count + STRANGERS_MAX)
+                .take(count + strangers(count))
                 .collect(),
         }
     }

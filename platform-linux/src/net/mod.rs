@@ -14,6 +14,8 @@ use ostrakon_core::net::{CloseReason, ConnId};
 pub trait NetSink {
     /// The listener stands, or could not be made.
     fn listening(&mut self, listens: Result<(), CloseReason>);
+    /// Whether a connection that waits may come in now.
+    fn may_accept(&mut self) -> bool;
     /// A connection came in; `None` closes it.
     fn accept(&mut self) -> Option<ConnId>;
     /// A connection asked for stands.

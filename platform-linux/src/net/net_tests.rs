@@ -15,11 +15,16 @@ struct Lines {
     news: Vec<String>,
     accepts: Vec<ConnId>,
     room: usize,
+    /// Those who knock have to wait.
+    crowded: bool,
 }
 
 impl NetSink for Lines {
     fn listening(&mut self, listens: Result<(), CloseReason>) {
         self.news.push(format!("listening {listens:?}"));
+    }
+    fn may_accept(&mut self) -> bool {
+        !self.crowded
     }
     fn accept(&mut self) -> Option<ConnId> {
         let id = self.accepts.pop();
@@ -61,6 +66,7 @@ impl Bench {
             news: Vec::new(),
             accepts: vec![ConnId(1)],
             room: usize::MAX,
+            crowded: false,
         };
         Self { poll, net, sink }
     }
@@ -253,4 +259,21 @@ fn closing_frees_the_name_and_silences_its_news() {
     assert!(bench.sink.news.iter().all(|told| !told.starts_with("closed")));
     bench.net.request(NetRequest::Unlisten);
     assert!(!bench.net.has_work());
+}
+
+#[test]
+fn who_knocks_at_a_crowded_house_waits_outside_and_comes_in_when_there_is_room() {
+    let mut bench = Bench::new();
+    let addr = bench.listen();
+    bench.sink.crowded = true;
+    let _peer = StdStream::connect(addr).unwrap();
+    for _ in 0..20 {
+        bench.turn(StdDuration::from_millis(5));
+    }
+    assert!(!bench.net.has_work(), "a turn of its own would change nothing");
+    assert!(bench.net.next_deadline().is_some(), "it is looked at again");
+    assert!(!bench.sink.news.iter().any(|told| told.starts_with("accept")));
+    bench.sink.crowded = false;
+    bench.expect("accept Some(ConnId(1))");
+    assert_eq!(bench.net.next_deadline(), None);
 }

@@ -28,6 +28,10 @@ const READS_PER_TURN: usize = 16;
 /// How long to leave the listener alone when the host has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long those who knock wait at most before it is looked whether there is room for them: anything that comes in can
+/// make some sooner.
+const CROWD_PAUSE: Duration = Duration::from_millis(10);
+
 /// Sockets of one mount.
 ///
 /// In each turn: [`ready`](Self::ready) for each event of the poll, [`turn`](Self::turn) once, then core's
@@ -38,6 +42,8 @@ pub struct Net {
     /// The listener may have more to accept.
     backlog: bool,
     accept_after: Option<Instant>,
+    /// Those who knock wait outside: when to look again, if nothing comes in before.
+    crowded_until: Option<Instant>,
     conns: BTreeMap<ConnId, Conn>,
     /// Told in the next turn: what a request found at once, when core was not to be called.
     listening: Option<Result<(), CloseReason>>,
@@ -63,6 +69,7 @@ impl Net {
             listener: None,
             backlog: false,
             accept_after: None,
+            crowded_until: None,
             conns: BTreeMap::new(),
             listening: None,
             closed: Vec::new(),
@@ -120,6 +127,7 @@ impl Net {
         self.listener = None;
         self.backlog = false;
         self.accept_after = None;
+        self.crowded_until = None;
     }
 
     fn connect(&mut self, id: ConnId, addr: SocketAddr) {
@@ -274,10 +282,15 @@ impl Net {
             return;
         }
         self.accept_after = None;
+        self.crowded_until = None;
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listener) = self.listener.as_ref().filter(|_| self.backlog) else {
                 return;
             };
+            if !sink.may_accept() {
+                self.crowded_until = Some(now + CROWD_PAUSE);
+                return;
+            }
             match listener.accept() {
                 Ok((stream, _)) => self.welcome(stream, sink),
                 Err(error) => match error.kind() {
@@ -310,12 +323,12 @@ impl Net {
             || !self.closed.is_empty()
             || !self.connected.is_empty()
             || !self.looks.is_empty()
-            || self.backlog && self.accept_after.is_none()
+            || self.backlog && self.accept_after.is_none() && self.crowded_until.is_none()
     }
 
     /// When a turn is due without an event.
-    pub const fn next_deadline(&self) -> Option<Instant> {
-        self.accept_after
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.accept_after.or(self.crowded_until)
     }
 }
 

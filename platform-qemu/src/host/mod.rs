@@ -21,6 +21,7 @@ use crate::machine::clock::Clock;
 use crate::machine::exit::Exit;
 use crate::machine::interrupts;
 use crate::machine::once::TakeOnce;
+use crate::machine::watchdog::Watchdog;
 use crate::net::{Net, NetSink};
 
 /// Clients that this node can serve: an appliance's few.
@@ -64,6 +65,7 @@ pub(crate) struct Host {
     net: Net,
     control: Control,
     fencer: Fencer,
+    watchdog: Option<Watchdog>,
     ended: Option<Unmounted>,
 }
 
@@ -90,28 +92,44 @@ impl Host {
             net,
             control,
             fencer,
+            watchdog: None,
             ended: None,
         }
+    }
+
+    /// Lets a watchdog that runs reset this machine if the loop does not come round.
+    pub(crate) fn guard_by(&mut self, watchdog: Watchdog) {
+        self.watchdog = Some(watchdog);
     }
 
     /// Drives the mount until it has ended or cannot be driven any more.
     pub(crate) fn run(&mut self) -> Exit {
         loop {
+            self.feed_watchdog();
             self.take_inputs();
             self.mount.poll(self.clock.now());
             self.give_outputs();
             if let Some(exit) = self.over() {
-                self.control.say(format_args!("event exit {exit:?}"));
+                let stack = stack_used();
+                self.control.say(format_args!("event exit {exit:?} {stack}"));
                 self.control.drain(LAST_WORDS_ATTEMPTS);
                 info!(
                     "ends: {}; {} bytes of stack were used at most",
                     Debug(&exit),
-                    stack_used()
+                    stack
                 );
                 return exit;
             }
             let deadline = self.next_deadline();
             interrupts::sleep_until(&self.clock, deadline);
+        }
+    }
+
+    /// Between two rounds nothing is decided that has not been given out, so that whoever comes round may be fed, with or
+    /// without the right to act: a step that outlasts the right it was decided under is still within one round.
+    fn feed_watchdog(&mut self) {
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.turn(self.clock.now());
         }
     }
 
@@ -141,6 +159,13 @@ impl Host {
             match order {
                 Order::Unmount => self.mount.unmount(self.clock.now()),
                 Order::Force => self.mount.force(self.clock.now()),
+                Order::Panic => panic!("ordered on the control line"),
+                Order::Hang => {
+                    warning!("stands still: ordered on the control line");
+                    loop {
+                        interrupts::halt_for_good();
+                    }
+                }
                 answer => self.fencer.hear(answer),
             }
         }
@@ -193,11 +218,13 @@ impl Host {
     fn over(&mut self) -> Option<Exit> {
         let now = self.clock.now();
         if self.disk.is_lost(now, self.config.write_time_max) {
-            error!("the disk does not answer any more");
+            error!(
+                "the disk is lost: a request is not answered, or all fail, for longer than a write may take"
+            );
             return Some(Exit::DiskLost);
         }
         if self.net.is_lost(now) {
-            error!("the network card takes nothing any more");
+            error!("the network is lost: the card has been of no use for too long");
             return Some(Exit::NetworkLost);
         }
         let clean = match self.ended? {
@@ -213,9 +240,10 @@ impl Host {
         let now = self.clock.now();
         let due = [
             self.mount.next_deadline(),
-            self.disk.next_deadline(),
+            self.disk.next_deadline(self.config.write_time_max),
             self.net.next_deadline(now),
             self.fencer.next_deadline(),
+            self.watchdog.as_ref().map(Watchdog::next_deadline),
         ];
         due.into_iter().flatten().min()
     }

@@ -6,7 +6,7 @@
 use core::arch::global_asm;
 
 /// Bytes of the one stack that everything but interrupts runs on.
-pub(crate) const STACK_BYTES: usize = 128 * 1024;
+pub(crate) const STACK_BYTES: usize = 64 * 1024;
 
 /// What unused stack is filled with, so that its use can be measured.
 pub(crate) const STACK_PAINT: u8 = 0x5a;

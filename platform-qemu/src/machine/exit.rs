@@ -29,6 +29,8 @@ pub(crate) enum Exit {
     Panic = 7,
     /// A fault of the processor.
     Fault = 8,
+    /// The disk does not keep what core's rules assume.
+    NotConforming = 9,
 }
 
 /// Ends the image.

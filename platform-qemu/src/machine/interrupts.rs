@@ -34,8 +34,9 @@ const TIMER_VECTOR: u8 = 32;
 const DEVICE_VECTOR: u8 = 33;
 const SPURIOUS_VECTOR: u8 = 255;
 
-/// Lines of the I/O controller that are let in: the second serial port, and the virtio slots.
-const LINES: [u8; 9] = [3, 5, 6, 7, 8, 9, 10, 11, 12];
+/// Lines of the I/O controller that are let in: the second serial port, and the virtio slots, which come later on a board
+/// with ACPI.
+const LINES: [u8; 17] = [3, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22, 23];
 
 const CODE_SEGMENT: u16 = 0x08;
 const TASK_SEGMENT: u16 = 0x18;

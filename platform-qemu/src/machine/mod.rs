@@ -3,6 +3,7 @@
 //! - [`boot`]: from the entry point to Rust.
 //! - [`port`], [`mmio`]: device registers.
 //! - [`interrupts`]: exceptions are fatal; interrupts only end a [`sleep`](interrupts::sleep_until).
+//! - [`pci`], [`watchdog`]: what resets the machine when the main loop does not come round.
 //! - [`clock`]: microseconds since boot, from the calibrated time stamp counter.
 //! - [`exit`]: the end of the image, with a code for whoever started it.
 //! - [`once`]: statics that are handed out once.
@@ -15,5 +16,7 @@ pub(crate) mod interrupts;
 mod memory_routines;
 pub(crate) mod mmio;
 pub(crate) mod once;
+mod pci;
 pub(crate) mod port;
 pub(crate) mod start_info;
+pub(crate) mod watchdog;

@@ -6,7 +6,7 @@ use virtio_drivers::device::net::VirtIONetRaw;
 
 use crate::log::{Debug, warning};
 use crate::machine::once::TakeOnce;
-use crate::virtio::{IdentityMapped, Plain};
+use crate::virtio::{IdentityMapped, Link, Plain};
 
 /// Frames that can be on their way each way.
 const FRAMES: usize = 16;
@@ -33,6 +33,7 @@ type LentParts = [Option<(u16, usize)>; FRAMES];
 /// The network card.
 pub(crate) struct Card {
     raw: Raw,
+    link: Link,
     incoming: &'static mut [Frame; FRAMES],
     incoming_lent: Lent,
     outgoing: &'static mut [Frame; FRAMES],
@@ -42,10 +43,12 @@ pub(crate) struct Card {
 impl Card {
     /// Takes the device; `None` if it does not come up.
     pub(crate) fn start(transport: Plain) -> Option<Self> {
+        let link = transport.link()?;
         let mut raw = Raw::new(transport).ok()?;
         raw.enable_interrupts();
         let mut card = Self {
             raw,
+            link,
             incoming: INCOMING.fill_each(|| Frame([0; FRAME_BYTES])),
             incoming_lent: [None; FRAMES],
             outgoing: OUTGOING.fill_each(|| Frame([0; FRAME_BYTES])),
@@ -62,6 +65,11 @@ impl Card {
     /// Lets the device's next interrupt come.
     pub(crate) fn acknowledge(&mut self) {
         self.raw.ack_interrupt();
+    }
+
+    /// Whether the cable is plugged in.
+    pub(crate) fn is_plugged_in(&self) -> bool {
+        self.link.is_up()
     }
 
     /// Whether the device holds every frame that is to be sent: it takes no more.

@@ -13,7 +13,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpEndpoint};
 
 use crate::command_line::Settings;
-use crate::log::{Debug, trace, warning};
+use crate::log::{Debug, info, trace, warning};
 use crate::machine::once::TakeOnce;
 
 /// TCP sockets: connections, those that listen, and those that linger after they were closed.
@@ -32,9 +32,6 @@ const LINGER: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(3);
 /// First of the ports for outgoing connections, and how many there are.
 const PORTS_FROM: u16 = 49_152;
 const PORTS: u16 = 16_384;
-
-/// The card takes no frame for this long: the network is lost.
-const STUCK_MAX: Duration = Duration::from_secs(20);
 
 type Bytes<const N: usize> = [u8; N];
 static INCOMING: TakeOnce<[Bytes<INCOMING_BYTES>; SOCKETS]> = TakeOnce::new();
@@ -77,7 +74,10 @@ pub(crate) struct Net {
     /// Core waits to hear that the listener stands.
     tell_listening: bool,
     next_port: u16,
-    stuck_since: Option<Instant>,
+    /// Since when the card is not plugged in, or takes no frame.
+    cut_since: Option<Instant>,
+    /// Cut for longer than this: lost.
+    cut_max: Duration,
 }
 
 fn time(now: Instant) -> smoltcp::time::Instant {
@@ -130,7 +130,8 @@ impl Net {
             listen: None,
             tell_listening: false,
             next_port: (seed >> 16) as u16 % PORTS,
-            stuck_since: None,
+            cut_since: None,
+            cut_max: settings.network_cut_max,
         }
     }
 
@@ -245,12 +246,21 @@ impl Net {
             }
         }
         self.keep_listening(sink);
-        let stuck = self.card.is_stuck();
-        self.stuck_since = if stuck {
-            self.stuck_since.or(Some(now))
-        } else {
-            None
+        self.look_at_card(now);
+    }
+
+    fn look_at_card(&mut self, now: Instant) {
+        let reason = match (self.card.is_plugged_in(), self.card.is_stuck()) {
+            (false, _) => Some("is not plugged in"),
+            (true, true) => Some("takes no frame"),
+            (true, false) => None,
         };
+        match (reason, self.cut_since) {
+            (Some(reason), None) => warning!("net: the card {}", reason),
+            (None, Some(_)) => info!("net: the card works again"),
+            _ => {}
+        }
+        self.cut_since = reason.map(|_| self.cut_since.unwrap_or(now));
     }
 
     fn look_listening(&mut self, index: usize, sink: &mut impl NetSink) {
@@ -327,12 +337,17 @@ impl Net {
         if self.tell_listening {
             return Some(now);
         }
-        let due = self.interface.poll_at(time(now), &self.sockets)?;
-        Some(Instant(due.total_micros().max(0) as u64))
+        let due = self.interface.poll_at(time(now), &self.sockets);
+        let due = due.map(|due| Instant(due.total_micros().max(0) as u64));
+        due.into_iter().chain(self.lost_at()).min()
     }
 
-    /// Whether the card has taken no frame for too long.
+    fn lost_at(&self) -> Option<Instant> {
+        Some(self.cut_since? + self.cut_max)
+    }
+
+    /// Whether the card has been of no use for too long.
     pub(crate) fn is_lost(&self, now: Instant) -> bool {
-        self.stuck_since.is_some_and(|since| now.since(since) > STUCK_MAX)
+        self.lost_at().is_some_and(|at| now >= at)
     }
 }

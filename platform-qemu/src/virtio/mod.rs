@@ -10,7 +10,7 @@ use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
 use virtio_drivers::transport::{DeviceType, Transport};
 
 pub(crate) use hal::IdentityMapped;
-pub(crate) use transport::Plain;
+pub(crate) use transport::{Link, Plain};
 
 /// First slot, bytes of a slot, and how many there are.
 const SLOTS_AT: usize = 0xfeb0_0000;
@@ -22,6 +22,8 @@ const SLOTS: usize = 8;
 pub(crate) struct Devices {
     /// The shared disk.
     pub(crate) disk: Option<Plain>,
+    /// Another one.
+    pub(crate) other_disk: Option<Plain>,
     /// The network card.
     pub(crate) net: Option<Plain>,
     /// The source of entropy.
@@ -47,7 +49,13 @@ pub(crate) fn find() -> Devices {
             DeviceType::EntropySource => &mut devices.rng,
             _ => continue,
         };
-        *place = Some(Plain::new(transport));
+        let earlier = place.replace(Plain::new(transport, header.as_ptr() as usize));
+        if earlier
+            .as_ref()
+            .is_some_and(|earlier| earlier.device_type() == DeviceType::Block)
+        {
+            devices.other_disk = earlier;
+        }
     }
     devices
 }

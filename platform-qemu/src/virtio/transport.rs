@@ -5,6 +5,8 @@ use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Trans
 use virtio_drivers::{PhysAddr, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::machine::mmio::Register;
+
 /// VIRTIO_BLK_F_FLUSH. A device must not cache writes for a driver that does not take it (virtio 1.2, 5.2.6.2): every
 /// completed write is durable, which is what core asks for, and no flush is ever needed.
 const BLOCK_FLUSH: u64 = 1 << 9;
@@ -12,67 +14,93 @@ const BLOCK_FLUSH: u64 = 1 << 9;
 /// VIRTIO_F_INDIRECT_DESC, which needs a heap, and VIRTIO_F_EVENT_IDX: each completion interrupts.
 const RING_EXTRAS: u64 = 1 << 28 | 1 << 29;
 
+/// Where a slot has the device's own configuration, and in a network card's the word whose upper half is its status.
+const CONFIGURATION: usize = 0x100;
+const NET_STATUS: usize = CONFIGURATION + 4;
+/// VIRTIO_NET_S_LINK_UP, in the upper half.
+const LINK_UP: u32 = 1 << 16;
+
 /// A slot's transport with fewer features.
-pub(crate) struct Plain(MmioTransport<'static>);
+pub(crate) struct Plain {
+    transport: MmioTransport<'static>,
+    slot: usize,
+}
 
 impl Plain {
-    pub(super) const fn new(transport: MmioTransport<'static>) -> Self {
-        Self(transport)
+    pub(super) const fn new(transport: MmioTransport<'static>, slot: usize) -> Self {
+        Self { transport, slot }
+    }
+
+    /// What says whether the card's cable is plugged in; `None` if this is no network card.
+    pub(crate) fn link(&self) -> Option<Link> {
+        let is_card = self.transport.device_type() == DeviceType::Network;
+        // SAFETY: a word of the slot of a network card, which may be read at any time, and is never written.
+        is_card.then(|| Link(unsafe { Register::at(self.slot + NET_STATUS) }))
+    }
+}
+
+/// The state of a network card's link. Its driver tells it once only, at the start.
+pub(crate) struct Link(Register);
+
+impl Link {
+    /// Whether the cable is plugged in.
+    pub(crate) fn is_up(&self) -> bool {
+        self.0.read() & LINK_UP != 0
     }
 }
 
 impl Transport for Plain {
     fn read_device_features(&mut self) -> u64 {
-        let left_out = match self.0.device_type() {
+        let left_out = match self.transport.device_type() {
             DeviceType::Block => BLOCK_FLUSH | RING_EXTRAS,
             _ => RING_EXTRAS,
         };
-        self.0.read_device_features() & !left_out
+        self.transport.read_device_features() & !left_out
     }
 
     fn device_type(&self) -> DeviceType {
-        self.0.device_type()
+        self.transport.device_type()
     }
     fn write_driver_features(&mut self, features: u64) {
-        self.0.write_driver_features(features);
+        self.transport.write_driver_features(features);
     }
     fn max_queue_size(&mut self, queue: u16) -> u32 {
-        self.0.max_queue_size(queue)
+        self.transport.max_queue_size(queue)
     }
     fn notify(&mut self, queue: u16) {
-        self.0.notify(queue);
+        self.transport.notify(queue);
     }
     fn get_status(&self) -> DeviceStatus {
-        self.0.get_status()
+        self.transport.get_status()
     }
     fn set_status(&mut self, status: DeviceStatus) {
-        self.0.set_status(status);
+        self.transport.set_status(status);
     }
     fn set_guest_page_size(&mut self, size: u32) {
-        self.0.set_guest_page_size(size);
+        self.transport.set_guest_page_size(size);
     }
     fn requires_legacy_layout(&self) -> bool {
-        self.0.requires_legacy_layout()
+        self.transport.requires_legacy_layout()
     }
     fn queue_set(&mut self, queue: u16, size: u32, table: PhysAddr, driver: PhysAddr, device: PhysAddr) {
-        self.0.queue_set(queue, size, table, driver, device);
+        self.transport.queue_set(queue, size, table, driver, device);
     }
     fn queue_unset(&mut self, queue: u16) {
-        self.0.queue_unset(queue);
+        self.transport.queue_unset(queue);
     }
     fn queue_used(&mut self, queue: u16) -> bool {
-        self.0.queue_used(queue)
+        self.transport.queue_used(queue)
     }
     fn ack_interrupt(&mut self) -> InterruptStatus {
-        self.0.ack_interrupt()
+        self.transport.ack_interrupt()
     }
     fn read_config_generation(&self) -> u32 {
-        self.0.read_config_generation()
+        self.transport.read_config_generation()
     }
     fn read_config_space<T: FromBytes + IntoBytes>(&self, offset: usize) -> Result<T> {
-        self.0.read_config_space(offset)
+        self.transport.read_config_space(offset)
     }
     fn write_config_space<T: IntoBytes + Immutable>(&mut self, offset: usize, value: T) -> Result<()> {
-        self.0.write_config_space(offset, value)
+        self.transport.write_config_space(offset, value)
     }
 }

@@ -526,7 +526,7 @@ impl World {
         }
         self.crash_now = std::mem::take(&mut machine.crash_in_write);
         self.submit(process.id, request, bytes);
-        self.crash_now
+        self.crash_now || self.supply.is_out()
     }
 
     fn schedule(&mut self, host: usize, process: &mut Process) {

@@ -8,7 +8,7 @@
 //! - [`machine`]: what runs in the process: the real mount, or [`of2019`], the rules that ours are compared with.
 //! - [`check`]: what must hold after each step.
 //! - [`options`], [`faults`], [`run`]: random runs in two phases; [`runner`]: many of them on all cores.
-//! - [`scenario`]: verbs for runs that are told, not drawn.
+//! - [`scenario`]: verbs for runs that are told, not drawn; [`power_cut`]: the same, cut at any write.
 
 pub mod atlas;
 pub mod check;
@@ -23,6 +23,7 @@ pub mod machine;
 pub mod net;
 pub mod of2019;
 pub mod options;
+pub mod power_cut;
 pub mod run;
 pub mod runner;
 pub mod scenario;

@@ -302,7 +302,7 @@ impl World {
         }
     }
 
-    fn expect_everybody_leaves(&mut self) {
+    pub(crate) fn expect_everybody_leaves(&mut self) {
         if self.wrong.is_some() {
             return;
         }

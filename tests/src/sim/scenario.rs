@@ -27,6 +27,7 @@ use super::machine::Rules;
 use super::options::{
     Chaos, DiskProfile, FenceKind, FenceProfile, Mischief, NetProfile, Options, Silence, Span,
 };
+use super::power_cut;
 use super::trace::Listen;
 use super::world::{Happening, World, Wrong};
 
@@ -127,8 +128,24 @@ impl Scenario {
         self
     }
 
-    /// Plays it with each seed, or with the one that `OSTRAKON_SEED` names, and then prints what happens.
+    /// A world in which it can be told.
+    pub(crate) fn world(&self, seed: u64, listen: Listen) -> World {
+        let mut world = World::new(self.options.clone(), Dice::new(seed), listen);
+        if self.started {
+            for host in 0..world.hosts.len() {
+                let at = world.dice.between(0, world.options.start_within_ms * 1_000);
+                world.at(at, Happening::Start(host));
+            }
+        }
+        world
+    }
+
+    /// Plays it with each seed, or with the one that `OSTRAKON_SEED` names, and then prints what happens. Then cuts its
+    /// power at some of its writes, or plays nothing but the cut that `OSTRAKON_CUT` names.
     pub fn play(self, story: impl Fn(&mut World)) {
+        if power_cut::replay(&self, &story) {
+            return;
+        }
         let chosen = std::env::var("OSTRAKON_SEED")
             .ok()
             .and_then(|seed| seed.parse::<u64>().ok());
@@ -136,6 +153,7 @@ impl Scenario {
             Some(seed) => (seed..seed + 1, Listen::Print),
             None => (0..self.seeds, Listen::Nobody),
         };
+        let mut writes = 0;
         for seed in seeds {
             let mut world = self.world(seed, listen);
             let told = catch_unwind(AssertUnwindSafe(|| {
@@ -148,7 +166,11 @@ impl Scenario {
                 eprintln!("replay: OSTRAKON_SEED={seed} cargo test -p ostrakon-tests {name} -- --nocapture");
                 resume_unwind(panic);
             }
+            if seed == 0 && chosen.is_none() {
+                writes = world.writes();
+            }
         }
+        power_cut::cut(&self, writes, &story);
     }
 
     /// Plays it with one seed after the other until something is wrong, and says what. For worlds without one of

@@ -18,6 +18,7 @@ use super::format;
 use super::host::{Host, Proc, ProcId};
 use super::net::{Net, NetStep};
 use super::options::Options;
+use super::power_cut::Supply;
 use super::trace::{Listen, Trace, note};
 
 /// Something that is going to happen.
@@ -134,10 +135,12 @@ pub struct World {
     pub(crate) disturbed: Time,
     /// Chaos may strike.
     pub(crate) chaos: bool,
+    /// The power that the device and every host hang on.
+    pub(crate) supply: Supply,
     budget: Budget,
     queue: BinaryHeap<Reverse<Queued>>,
     order: u64,
-    dirty: Vec<usize>,
+    pub(crate) dirty: Vec<usize>,
     steps: u64,
 }
 
@@ -172,6 +175,7 @@ impl World {
             crash_now: false,
             disturbed: 0,
             chaos: false,
+            supply: Supply::default(),
             budget: Budget::default(),
             queue: BinaryHeap::new(),
             order: 0,
@@ -206,7 +210,15 @@ impl World {
     pub(crate) fn settle(&mut self) {
         while let Some(host) = self.dirty.pop() {
             self.pump(host);
+            if self.supply.is_out() {
+                self.lose_power();
+            }
         }
+    }
+
+    /// Nothing that was going to happen happens, unless this says so.
+    pub(crate) fn forget_plans(&mut self, keep: impl Fn(&Happening) -> bool) {
+        self.queue.retain(|Reverse(queued)| keep(&queued.what));
     }
 
     /// Makes the next thing happen. False if nothing is going to, or something went wrong.

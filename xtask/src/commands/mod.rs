@@ -2,6 +2,7 @@
 
 pub(crate) mod ci;
 pub(crate) mod demo;
+pub(crate) mod power_cuts;
 pub(crate) mod run_qemu;
 pub(crate) mod sim;
 pub(crate) mod size;

@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod any;
 mod blocks;
 mod geometry;
 mod golden;

@@ -3,130 +3,12 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use arbtest::arbtest;
 
+use super::any::{any_addr, any_ballot, any_bell, any_head, any_log, any_record, any_rid, any_super, maybe};
 use super::*;
-use crate::bounds::{CLIENTS_LIMIT, COUNTER_MAX, LOG_ENTRIES_MAX, MESSAGE_BYTES_MAX, TERM_MAX};
+use crate::bounds::{MESSAGE_BYTES_MAX, TERM_MAX};
 use crate::checksum::portable;
 use crate::format::CLIENTS_PER_BLOCK;
 use crate::format::wire::{Command, FRAME_BYTES, Greeting, Message, RequestId, Status, Welcome};
-
-fn any_rid(u: &mut Unstructured<'_>) -> Result<Rid> {
-    Ok(rid(u.int_in_range(1..=u64::MAX)?))
-}
-
-fn any_term(u: &mut Unstructured<'_>) -> Result<Term> {
-    Ok(Term(u.int_in_range(0..=TERM_MAX)?))
-}
-
-fn any_ballot(u: &mut Unstructured<'_>) -> Result<Ballot> {
-    Ok(Ballot {
-        term: Term(u.int_in_range(1..=TERM_MAX)?),
-        rid: any_rid(u)?,
-    })
-}
-
-fn maybe<T>(
-    u: &mut Unstructured<'_>,
-    some: impl FnOnce(&mut Unstructured<'_>) -> Result<T>,
-) -> Result<Option<T>> {
-    bool::arbitrary(u)?.then(|| some(u)).transpose()
-}
-
-fn any_addr(u: &mut Unstructured<'_>) -> Result<SocketAddr> {
-    let port = u.arbitrary()?;
-    if u.arbitrary()? {
-        return Ok((<[u8; 4]>::arbitrary(u)?, port).into());
-    }
-    let ip = Ipv6Addr::from(<[u8; 16]>::arbitrary(u)?);
-    Ok(SocketAddrV6::new(ip, port, 0, u.arbitrary()?).into())
-}
-
-fn any_geometry(u: &mut Unstructured<'_>) -> Result<Geometry> {
-    let clients_max = u.int_in_range(1..=CLIENTS_LIMIT)?;
-    let device_blocks = u.int_in_range(1 << 17..=1 << 52)?;
-    Ok(Geometry::plan(device_blocks, clients_max).expect("room for any table"))
-}
-
-fn any_super(u: &mut Unstructured<'_>) -> Result<SuperBlock> {
-    let server = maybe(u, any_ballot)?;
-    let fenced = match maybe(u, any_ballot)? {
-        Some(ballot) if u.arbitrary()? => Mark::at(ballot),
-        Some(ballot) => Mark::below(ballot),
-        None => Mark::NONE,
-    };
-    Ok(SuperBlock {
-        volume: VolumeId(u.arbitrary()?),
-        seq: u.int_in_range(0..=COUNTER_MAX)?,
-        quorum_count: u.int_in_range(1..=u16::MAX)?,
-        fenced,
-        server,
-        server_addr: match server {
-            Some(_) => maybe(u, any_addr)?,
-            None => None,
-        },
-        unmount_barrier: u.int_in_range(0..=COUNTER_MAX)?,
-        geometry: any_geometry(u)?,
-        key: VolumeKey(u.arbitrary()?),
-    })
-}
-
-fn any_head(u: &mut Unstructured<'_>) -> Result<QuorumHead> {
-    let writer = any_rid(u)?;
-    Ok(QuorumHead {
-        writer,
-        host: HostId(u.arbitrary()?),
-        boot: BootId(u.arbitrary()?),
-        write_nr: WriteNr(u.arbitrary()?),
-        term: any_term(u)?,
-        kind: *u.choose(&[VoteKind::Vote, VoteKind::Ask, VoteKind::Yes, VoteKind::Leader])?,
-        vote_for: maybe(u, any_rid)?,
-        own: maybe(u, any_ballot)?.map(|ballot| Ballot {
-            rid: writer,
-            ..ballot
-        }),
-        void_term: any_term(u)?,
-        won: u.arbitrary()?,
-        sealed: u.arbitrary()?,
-        barren: u.arbitrary()?,
-        round: u.arbitrary()?,
-        answer: maybe(u, |u| {
-            Ok(Answer {
-                voters: u.int_in_range(1..=u16::MAX)?,
-                interval: Duration(u.arbitrary()?),
-            })
-        })?,
-        cycle: Duration(u.arbitrary()?),
-    })
-}
-
-fn any_log(u: &mut Unstructured<'_>) -> Result<Vec<LogEntry>> {
-    let mut log = Vec::new();
-    for _ in 0..u.int_in_range(0..=LOG_ENTRIES_MAX)? {
-        log.push(LogEntry {
-            ballot: any_ballot(u)?,
-            host: HostId(u.arbitrary()?),
-            boot: BootId(u.arbitrary()?),
-            addr: any_addr(u)?,
-            quiet_ms: u.arbitrary()?,
-            fence_param: FenceParam(u.arbitrary()?),
-        });
-    }
-    log.sort_by_key(|entry| entry.ballot.rid);
-    log.dedup_by_key(|entry| entry.ballot.rid);
-    Ok(log)
-}
-
-fn any_record(u: &mut Unstructured<'_>) -> Result<ClientRecord> {
-    Ok(ClientRecord {
-        rid: any_rid(u)?,
-        barrier: u.arbitrary()?,
-        voter: u.arbitrary()?,
-        evicted: u.arbitrary()?,
-        host: HostId(u.arbitrary()?),
-        boot: BootId(u.arbitrary()?),
-        addr: maybe(u, any_addr)?,
-        fence_param: FenceParam(u.arbitrary()?),
-    })
-}
 
 #[test]
 fn super_blocks_come_back() {
@@ -165,13 +47,7 @@ fn quorum_blocks_come_back() {
 #[test]
 fn doorbells_come_back() {
     arbtest(|u| {
-        let bell = maybe(u, any_rid)?.map_or(Ok(Doorbell::SILENT), |rid| {
-            Ok(Doorbell {
-                rid: Some(rid),
-                ring: u.arbitrary()?,
-                term: any_term(u)?,
-            })
-        })?;
+        let bell = any_bell(u)?;
         let at = BlockNo(u.arbitrary()?);
         let mut block = [0xa5; BLOCK_BYTES];
         bell.encode(at, VOLUME, portable, &mut block);

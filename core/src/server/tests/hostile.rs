@@ -4,13 +4,13 @@ extern crate std;
 
 use std::vec::Vec;
 
-use crate::bounds::{MESSAGE_BYTES_MAX, STRANGERS_MAX};
+use crate::bounds::MESSAGE_BYTES_MAX;
 use crate::event::Event;
 use crate::format::wire::{Command, Greeting, Message, RequestId, Status};
 use crate::format::{FenceParam, VERSION};
 use crate::ids::{BootId, HostId, Rid, VolumeId};
 use crate::session::disk::VOLUME;
-use crate::session::world::{ADD, World, addr};
+use crate::session::world::{ADD, STRANGERS, World, addr};
 use crate::time::Duration;
 
 fn frame(command: Command, id: u64, body: &[u8]) -> Vec<u8> {
@@ -72,10 +72,10 @@ fn undisturbed(world: &mut World) {
 #[test]
 fn hole_12_a_port_scan_is_nobodys_problem() {
     let mut world = world();
-    let scanned: Vec<_> = (0..3 * STRANGERS_MAX).map(|_| world.raw(0).unwrap()).collect();
+    let scanned: Vec<_> = (0..3 * STRANGERS).map(|_| world.raw(0).unwrap()).collect();
     world.settle();
     let open = |world: &World| scanned.iter().filter(|&&raw| !world.wires[raw].closed).count();
-    assert_eq!(open(&world), STRANGERS_MAX, "the oldest made room");
+    assert_eq!(open(&world), STRANGERS, "the oldest made room");
     undisturbed(&mut world);
     let late = world.plain();
     world.settle();
@@ -280,7 +280,7 @@ fn a_client_that_falls_silent_loses_its_connection_and_later_its_record() {
 #[test]
 fn leavers_nobody_knows_are_bounded_like_strangers() {
     let mut world = world();
-    let raws: Vec<_> = (0..2 * STRANGERS_MAX as u64)
+    let raws: Vec<_> = (0..2 * STRANGERS as u64)
         .map(|index| {
             let raw = world.raw(0).unwrap();
             world.say(raw, &greeting(100 + index, |greeting| greeting.farewell = true));
@@ -290,7 +290,7 @@ fn leavers_nobody_knows_are_bounded_like_strangers() {
         })
         .collect();
     let open = raws.iter().filter(|&&raw| !world.wires[raw].closed).count();
-    assert_eq!(open, STRANGERS_MAX);
+    assert_eq!(open, STRANGERS);
     assert_eq!(world.recorded(), [1, 2], "and they leave no record");
     let last = raws[raws.len() - 1];
     world.say(last, &frame(Command::FAREWELL, 7, &[]));

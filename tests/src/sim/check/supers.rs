@@ -82,7 +82,7 @@ impl World {
     }
 
     /// Decodes a copy as it stands.
-    pub(super) fn look_at_super(&mut self, copy: usize) {
+    pub(in crate::sim) fn look_at_super(&mut self, copy: usize) {
         let at = SUPER_COPIES[copy];
         let bytes = self.device.blocks(at.0, 1);
         let decoded = SuperBlock::decode(bytes, at, Some(self.volume), checksum).ok();

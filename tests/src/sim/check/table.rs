@@ -38,7 +38,7 @@ impl World {
     }
 
     /// Decodes a copy of a table block as it stands, and finds out who came and who went.
-    pub(super) fn look_at_table(&mut self, block: usize, copy: usize) {
+    pub(in crate::sim) fn look_at_table(&mut self, block: usize, copy: usize) {
         let geometry = self.device.geometry();
         let at =
             BlockNo(geometry.clients.0 + block as u64 + copy as u64 * u64::from(geometry.clients_blocks));

@@ -9,7 +9,8 @@ use crate::sim::world::{Happening, World};
 
 /// What becomes of a write whose process is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Fate {
+pub(crate) enum Fate {
+    /// It never does, but for what had landed of it.
     Dropped,
     /// It had landed already.
     Landed,
@@ -38,13 +39,18 @@ impl World {
         let area = self.device.area(flight.target, flight.count);
         let begun = flight.pieces.iter().any(|piece| piece.done);
         let in_region = matches!(area, Area::Region(_));
-        let wanted = match (tear, self.dice.below(10)) {
-            (true, _) => Fate::Torn,
-            (false, 0..=3) if begun => Fate::Torn,
-            (false, 0..=3) => Fate::Dropped,
-            (false, 4..=5) => Fate::Landed,
-            (false, 6..=7) => Fate::Torn,
-            (false, _) => Fate::Late,
+        let wanted = match (self.supply.fate(&mut self.dice), self.dice.below(10)) {
+            (Some(fate), _) => fate,
+            (None, _) if tear => Fate::Torn,
+            (None, 0..=3) => Fate::Dropped,
+            (None, 4..=5) => Fate::Landed,
+            (None, 6..=7) => Fate::Torn,
+            (None, _) => Fate::Late,
+        };
+        // What has landed of it stays (A2).
+        let wanted = match wanted {
+            Fate::Dropped if begun => Fate::Torn,
+            wanted => wanted,
         };
         let fate = match wanted {
             Fate::Torn if in_region && !self.spend_torn() => Fate::Landed,
@@ -64,6 +70,17 @@ impl World {
             Fate::Landed => self.land_all(id, false),
             Fate::Torn => self.land_some(id),
             Fate::Late => self.land_late(id, in_region),
+        }
+    }
+
+    /// The device has lost its power: what outlives its process ends with it.
+    pub(crate) fn abandon_all_flights(&mut self) {
+        for id in self.flights.ids() {
+            if self.flights.get(id).is_some_and(Flight::may_land) {
+                self.seal_fate(id, false);
+            } else {
+                self.flights.remove(id);
+            }
         }
     }
 

@@ -166,6 +166,11 @@ impl Flights {
         own.map(|(&id, _)| id).collect()
     }
 
+    /// The names of all, oldest first.
+    pub fn ids(&self) -> Vec<FlightId> {
+        self.all.keys().copied().collect()
+    }
+
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Flight> {
         self.all.values()

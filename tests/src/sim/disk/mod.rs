@@ -9,6 +9,7 @@ mod fate;
 mod flight;
 
 pub use device::{Area, Device};
+pub(crate) use fate::Fate;
 pub use flight::{DiskStep, Flight, FlightId, Flights, Piece};
 
 use ostrakon_core::bounds::{BLOCK_BYTES, SECTOR_BYTES};
@@ -164,6 +165,7 @@ impl World {
         let area = self.device.area(first, count);
         note!(self, &self.procs[proc].name, "writes {area:?}");
         self.check_submission(proc, area, first, bytes);
+        self.supply.count_write();
         let mut plan = self.plan(proc, host, limit, true);
         let mut target = first;
         if plan.outcome.is_ok() {

@@ -29,7 +29,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "sources",
-        about: "`unsafe` is forbidden outside platform crates; no file is too long; nothing is left undone",
+        about: "`unsafe` is forbidden outside platform crates; core asks for no platform; no file is too long; nothing is left undone",
         run: sources::check,
     },
     Step {

@@ -19,6 +19,18 @@ const WITH_UNSAFE: [&str; 2] = ["core/c/", "core/size/probe/"];
 /// Folders of sources.
 const PACKAGES: [&str; 5] = ["core", "platform-linux", "platform-qemu", "tests", "xtask"];
 
+/// What core is the same source without, on every platform: asking what it is built for.
+const ASKS_FOR_PLATFORM: [&str; 8] = [
+    "target_os",
+    "target_arch",
+    "target_family",
+    "target_env",
+    "target_vendor",
+    "target_abi",
+    "cfg(unix",
+    "cfg(windows",
+];
+
 /// What a crate root says.
 const FORBID: &str = "#![forbid(unsafe_code)]";
 
@@ -31,6 +43,9 @@ pub(super) fn check() -> Result<Vec<String>> {
             let name = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
             complaints.extend(too_long(&name, &text));
             complaints.extend(undone(&name, &text));
+            if name.starts_with("core/src/") {
+                complaints.extend(asks_for_platform(&name, &text));
+            }
             let may = WITH_UNSAFE.iter().any(|package| name.starts_with(package));
             if WITHOUT_UNSAFE.contains(&package) && !may && is_crate_root(package_of(&file), &file) {
                 complaints.extend(allows_unsafe(&name, &text));
@@ -55,6 +70,13 @@ fn undone(name: &str, text: &str) -> Option<String> {
     let found = marks.into_iter().find(|mark| text.contains(mark))?;
     Some(format!(
         "{name}: says {found}; what is left undone belongs in an issue"
+    ))
+}
+
+fn asks_for_platform(name: &str, text: &str) -> Option<String> {
+    let found = ASKS_FOR_PLATFORM.into_iter().find(|mark| text.contains(mark))?;
+    Some(format!(
+        "{name}: asks for {found}; core is the same on every platform"
     ))
 }
 
@@ -130,6 +152,13 @@ mod tests {
             package_of(&package.join("../core/src/lib.rs")),
             package.join("../core")
         );
+    }
+
+    #[test]
+    fn a_core_that_asks_for_its_platform_is_found() {
+        assert!(asks_for_platform("a.rs", "#[cfg(feature = \"voter\")]\n#[cfg(test)]").is_none());
+        assert!(asks_for_platform("a.rs", "#[cfg(target_os = \"none\")]").is_some());
+        assert!(asks_for_platform("a.rs", "if cfg!(target_arch = \"x86_64\") {}").is_some());
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! What CI runs: the image's own lints, the script with images only, with a Linux mount among
-//! them, and over a real NBD server.
+//! What CI runs: the image's own lints, the conformance test, and the script: with images only, with a Linux mount among them,
+//! with leases and watchdogs, and over a real NBD server.
 
 use ostrakon_xtask::failure::Result;
 
 use super::nbd::NbdServer;
-use super::{Wishes, image, is_qemu_there, show};
+use super::script::Acts;
+use super::{Fence, Wishes, image, is_qemu_there, show};
 
 /// Returns what could not be checked on this machine.
 pub(crate) fn check() -> Result<Vec<String>> {
@@ -14,23 +15,44 @@ pub(crate) fn check() -> Result<Vec<String>> {
         skipped.push(format!("the cluster of bare images: no QEMU here ({how})"));
         return Ok(skipped);
     }
+    show(&Wishes {
+        conformance: true,
+        ..Wishes::default()
+    })?;
     show(&Wishes::default())?;
-    let mixed = Wishes {
-        voters: 2,
+    // A pair, so that after each step the one of the other kind serves.
+    show(&Wishes {
+        voters: 1,
         clients: 1,
         linux: 1,
+        acts: Acts::NoBreakdowns,
         ..Wishes::default()
-    };
-    show(&mixed)?;
-    if NbdServer::is_installed() {
-        // Two clients of the disk are enough to share it over a network; three voters need a majority.
+    })?;
+    show(&Wishes {
+        fence: Fence::Lease,
+        clients: 1,
+        ..Wishes::default()
+    })?;
+    // As many as a volume can have.
+    show(&Wishes {
+        voters: 16,
+        clients: 0,
+        acts: Acts::Election,
+        ..Wishes::default()
+    })?;
+    if NbdServer::installed().is_some() {
         show(&Wishes {
             nbd: true,
+            acts: Acts::NoBreakdowns,
+            voters: 2,
             clients: 1,
             ..Wishes::default()
         })?;
     } else {
-        skipped.push("the cluster over an NBD server: no qemu-nbd here (on Debian: qemu-utils)".to_owned());
+        skipped.push(
+            "the cluster over an NBD server: neither qemu-nbd nor nbdkit here (on Debian: apt-get install qemu-utils)"
+                .to_owned(),
+        );
     }
     Ok(skipped)
 }

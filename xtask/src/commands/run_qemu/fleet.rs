@@ -12,7 +12,7 @@ use ostrakon_xtask::cluster::reaper::Reaper;
 use ostrakon_xtask::cluster::tool::Tool;
 use ostrakon_xtask::failure::{During, Failure, Result};
 
-use super::guest::{Board, Freeze, Machine};
+use super::guest::{Board, Breakdown, Freeze, Machine};
 use super::linux;
 use super::news::{Item, News, locked};
 
@@ -43,7 +43,7 @@ pub(super) struct Guest {
     /// Where a voter serves.
     pub(super) addr: Option<SocketAddr>,
     /// A mount of this host's, not an image.
-    is_linux: bool,
+    pub(super) is_linux: bool,
     machine: Mutex<Option<Machine>>,
     state: Mutex<State>,
 }
@@ -88,19 +88,28 @@ pub(super) struct Fleet {
     board: Board,
     reaper: Reaper,
     tool: Tool,
+    linux_fence: linux::Fence,
     /// Whose mount a rid is: the guest, and its how-manyeth power-on.
     owners: Mutex<HashMap<String, (usize, u32)>>,
 }
 
 impl Fleet {
     /// Guests that are all switched off.
-    pub(super) fn new(guests: Vec<Guest>, news: News, board: Board, reaper: Reaper, tool: Tool) -> Self {
+    pub(super) fn new(
+        guests: Vec<Guest>,
+        news: News,
+        board: Board,
+        linux_fence: linux::Fence,
+        reaper: Reaper,
+        tool: Tool,
+    ) -> Self {
         Self {
             guests,
             news,
             board,
             reaper,
             tool,
+            linux_fence,
             owners: Mutex::default(),
         }
     }
@@ -117,7 +126,13 @@ impl Fleet {
         };
         let fleet = Arc::clone(self);
         if guest.is_linux {
-            let mut child = linux::mount(&self.tool, &self.board.folder, number, guest.addr)?;
+            let mut child = linux::mount(
+                &self.tool,
+                &self.board.folder,
+                number,
+                guest.addr,
+                self.linux_fence,
+            )?;
             let output = child.stdout.take();
             *place = Some(Machine::of_process(child, &self.reaper)?);
             thread::spawn(move || output.map(|output| fleet.follow_linux(number, output)));
@@ -185,6 +200,14 @@ impl Fleet {
 
     fn greeted(&self, number: usize, rid: &str) {
         let mut state = locked(&self.guests[number].state);
+        if state.rid.is_some() {
+            // Nobody here has reset it: it did so itself.
+            state.power_ons += 1;
+            self.news.say(
+                "power",
+                &format!("{} began anew by itself", self.guests[number].name),
+            );
+        }
         locked(&self.owners).insert(rid.to_owned(), (number, state.power_ons));
         *state = State {
             rid: Some(rid.to_owned()),
@@ -363,6 +386,26 @@ impl Fleet {
     /// Lets a guest go on.
     pub(super) fn thaw(&self, number: usize) -> Result<()> {
         self.with_machine(number, Machine::thaw)
+    }
+
+    /// Takes something away from a guest.
+    pub(super) fn break_down(&self, number: usize, what: Breakdown) -> Result<()> {
+        self.with_machine(number, |machine| machine.break_down(what))
+    }
+
+    /// How often a guest was reset by its watchdog since it was switched on.
+    pub(super) fn watchdog_bites(&self, number: usize) -> Result<u32> {
+        self.with_machine(number, |machine| machine.qmp()?.watchdog_bites())
+    }
+
+    /// KiB of this host's memory that the process of each guest holds which is on.
+    pub(super) fn resident_kib(&self) -> Vec<u64> {
+        let kib = |guest: &Guest| locked(&guest.machine).as_ref()?.resident_kib();
+        self.guests
+            .iter()
+            .filter(|guest| !guest.is_linux)
+            .filter_map(kib)
+            .collect()
     }
 
     /// Pulls a guest's plug (SIGKILL).

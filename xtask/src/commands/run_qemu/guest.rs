@@ -18,6 +18,10 @@ use super::qmp::Qmp;
 /// The program.
 pub(super) const QEMU: &str = "qemu-system-x86_64";
 
+/// Names that QEMU gives the shared disk and the network.
+const DRIVE: &str = "disk0";
+const NETDEV: &str = "net0";
+
 /// How long QEMU may take to open its lines.
 const START_MAX: Duration = Duration::from_secs(20);
 
@@ -40,6 +44,10 @@ pub(super) struct Board {
     pub(super) memory: u32,
     /// Further words of the command line.
     pub(super) words: String,
+    /// Further words for a voter.
+    pub(super) voter_words: String,
+    /// Whether voters have a watchdog.
+    pub(super) watchdog: bool,
     /// What decodes the log, if it is not text.
     pub(super) decoder: Option<PathBuf>,
 }
@@ -83,8 +91,8 @@ pub(super) struct LogLines {
 }
 
 impl LogLines {
-    fn of(output: ChildStdout, board: &Board) -> Result<Self> {
-        let Some(program) = &board.decoder else {
+    pub(super) fn of(output: ChildStdout, image: &Path, decoder: Option<&Path>) -> Result<Self> {
+        let Some(program) = decoder else {
             return Ok(Self {
                 lines: BufReader::new(output),
                 decoder: None,
@@ -92,7 +100,7 @@ impl LogLines {
         };
         // It ends when QEMU closes its output.
         let mut decoder = Command::new(program)
-            .arg(&board.image)
+            .arg(image)
             .process_group(0)
             .stdin(output)
             .stdout(Stdio::piped())
@@ -120,7 +128,30 @@ impl LogLines {
     }
 }
 
+/// What of a guest is taken away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Breakdown {
+    /// Its program: it panics.
+    Panic,
+    /// Its disk: nothing is answered any more.
+    Disk,
+    /// Its network: the cable is pulled out.
+    Network,
+    /// Its main loop: it stands still for good.
+    Hang,
+}
+
 impl Machine {
+    /// Takes something away from a guest.
+    pub(super) fn break_down(&mut self, what: Breakdown) -> Result<()> {
+        match what {
+            Breakdown::Panic => self.answer("panic"),
+            Breakdown::Hang => self.answer("hang"),
+            Breakdown::Disk => self.qmp()?.hang_disk(DRIVE),
+            Breakdown::Network => self.qmp()?.unplug(NETDEV),
+        }
+    }
+
     /// Switches a machine on. `number` makes host and network card its own.
     pub(super) fn start(
         board: &Board,
@@ -143,7 +174,7 @@ impl Machine {
             .stdout
             .take()
             .ok_or_else(|| Failure::new("QEMU has no output"));
-        let log = log.and_then(|output| LogLines::of(output, board));
+        let log = log.and_then(|output| LogLines::of(output, &board.image, board.decoder.as_deref()));
         let ((control, reading, qmp), log) = match (opened, log) {
             (Ok(opened), Ok(log)) => (opened, log),
             (Err(failure), _) | (_, Err(failure)) => {
@@ -227,9 +258,28 @@ impl Machine {
         }
     }
 
-    /// Its exit status if it left the volume cleanly: code 1 of the image, as `isa-debug-exit` passes it on.
+    /// Its exit status if it left the volume cleanly.
     pub(super) const fn clean_status(&self) -> i32 {
-        if self.lines.is_some() { (1 << 1) | 1 } else { 0 }
+        if self.lines.is_some() {
+            exit_status(EXIT_LEFT)
+        } else {
+            0
+        }
+    }
+
+    /// KiB of this host's memory that the process holds; `None` where the system does not tell.
+    pub(super) fn resident_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok()
+    }
+
+    /// What QEMU can do to the guest that nobody else can.
+    pub(super) fn qmp(&mut self) -> Result<&mut Qmp> {
+        let lines = self.lines.as_mut();
+        lines
+            .map(|lines| &mut lines.qmp)
+            .ok_or_else(|| Failure::new("a process has no QEMU"))
     }
 
     fn signal(&mut self, signal: Signal) -> Result<()> {
@@ -246,6 +296,18 @@ impl Machine {
     pub(super) fn switch_off(mut self) {
         end(&mut self.child, &self.reaper);
     }
+}
+
+/// Exit codes of the image, by which it says why it ended.
+pub(super) const EXIT_LEFT: i32 = 1;
+pub(super) const EXIT_DISK_LOST: i32 = 5;
+pub(super) const EXIT_NETWORK_LOST: i32 = 6;
+pub(super) const EXIT_PANIC: i32 = 7;
+pub(super) const EXIT_NOT_CONFORMING: i32 = 9;
+
+/// QEMU's exit status for an exit code of the image, as `isa-debug-exit` passes it on.
+pub(super) const fn exit_status(code: i32) -> i32 {
+    code << 1 | 1
 }
 
 fn end(child: &mut Child, reaper: &Reaper) {
@@ -319,25 +381,17 @@ fn command(
     qmp: &Path,
 ) -> Command {
     let mut words = format!("name={name} host={:x} {}", host_number(number), board.words);
-    let mut network = "user,id=net0".to_owned();
+    let mut network = format!("user,id={NETDEV}");
     if let Some(addr) = addr {
-        words += &format!(" server={addr}");
+        words += &format!(" server={addr} {}", board.voter_words);
         network += &format!(",hostfwd=tcp:{addr}-:{}", addr.port());
     }
-    let mut command = Command::new(QEMU);
+    let watchdog = board.watchdog && addr.is_some();
+    let mut command = bare_machine(board.memory, watchdog);
+    if watchdog {
+        command.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
+    }
     command
-        .args(["-M", "microvm,acpi=off,isa-serial=on,rtc=on,pit=on,pic=on"])
-        // Emulated everywhere, so that what holds here holds on a machine without virtualization.
-        .args(["-accel", "tcg", "-cpu", "max", "-m", &board.memory.to_string()])
-        .args(["-nodefaults", "-no-user-config", "-display", "none"])
-        .args(["-global", "virtio-mmio.force-legacy=false"])
-        .args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"])
-        .args([
-            "-chardev",
-            "stdio,id=log,signal=off",
-            "-device",
-            "isa-debugcon,iobase=0xe9,chardev=log",
-        ])
         .arg("-chardev")
         .arg(format!("socket,id=control,path={}", control.display()))
         .args(["-device", "isa-serial,chardev=control,iobase=0x2f8,irq=3"])
@@ -346,21 +400,43 @@ fn command(
         .args(["-mon", "chardev=qmp,mode=control"])
         .arg("-drive")
         .arg(format!(
-            "file={},format=raw,if=none,id=disk0,cache=none",
+            "file={},format=raw,if=none,id={DRIVE},cache=none",
             board.disk.replace(',', ",,")
         ))
-        .args(["-device", "virtio-blk-device,drive=disk0,share-rw=on"])
+        .arg("-device")
+        .arg(format!("virtio-blk-device,drive={DRIVE},share-rw=on"))
         .arg("-netdev")
         .arg(network)
         .arg("-device")
         .arg(format!(
-            "virtio-net-device,netdev=net0,mac=52:54:00:6f:73:{:02x}",
+            "virtio-net-device,netdev={NETDEV},mac=52:54:00:6f:73:{:02x}",
             number & 0xff
         ))
         .args(["-device", "virtio-rng-device"])
         .arg("-kernel")
         .arg(&board.image)
-        .args(["-append", words.trim_end()])
+        .args(["-append", words.trim_end()]);
+    command
+}
+
+/// QEMU with the board that the image knows, its log on standard output, and no devices yet. Its bus for a watchdog takes ACPI.
+pub(super) fn bare_machine(memory: u32, pci: bool) -> Command {
+    let bus = if pci {
+        "acpi=on,pcie=on,ioapic2=off"
+    } else {
+        "acpi=off"
+    };
+    let mut command = Command::new(QEMU);
+    command
+        .arg("-M")
+        .arg(format!("microvm,{bus},isa-serial=on,rtc=on,pit=on,pic=on"))
+        // Emulated everywhere, so that what holds here holds on a machine without virtualization.
+        .args(["-accel", "tcg", "-cpu", "max", "-m", &memory.to_string()])
+        .args(["-nodefaults", "-no-user-config", "-display", "none"])
+        .args(["-global", "virtio-mmio.force-legacy=false"])
+        .args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"])
+        .args(["-chardev", "stdio,id=log,signal=off"])
+        .args(["-device", "isa-debugcon,iobase=0xe9,chardev=log"])
         // Out of reach of the terminal's Ctrl-C: the reaper ends it, or whoever started it.
         .process_group(0)
         .stdin(Stdio::null())

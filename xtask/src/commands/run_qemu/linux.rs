@@ -19,14 +19,28 @@ use serde_json::Value;
 pub(crate) const AGENT_COMMAND: &str = "run-qemu-fence-agent";
 
 /// The same times as those of the images.
-const TIMES: [&str; 6] = [
+const TIMES: [&str; 8] = [
     "--silence-ms",
     "2000",
     "--recovery-ms",
     "4000",
+    "--io-timeout-ms",
+    "2000",
     "--fence-timeout-ms",
     "10000",
 ];
+
+/// How Linux voters silence earlier leaders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fence {
+    /// By the power switch.
+    Switch,
+    /// By a lease as long as the images'.
+    Lease,
+}
+
+/// The same lease as that of the images.
+const LEASE: [&str; 4] = ["--fence", "lease", "--lease-ms", "2000"];
 
 /// Longest request of an agent.
 const REQUEST_BYTES_MAX: u64 = 4096;
@@ -36,10 +50,18 @@ fn socket(folder: &Path) -> PathBuf {
 }
 
 /// Starts a mount. A voter fences by the power switch.
-pub(super) fn mount(tool: &Tool, folder: &Path, number: usize, addr: Option<SocketAddr>) -> Result<Child> {
+pub(super) fn mount(
+    tool: &Tool,
+    folder: &Path,
+    number: usize,
+    addr: Option<SocketAddr>,
+    fence: Fence,
+) -> Result<Child> {
     let mut command = tool.command(&["mount", "--json"]);
-    command.args(&TIMES[..4]);
-    if let Some(addr) = addr {
+    command.args(&TIMES[..6]);
+    if let Some(addr) = addr.filter(|_| fence == Fence::Lease) {
+        command.args(["--server-addr", &addr.to_string()]).args(LEASE);
+    } else if let Some(addr) = addr {
         let own = std::env::current_exe().during("looking for this program")?;
         let agent = format!(
             "agent:{} {AGENT_COMMAND} {} {number}",
@@ -47,7 +69,7 @@ pub(super) fn mount(tool: &Tool, folder: &Path, number: usize, addr: Option<Sock
             socket(folder).display()
         );
         command
-            .args(&TIMES[4..])
+            .args(&TIMES[6..])
             .args(["--server-addr", &addr.to_string(), "--fence", &agent]);
     }
     command.arg(tool.image()).process_group(0).stdout(Stdio::piped());

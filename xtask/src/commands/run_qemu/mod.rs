@@ -1,6 +1,8 @@
 //! `cargo xtask run-qemu`: a cluster of bare images on one disk.
 
 mod check;
+mod conformance;
+mod figures;
 mod fleet;
 mod guest;
 mod image;
@@ -31,7 +33,7 @@ use image::Image;
 pub(crate) use linux::{AGENT_COMMAND, agent};
 use nbd::NbdServer;
 use news::News;
-use script::Script;
+use script::{Acts, Script};
 
 const HELP: &str = "\
 cargo xtask run-qemu [OPTIONS]
@@ -42,31 +44,55 @@ the time and the name of each.
 
 In a terminal it shows a live table, and keys pull plugs, freeze, thaw and power-cycle nodes; ctrl-c unmounts everybody.
 Without a terminal, or with --script, it runs a script: elect, pull the leader's plug, freeze a leader by QMP stop, freeze
-the next one by SIGSTOP, unmount everybody; each step is verified on the device by `ostrakon status` and `ostrakon
+the next one by SIGSTOP, let one panic, take the disk and the network away from others, unmount everybody; each step is verified on the device by `ostrakon status` and `ostrakon
 dump`, and the exit code is 0 only if every step held.
+
+In both forms the end is a summary: what took how long, and the memory of a node.
 
   --voters N   voters (3)
   --clients N  plain clients (2)
   --script     runs the script, in a terminal too
+  --fence HOW  how voters silence earlier leaders: line, the power switch on their control lines, which is this program and
+               resets them by QMP; or lease, the read lease, guarded by QEMU's watchdog (i6300esb) (line). With lease the
+               script lets a leader hang until its watchdog bites, and shows what no lease covers: a machine that is paused
   --linux N    Linux mounts beside them on the same disk and network, voters too (0)
   --disk DISK  a volume that is formatted already, instead of a new image file: a file, a device, or any disk that QEMU
                can name by a URL (then nothing is verified on it, and --seconds or a terminal is needed)
-  --nbd        the new image file is served to all guests by a real NBD server (qemu-nbd)
-  --seconds N  instead of the script: leaves everybody alone for N seconds, then unmounts them
+  --nbd        the new image file is served to all guests by a real NBD server (qemu-nbd or nbdkit)
+  --seconds N  instead of the script: leaves everybody alone for N seconds or until ctrl-c, then unmounts them
   --memory M   MiB of memory of each guest (16)
   --log LEVEL  what the images log: error, warn, info, debug or trace (info)
-  --defmt      they log through defmt, decoded here against the image; the decoder takes minutes to build
+  --text       they log text instead of defmt's frames, which are decoded here against the image's symbols
   --keep       keeps the folder with the image file
+  --conformance
+               instead of a cluster: one node runs core's conformance test of a platform's disk on an empty image file
 ";
 
 /// Clients that the image has memory for; a volume for more is refused by it.
 const CLIENTS_MAX: &str = "64";
 
+/// MiB of memory that the image needs.
+const MEMORY_MIN: u32 = 3;
+
 /// Bytes of the image file.
 const DISK_BYTES: &str = "16M";
 
-/// Half the defaults: a frozen leader is noticed, and the records of the dead go, while one still likes to watch.
-const TIMES: &str = "silence-ms=2000 recovery-ms=4000 fence-timeout-ms=10000";
+/// Half the defaults: a frozen leader is noticed, and the records of the dead go, while one still likes to watch. A leader whose cable
+/// was pulled out ends before it has evicted everybody whom it does not hear.
+const TIMES: &str =
+    "silence-ms=2000 recovery-ms=4000 fence-timeout-ms=10000 io-timeout-ms=2000 network-cut-ms=3000";
+
+/// What voters are told that promise a lease. The watchdog bites within it.
+const LEASE: &str = "fence=lease lease-ms=2000 watchdog-ms=1000";
+
+/// How voters silence earlier leaders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fence {
+    /// By the power switch.
+    Line,
+    /// By waiting a lease out.
+    Lease,
+}
 
 struct Wishes {
     voters: usize,
@@ -76,6 +102,9 @@ struct Wishes {
     log: String,
     keep: bool,
     defmt: bool,
+    fence: Fence,
+    acts: Acts,
+    conformance: bool,
     /// Keys and a live table, if there is a terminal.
     keys: bool,
     seconds: Option<u64>,
@@ -92,7 +121,10 @@ impl Default for Wishes {
             memory: 16,
             log: "info".to_owned(),
             keep: false,
-            defmt: false,
+            defmt: true,
+            fence: Fence::Line,
+            acts: Acts::All,
+            conformance: false,
             keys: false,
             seconds: None,
             disk: None,
@@ -118,7 +150,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             Arg::Long("linux") => wishes.linux = parser.value()?.parse()?,
             Arg::Long("memory") => wishes.memory = parser.value()?.parse()?,
             Arg::Long("log") => wishes.log = parser.value()?.string()?,
-            Arg::Long("defmt") => wishes.defmt = true,
+            Arg::Long("text") => wishes.defmt = false,
+            Arg::Long("fence") => wishes.fence = fence(&parser.value()?.string()?)?,
+            Arg::Long("conformance") => wishes.conformance = true,
             Arg::Long("keep") => wishes.keep = true,
             Arg::Long("disk") => wishes.disk = Some(parser.value()?.string()?),
             Arg::Long("nbd") => wishes.nbd = true,
@@ -130,9 +164,20 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     ensure((1..=16).contains(&(wishes.voters + wishes.linux)), || {
         "expected 1 to 16 voters, Linux mounts counted".to_owned()
     })?;
+    ensure(wishes.memory >= MEMORY_MIN, || {
+        format!("expected at least {MEMORY_MIN} MiB of memory: the image lies at 1 MiB")
+    })?;
     ensure(wishes.clients <= 32, || "expected at most 32 clients".to_owned())?;
     look_for_qemu()?;
     show(&wishes).map(|()| ExitCode::SUCCESS)
+}
+
+fn fence(how: &str) -> Result<Fence> {
+    match how {
+        "line" => Ok(Fence::Line),
+        "lease" => Ok(Fence::Lease),
+        other => Err(Failure::new(format!("--fence {other}: expected line or lease"))),
+    }
 }
 
 fn is_qemu_there() -> bool {
@@ -160,7 +205,7 @@ fn install_command() -> &'static str {
     let managers = [
         (
             "apt-get",
-            "sudo apt-get install --no-install-recommends qemu-system-x86",
+            "sudo apt-get install --no-install-recommends qemu-system-x86 qemu-utils",
         ),
         ("dnf", "sudo dnf install qemu-system-x86-core"),
         ("pacman", "sudo pacman -S qemu-system-x86"),
@@ -177,12 +222,15 @@ fn install_command() -> &'static str {
 fn show(wishes: &Wishes) -> Result<()> {
     let binary = ostrakon_binary(false)?;
     let image = image::build(wishes.defmt)?;
-    let bytes = image_bytes(&image.path)?;
-    println!("image built {}: {} KiB to load", image.how, bytes / 1024);
+    let size = figures::ImageSize::of(&image.path)?;
+    println!("image built {}: {size}", image.how);
 
     let mut cluster = Cluster::unformatted(&binary, &target_folder(), "run-qemu")?;
     if wishes.keep {
         println!("everything is kept in {}", cluster.keep_folder().display());
+    }
+    if wishes.conformance {
+        return conformance::passes(&image, cluster.folder());
     }
     let keys = wishes.keys && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let plays = keys || wishes.seconds.is_some();
@@ -190,9 +238,19 @@ fn show(wishes: &Wishes) -> Result<()> {
     let fleet = Arc::new(fleet_of(wishes, &cluster, image, disk.name.clone(), !keys)?);
     fleet.answer_agents()?;
     if plays {
-        return play::play(&fleet, disk.is_local.then_some(&cluster), wishes.seconds, keys);
+        return play::play(
+            &fleet,
+            disk.is_local.then_some(&cluster),
+            wishes.seconds,
+            keys,
+            size,
+        );
     }
-    run_script(&fleet, &cluster)
+    run_script(
+        &fleet,
+        Script::new(&fleet, &cluster, wishes.fence, wishes.acts),
+        size,
+    )
 }
 
 /// The shared disk.
@@ -210,7 +268,10 @@ fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
     match &wishes.disk {
         Some(url) if url.contains(':') && !Path::new(url).exists() => {
             ensure(plays && wishes.linux == 0, || {
-                "neither the script nor a Linux mount can look at a disk named by a URL".to_owned()
+                format!(
+                    "{url}: neither the script nor a Linux mount can look at a disk named by a URL; expected --seconds N or \
+                     a terminal with it, and no --linux"
+                )
             })?;
             return Ok(Disk {
                 name: url.clone(),
@@ -221,9 +282,11 @@ fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
         Some(path) => {
             let path = std::fs::canonicalize(path).during(format!("looking for {path}"))?;
             std::os::unix::fs::symlink(&path, image).during("linking the disk into the cluster's folder")?;
+            // Before anybody boots: whether it holds a volume at all.
+            cluster.status()?;
         }
         None => {
-            let quorum = ((wishes.voters + wishes.linux) / 2 + 1).to_string();
+            let quorum = quorum_of(wishes.voters + wishes.linux).to_string();
             let arguments = [
                 "--quorum-count",
                 &quorum,
@@ -253,14 +316,19 @@ fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
     })
 }
 
-fn run_script(fleet: &Arc<Fleet>, cluster: &Cluster) -> Result<()> {
+/// More than half; but either one of a pair may serve alone.
+const fn quorum_of(voters: usize) -> usize {
+    if voters == 2 { 1 } else { voters / 2 + 1 }
+}
+
+fn run_script(fleet: &Fleet, mut script: Script<'_>, size: figures::ImageSize) -> Result<()> {
     let begun = Instant::now();
-    let mut script = Script::new(fleet, cluster);
     script.play()?;
     println!("\nWhat took how long:");
     for (what, took) in script.timings() {
         println!("  {what:56} {:>8.1} ms", took.as_secs_f64() * 1e3);
     }
+    println!("{}", figures::memory(fleet, size, script.resident_kib()));
     println!(
         "Every step was verified on the device. {} s in all.",
         rounded(begun.elapsed())
@@ -298,31 +366,22 @@ fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: Image, disk: String, prin
         folder: cluster.folder().to_path_buf(),
         memory: wishes.memory,
         words: format!("log={} {TIMES}", wishes.log),
+        voter_words: match wishes.fence {
+            Fence::Line => "fence=line".to_owned(),
+            Fence::Lease => LEASE.to_owned(),
+        },
+        watchdog: wishes.fence == Fence::Lease,
+    };
+    let linux_fence = match wishes.fence {
+        Fence::Line => linux::Fence::Switch,
+        Fence::Lease => linux::Fence::Lease,
     };
     Ok(Fleet::new(
         guests,
         News::new(prints),
         board,
+        linux_fence,
         cluster.reaper().clone(),
         cluster.tool().clone(),
     ))
-}
-
-/// Bytes of the image that are loaded: an ELF file also holds symbols.
-fn image_bytes(image: &Path) -> Result<u64> {
-    let file = std::fs::read(image).during(format!("reading {}", image.display()))?;
-    let field = |at: usize, length: usize| {
-        let bytes = file.get(at..at + length).unwrap_or_default();
-        bytes
-            .iter()
-            .rev()
-            .fold(0_u64, |value, &byte| value << 8 | u64::from(byte))
-    };
-    // ELF64: where the program headers are, how long each and how many; type 1 is loaded.
-    let (first, size, count) = (field(32, 8), field(54, 2), field(56, 2));
-    let headers = (0..count).map(|index| (first + index * size) as usize);
-    Ok(headers
-        .filter(|&at| field(at, 4) == 1)
-        .map(|at| field(at + 32, 8))
-        .sum())
 }

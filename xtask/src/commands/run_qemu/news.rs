@@ -80,6 +80,15 @@ impl News {
         lines.push_back(line);
     }
 
+    /// Whether one of the lines that are kept is of this guest, and has these words.
+    pub(super) fn has_said(&self, who: &str, words: &str) -> bool {
+        let begin = format!("  {who:<6} ");
+        let lines = locked(&self.lines);
+        lines
+            .iter()
+            .any(|line| line.contains(&begin) && line.contains(words))
+    }
+
     /// The last lines.
     pub(super) fn tail(&self, count: usize) -> Vec<String> {
         let lines = locked(&self.lines);

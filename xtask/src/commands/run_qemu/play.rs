@@ -1,12 +1,15 @@
 //! The interactive form: a live table, and keys to kill, freeze, thaw and power-cycle.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ostrakon_xtask::cluster::Cluster;
-use ostrakon_xtask::failure::Result;
+use ostrakon_xtask::failure::{During, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::figures::{ImageSize, memory};
 use super::fleet::Fleet;
 use super::guest::Freeze;
 use super::terminal::Terminal;
@@ -32,12 +35,20 @@ pub(super) fn play(
     cluster: Option<&Cluster>,
     seconds: Option<u64>,
     keys: bool,
+    size: ImageSize,
 ) -> Result<()> {
+    let told_to_leave = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&told_to_leave)).during("listening to signals")?;
+    }
     let deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     for guest in 0..fleet.guests.len() {
         fleet.switch_on(guest)?;
     }
-    let over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    let over = || {
+        told_to_leave.load(Ordering::Relaxed) || deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    };
+    let resident_kib;
     if keys {
         let terminal = Terminal::take()?;
         let mut board = Board {
@@ -54,14 +65,18 @@ pub(super) fn play(
             }
         }
         terminal.show(&["unmounting everybody ...".to_owned()])?;
+        resident_kib = fleet.resident_kib();
         leave(fleet)?;
     } else {
         while !over() {
             thread::sleep(LOOK_INTERVAL);
         }
+        resident_kib = fleet.resident_kib();
         leave(fleet)?;
     }
-    summary(fleet, cluster)
+    summary(fleet, cluster)?;
+    println!("  {}", memory(fleet, size, &resident_kib));
+    Ok(())
 }
 
 struct Board<'a> {

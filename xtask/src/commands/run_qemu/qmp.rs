@@ -1,4 +1,4 @@
-//! QEMU's own control line: pause, go on, reset.
+//! QEMU's own control line: pause, go on, reset, take a device away.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -18,6 +18,8 @@ pub(super) struct Qmp {
     reader: BufReader<UnixStream>,
     /// The part of a line that came in before a time-out.
     partial: String,
+    /// Times that the watchdog bit, as far as was read.
+    watchdog_bites: u32,
 }
 
 impl Qmp {
@@ -26,35 +28,59 @@ impl Qmp {
         let mut qmp = Self {
             reader: BufReader::new(stream),
             partial: String::new(),
+            watchdog_bites: 0,
         };
         let greeting = qmp.next(Instant::now() + GREETING_MAX)?;
         ensure(greeting.get("QMP").is_some(), || {
             format!("QEMU greets with {greeting}")
         })?;
-        qmp.execute("qmp_capabilities", None)?;
+        qmp.execute("qmp_capabilities", &Value::Null, None)?;
         Ok(qmp)
     }
 
     /// The processor stops, and with it every clock of the guest; requests in flight are completed first.
     pub(super) fn pause(&mut self) -> Result<()> {
-        self.execute("stop", None)
+        self.execute("stop", &Value::Null, None)
     }
 
     /// The processor goes on.
     pub(super) fn resume(&mut self) -> Result<()> {
-        self.execute("cont", None)
+        self.execute("cont", &Value::Null, None)
     }
 
     /// Processor and devices are as after power-on: returns when that is done. Requests in flight are completed
     /// first, so that none can reach the disk afterwards. A paused guest stays paused.
     pub(super) fn reset(&mut self) -> Result<()> {
-        self.execute("system_reset", Some("RESET"))
+        self.execute("system_reset", &Value::Null, Some("RESET"))
+    }
+
+    /// The disk answers nothing any more: it is held to a byte in a second.
+    pub(super) fn hang_disk(&mut self, drive: &str) -> Result<()> {
+        let limits = json!({
+            "device": drive, "bps": 1, "bps_rd": 0, "bps_wr": 0, "iops": 0, "iops_rd": 0, "iops_wr": 0,
+        });
+        self.execute("block_set_io_throttle", &limits, None)
+    }
+
+    /// The network card's cable is pulled out.
+    pub(super) fn unplug(&mut self, netdev: &str) -> Result<()> {
+        self.execute("set_link", &json!({ "name": netdev, "up": false }), None)
+    }
+
+    /// How often QEMU's watchdog has reset the guest.
+    pub(super) fn watchdog_bites(&mut self) -> Result<u32> {
+        // Events that came before the answer are read with it.
+        self.execute("query-status", &Value::Null, None)?;
+        Ok(self.watchdog_bites)
     }
 
     /// Executes a command and waits for its answer, and for an event if one is named.
-    fn execute(&mut self, command: &str, event: Option<&str>) -> Result<()> {
+    fn execute(&mut self, command: &str, arguments: &Value, event: Option<&str>) -> Result<()> {
         let deadline = Instant::now() + ANSWER_MAX;
-        let line = format!("{}\n", json!({ "execute": command }));
+        let line = match arguments {
+            Value::Null => format!("{}\n", json!({ "execute": command })),
+            arguments => format!("{}\n", json!({ "execute": command, "arguments": arguments })),
+        };
         let stream = self.reader.get_mut();
         stream
             .set_write_timeout(Some(ANSWER_MAX))
@@ -68,6 +94,7 @@ impl Qmp {
             }
             answered |= message.get("return").is_some();
             happened |= event.is_some_and(|event| message["event"] == event);
+            self.watchdog_bites += u32::from(message["event"] == "WATCHDOG");
         }
         Ok(())
     }

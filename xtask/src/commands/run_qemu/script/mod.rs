@@ -1,5 +1,8 @@
 //! The scripted form: what the README promises of the images, each step verified on the device by the Linux code.
 
+mod breakdowns;
+mod lease;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
@@ -9,8 +12,9 @@ use ostrakon_xtask::cluster::Cluster;
 use ostrakon_xtask::cluster::device::{Ballot, Status};
 use ostrakon_xtask::failure::{Failure, Result, ensure};
 
+use super::Fence;
 use super::fleet::Fleet;
-use super::guest::Freeze;
+use super::guest::{Breakdown, Freeze};
 use super::news::{Item, Mark};
 
 /// How long anything may take under emulation on a busy machine.
@@ -29,7 +33,32 @@ const LAST_WORDS: usize = 40;
 pub(super) struct Script<'a> {
     fleet: &'a Arc<Fleet>,
     cluster: &'a Cluster,
+    fence: Fence,
+    acts: Acts,
     timings: Vec<(String, Duration)>,
+    resident_kib: Vec<u64>,
+}
+
+/// How a successor must have come to know of its predecessor's silence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Proof {
+    /// The power switch confirmed it.
+    Fenced,
+    /// Its lease ran out.
+    LeaseRanOut,
+    /// In whatever way: it may have stopped cleanly before it was fenced.
+    Any,
+}
+
+/// How much is played.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Acts {
+    /// Everything.
+    All,
+    /// Everything but the acts in which a node breaks down and says so.
+    NoBreakdowns,
+    /// The first election, and the end.
+    Election,
 }
 
 /// Who serves.
@@ -75,12 +104,20 @@ fn settled(items: &[Item], guests: &BTreeSet<usize>, term: u64) -> Option<(Leade
 
 impl<'a> Script<'a> {
     /// Nothing has happened yet.
-    pub(super) const fn new(fleet: &'a Arc<Fleet>, cluster: &'a Cluster) -> Self {
+    pub(super) const fn new(fleet: &'a Arc<Fleet>, cluster: &'a Cluster, fence: Fence, acts: Acts) -> Self {
         Self {
             fleet,
             cluster,
+            fence,
+            acts,
             timings: Vec::new(),
+            resident_kib: Vec::new(),
         }
+    }
+
+    /// KiB that the process of each guest held once everybody was connected.
+    pub(super) fn resident_kib(&self) -> &[u64] {
+        &self.resident_kib
     }
 
     /// What took how long.
@@ -99,10 +136,24 @@ impl<'a> Script<'a> {
 
     fn acts(&mut self) -> Result<()> {
         let mut leader = self.elect()?;
-        if self.voters() > 1 {
-            leader = self.kill(&leader)?;
-            leader = self.freeze(&leader, Freeze::Paused)?;
-            leader = self.freeze(&leader, Freeze::Stopped)?;
+        match self.fence {
+            _ if self.voters() == 1 || self.acts == Acts::Election => {}
+            Fence::Line => {
+                leader = self.kill(&leader)?;
+                leader = self.freeze(&leader, Freeze::Paused)?;
+                leader = self.freeze(&leader, Freeze::Stopped)?;
+                for what in [Breakdown::Panic, Breakdown::Disk, Breakdown::Network] {
+                    // Only an image is taken apart: what becomes of Linux mounts then has tests of its own.
+                    if self.acts == Acts::All && !self.fleet.guests[leader.guest].is_linux {
+                        leader = self.break_down(&leader, what)?;
+                    }
+                }
+            }
+            Fence::Lease => {
+                leader = self.kill(&leader)?;
+                leader = self.hang(leader)?;
+                leader = self.pause_under_lease(&leader)?;
+            }
         }
         self.leave(&leader)
     }
@@ -229,6 +280,7 @@ impl<'a> Script<'a> {
             "from the first power-on until everybody is connected",
             connected - begun,
         );
+        self.resident_kib = self.fleet.resident_kib();
         self.verify_leader(&leader, None)?;
         self.verify_mounted(&self.everyone())?;
         Ok(leader)
@@ -238,27 +290,30 @@ impl<'a> Script<'a> {
         self.act(&format!("the leader's plug is pulled: {}", self.name(old.guest)));
         let (from, begun) = (self.fleet.news.mark(), Instant::now());
         self.fleet.switch_off(old.guest);
-        let leader = self.succeeded(from, begun, old, "fail-over after the plug was pulled")?;
+        let proof = match self.fence {
+            Fence::Line => Proof::Fenced,
+            Fence::Lease => Proof::LeaseRanOut,
+        };
+        let leader = self.succeeded(from, begun, old, "fail-over after the plug was pulled", proof)?;
         self.act(&format!("{} is switched on again", self.name(old.guest)));
         self.returns(old.guest, &leader)
     }
 
-    /// Waits for a successor, which must have had the power switch confirm its predecessor's silence, and for
-    /// everybody else to be connected to it.
-    fn succeeded(&mut self, from: Mark, begun: Instant, old: &Leader, what: &str) -> Result<Leader> {
+    /// Waits for a successor, which must have had this proof of its predecessor's silence, and for everybody else to be
+    /// connected to it.
+    fn succeeded(
+        &mut self,
+        from: Mark,
+        begun: Instant,
+        old: &Leader,
+        what: &str,
+        proof: Proof,
+    ) -> Result<Leader> {
         let first = self.wait_leader(from, old.ballot.term)?;
         ensure(first.guest != old.guest, || {
             "the one that is gone serves".to_owned()
         })?;
-        let fenced = self.wait(from, "the fence to be confirmed", |item| {
-            let confirmed =
-                item.name() == "fenced" || (item.name() == "silenced" && item.word(2) == "Fenced");
-            let it = item.guest == first.guest && confirmed && item.word(1) == old.ballot.rid;
-            it.then_some(item.seen)
-        })?;
-        ensure(fenced <= first.serving.seen, || {
-            "it served before the fence was confirmed".to_owned()
-        })?;
+        self.proven(from, &first, old, proof)?;
         self.took(what, first.serving.seen - begun);
         let mut others = self.everyone();
         others.remove(&old.guest);
@@ -266,6 +321,27 @@ impl<'a> Script<'a> {
         self.took("    until all others are connected", connected - begun);
         self.verify_leader(&leader, Some(&old.ballot))?;
         Ok(leader)
+    }
+
+    /// The successor knew that its predecessor is silent before it served.
+    fn proven(&self, from: Mark, successor: &Leader, old: &Leader, proof: Proof) -> Result<()> {
+        if proof == Proof::Any {
+            return Ok(());
+        }
+        let proven = self.wait(from, "the predecessor's silence to be known", |item| {
+            let how = match item.name() {
+                "fenced" => Proof::Fenced,
+                "silenced" if item.word(2) == "Fenced" => Proof::Fenced,
+                // As the images say it, and as Linux mounts do.
+                "silenced" if ["LeaseRanOut", "lease_ran_out"].contains(&item.word(2)) => Proof::LeaseRanOut,
+                _ => Proof::Any,
+            };
+            let it = item.guest == successor.guest && how == proof && item.word(1) == old.ballot.rid;
+            it.then_some(item.seen)
+        })?;
+        ensure(proven <= successor.serving.seen, || {
+            "it served before its predecessor's silence was known".to_owned()
+        })
     }
 
     /// A guest that was off, or whose processor stood still, boots and mounts anew; nobody is deposed by that.
@@ -287,7 +363,8 @@ impl<'a> Script<'a> {
         self.act(&format!("the leader freezes: {name}, {words}"));
         let (from, begun) = (self.fleet.news.mark(), Instant::now());
         self.fleet.freeze(old.guest, how)?;
-        let leader = self.succeeded(from, begun, old, &format!("fail-over after a freeze ({words})"))?;
+        let what = format!("fail-over after a freeze ({words})");
+        let leader = self.succeeded(from, begun, old, &what, Proof::Fenced)?;
 
         self.act(&format!("{name} is thawed"));
         let before = self.writes_of(&old.ballot.rid)?;

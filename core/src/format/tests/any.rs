@@ -1,0 +1,145 @@
+//! Any content of a block: what the property tests write and read again, and what the fuzzer starts from
+//! (`tests/fuzz` compiles this file too).
+
+extern crate std;
+
+use core::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::vec::Vec;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+
+use crate::bounds::{CLIENTS_LIMIT, COUNTER_MAX, LOG_ENTRIES_MAX, TERM_MAX};
+use crate::format::{
+    Answer, ClientRecord, Doorbell, FenceParam, Geometry, LogEntry, QuorumHead, SuperBlock, VoteKind,
+};
+use crate::ids::{Ballot, BootId, HostId, Mark, Rid, Term, VolumeId, VolumeKey, WriteNr};
+use crate::time::Duration;
+
+pub(crate) fn any_rid(u: &mut Unstructured<'_>) -> Result<Rid> {
+    Ok(Rid::new(u.int_in_range(1..=u64::MAX)?).expect("not 0"))
+}
+
+pub(crate) fn any_term(u: &mut Unstructured<'_>) -> Result<Term> {
+    Ok(Term(u.int_in_range(0..=TERM_MAX)?))
+}
+
+pub(crate) fn any_ballot(u: &mut Unstructured<'_>) -> Result<Ballot> {
+    Ok(Ballot {
+        term: Term(u.int_in_range(1..=TERM_MAX)?),
+        rid: any_rid(u)?,
+    })
+}
+
+pub(crate) fn maybe<T>(
+    u: &mut Unstructured<'_>,
+    some: impl FnOnce(&mut Unstructured<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    bool::arbitrary(u)?.then(|| some(u)).transpose()
+}
+
+pub(crate) fn any_addr(u: &mut Unstructured<'_>) -> Result<SocketAddr> {
+    let port = u.arbitrary()?;
+    if u.arbitrary()? {
+        return Ok((<[u8; 4]>::arbitrary(u)?, port).into());
+    }
+    let ip = Ipv6Addr::from(<[u8; 16]>::arbitrary(u)?);
+    Ok(SocketAddrV6::new(ip, port, 0, u.arbitrary()?).into())
+}
+
+pub(crate) fn any_geometry(u: &mut Unstructured<'_>) -> Result<Geometry> {
+    let clients_max = u.int_in_range(1..=CLIENTS_LIMIT)?;
+    let device_blocks = u.int_in_range(1 << 17..=1 << 52)?;
+    Ok(Geometry::plan(device_blocks, clients_max).expect("room for any table"))
+}
+
+pub(crate) fn any_super(u: &mut Unstructured<'_>) -> Result<SuperBlock> {
+    let server = maybe(u, any_ballot)?;
+    let fenced = match maybe(u, any_ballot)? {
+        Some(ballot) if u.arbitrary()? => Mark::at(ballot),
+        Some(ballot) => Mark::below(ballot),
+        None => Mark::NONE,
+    };
+    Ok(SuperBlock {
+        volume: VolumeId(u.arbitrary()?),
+        seq: u.int_in_range(0..=COUNTER_MAX)?,
+        quorum_count: u.int_in_range(1..=u16::MAX)?,
+        fenced,
+        server,
+        server_addr: match server {
+            Some(_) => maybe(u, any_addr)?,
+            None => None,
+        },
+        unmount_barrier: u.int_in_range(0..=COUNTER_MAX)?,
+        geometry: any_geometry(u)?,
+        key: VolumeKey(u.arbitrary()?),
+    })
+}
+
+pub(crate) fn any_head(u: &mut Unstructured<'_>) -> Result<QuorumHead> {
+    let writer = any_rid(u)?;
+    Ok(QuorumHead {
+        writer,
+        host: HostId(u.arbitrary()?),
+        boot: BootId(u.arbitrary()?),
+        write_nr: WriteNr(u.arbitrary()?),
+        term: any_term(u)?,
+        kind: *u.choose(&[VoteKind::Vote, VoteKind::Ask, VoteKind::Yes, VoteKind::Leader])?,
+        vote_for: maybe(u, any_rid)?,
+        own: maybe(u, any_ballot)?.map(|ballot| Ballot {
+            rid: writer,
+            ..ballot
+        }),
+        void_term: any_term(u)?,
+        won: u.arbitrary()?,
+        sealed: u.arbitrary()?,
+        barren: u.arbitrary()?,
+        round: u.arbitrary()?,
+        answer: maybe(u, |u| {
+            Ok(Answer {
+                voters: u.int_in_range(1..=u16::MAX)?,
+                interval: Duration(u.arbitrary()?),
+            })
+        })?,
+        cycle: Duration(u.arbitrary()?),
+    })
+}
+
+pub(crate) fn any_log(u: &mut Unstructured<'_>) -> Result<Vec<LogEntry>> {
+    let mut log = Vec::new();
+    for _ in 0..u.int_in_range(0..=LOG_ENTRIES_MAX)? {
+        log.push(LogEntry {
+            ballot: any_ballot(u)?,
+            host: HostId(u.arbitrary()?),
+            boot: BootId(u.arbitrary()?),
+            addr: any_addr(u)?,
+            quiet_ms: u.arbitrary()?,
+            fence_param: FenceParam(u.arbitrary()?),
+        });
+    }
+    log.sort_by_key(|entry| entry.ballot.rid);
+    log.dedup_by_key(|entry| entry.ballot.rid);
+    Ok(log)
+}
+
+pub(crate) fn any_record(u: &mut Unstructured<'_>) -> Result<ClientRecord> {
+    Ok(ClientRecord {
+        rid: any_rid(u)?,
+        barrier: u.arbitrary()?,
+        voter: u.arbitrary()?,
+        evicted: u.arbitrary()?,
+        host: HostId(u.arbitrary()?),
+        boot: BootId(u.arbitrary()?),
+        addr: maybe(u, any_addr)?,
+        fence_param: FenceParam(u.arbitrary()?),
+    })
+}
+
+pub(crate) fn any_bell(u: &mut Unstructured<'_>) -> Result<Doorbell> {
+    maybe(u, any_rid)?.map_or(Ok(Doorbell::SILENT), |rid| {
+        Ok(Doorbell {
+            rid: Some(rid),
+            ring: u.arbitrary()?,
+            term: any_term(u)?,
+        })
+    })
+}
