@@ -2,13 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use ostrakon_core::rules::Rule;
 use ostrakon_tests::sim::machine::Rules;
-use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, random_run_under};
+use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, drawn_run, random_run_under};
 use ostrakon_tests::sim::runner::{Plan, Summary, replay_line, run_many};
 use ostrakon_tests::sim::trace::Listen;
 
@@ -42,6 +43,9 @@ struct Arguments {
     /// Leave this rule of the election out, to see that it is noticed; `list` lists them. Stops at the first failure.
     #[arg(long, value_name = "RULE")]
     rules_off: Option<String>,
+    /// Draw a single run into this file, as an SVG that any browser shows.
+    #[arg(long, value_name = "FILE", requires = "seed", conflicts_with_all = ["runs", "minutes"])]
+    draw: Option<PathBuf>,
     /// Print every event of a single run.
     #[arg(short, long)]
     verbose: bool,
@@ -73,7 +77,20 @@ fn main() -> ExitCode {
     }
     catch_panics();
     let summary = match (arguments.seed, arguments.runs, arguments.minutes) {
-        (Some(seed), None, None) => run_one(arguments.rules.rules(), seed, arguments.verbose),
+        (Some(seed), None, None) => {
+            let listen = if arguments.verbose {
+                Listen::Print
+            } else {
+                Listen::Digest
+            };
+            match run_one(arguments.rules.rules(), seed, listen, arguments.draw.as_deref()) {
+                Ok(summary) => summary,
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    return ExitCode::from(EXIT_USAGE);
+                }
+            }
+        }
         (seed, runs, minutes) => {
             let plan = Plan {
                 rules: arguments.rules.rules(),
@@ -134,14 +151,21 @@ fn switch_off(rule: Rule) -> Option<ExitCode> {
     Some(ExitCode::from(EXIT_USAGE))
 }
 
-fn run_one(rules: Rules, seed: u64, verbose: bool) -> Summary {
-    let listen = if verbose { Listen::Print } else { Listen::Digest };
-    let outcome = random_run_under(rules, seed, listen);
+fn run_one(rules: Rules, seed: u64, listen: Listen, draw: Option<&Path>) -> Result<Summary, String> {
+    let outcome = match draw {
+        None => random_run_under(rules, seed, listen),
+        Some(file) => {
+            let (outcome, picture) = drawn_run(rules, seed, listen);
+            std::fs::write(file, picture)
+                .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+            outcome
+        }
+    };
     report(seed, &outcome);
     eprintln!("trace digest {:016x}", outcome.digest);
     let mut summary = Summary::default();
     summary.add(&outcome);
-    summary
+    Ok(summary)
 }
 
 fn run_all(plan: Plan) -> Summary {

@@ -6,6 +6,7 @@ use ostrakon_core::ids::BlockNo;
 
 use super::clock::Time;
 use super::disk::{Area, Path};
+use super::film::Shot;
 use super::host::{ProcId, Stashed};
 use super::options::{Mischief, Silence};
 use super::service::ADD_ONE;
@@ -43,6 +44,7 @@ impl World {
             "{}",
             if silent { "loses power" } else { "crashes" }
         );
+        self.shoot(|| Shot::Dies(proc, silent));
         self.abandon_conns(proc, silent);
         self.abandon_flights(proc);
         self.plan_restart(host);
@@ -95,6 +97,7 @@ impl World {
             process.paused = true;
             let id = process.id;
             note!(self, &self.procs[id].name, "is paused");
+            self.shoot(|| Shot::Pauses(id));
         }
     }
 
@@ -113,6 +116,7 @@ impl World {
             return;
         };
         note!(self, &self.procs[proc].name, "runs again");
+        self.shoot(|| Shot::Resumes(proc));
         process.paused = false;
         let held = process.held.take();
         // All that has come in is handed over before anything is polled: a time-out is judged last.
@@ -162,6 +166,7 @@ impl World {
             self.hosts[to].name
         );
         self.net.set_cut(from, to, true);
+        self.shoot(|| Shot::Link(from, to, true));
         self.disturb_all();
     }
 
@@ -184,6 +189,9 @@ impl World {
             note!(self, "net", "is whole again");
             for from in 0..self.hosts.len() {
                 for to in 0..self.hosts.len() {
+                    if self.net.is_cut(from, to) {
+                        self.shoot(|| Shot::Link(from, to, false));
+                    }
                     self.net.set_cut(from, to, false);
                 }
             }
@@ -205,6 +213,7 @@ impl World {
     fn set_path(&mut self, host: usize, path: Path) {
         note!(self, &self.hosts[host].name, "way to the disk: {path:?}");
         self.hosts[host].path = path;
+        self.shoot(|| Shot::Path(host, path == Path::Fine));
         self.disturb(host);
         self.disturb_all();
     }

@@ -4,6 +4,7 @@ use ostrakon_core::fence::{FenceOutcome, FenceRequest};
 use ostrakon_core::ids::Ballot;
 
 use super::clock::Time;
+use super::film::Shot;
 use super::host::{ProcId, Stashed, host_id};
 use super::options::FenceKind;
 use super::trace::note;
@@ -74,6 +75,7 @@ impl World {
         let own_machine = host == self.procs[by].host;
         self.count_fence(proc, victim);
         self.procs[proc].fenced = true;
+        self.shoot(|| Shot::Fenced { by, victim: proc });
         match self.options.fence.kind {
             // Nobody shoots his own machine for what an earlier process of it did.
             FenceKind::PowerOff if !own_machine => self.power_off(host),

@@ -17,6 +17,7 @@ use ostrakon_core::time::Duration;
 
 use super::clock::{Clock, Time};
 use super::disk::{Area, Path};
+use super::film::Shot;
 use super::format::checksum;
 use super::machine::{Machine, Rules};
 use super::net::{ConnKey, Segment};
@@ -299,6 +300,7 @@ impl World {
         });
         self.by_rid.insert(rid, id);
         note!(self, &self.procs[id].name, "starts as {rid}");
+        self.shoot(|| Shot::Starts(id));
         self.touch(host);
         id
     }
@@ -427,6 +429,7 @@ impl World {
             self.crash_process(id);
         } else if paused {
             note!(self, &self.procs[id].name, "is frozen with a write in hand");
+            self.shoot(|| Shot::Pauses(id));
         }
     }
 
@@ -555,6 +558,7 @@ impl World {
     fn end_process(&mut self, host: usize, process: Process) {
         let id = process.id;
         note!(self, &self.procs[id].name, "exits");
+        self.shoot(|| Shot::Ends(id));
         self.check_end(id);
         for &(key, end) in process.conns.values() {
             self.close_end(key, end, Segment::Fin);

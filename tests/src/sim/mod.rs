@@ -8,6 +8,7 @@
 //! - [`machine`]: what runs in the process: the real mount, or [`of2019`], the rules that ours are compared with.
 //! - [`check`]: what must hold after each step.
 //! - [`options`], [`faults`], [`run`]: random runs in two phases; [`runner`]: many of them on all cores.
+//! - [`film`], [`draw`]: what happened, as a space-time diagram.
 //! - [`scenario`]: verbs for runs that are told, not drawn; [`power_cut`]: the same, cut at any write.
 
 pub mod atlas;
@@ -15,8 +16,10 @@ pub mod check;
 pub mod clock;
 pub mod dice;
 pub mod disk;
+pub mod draw;
 pub mod faults;
 pub mod fence;
+pub mod film;
 pub mod format;
 pub mod host;
 pub mod machine;

@@ -79,6 +79,7 @@ impl World {
         }
         self.note_clean_stop();
         self.check_rights();
+        self.shoot_super();
     }
 
     /// Decodes a copy as it stands.

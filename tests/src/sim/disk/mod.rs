@@ -165,6 +165,9 @@ impl World {
         let area = self.device.area(first, count);
         note!(self, &self.procs[proc].name, "writes {area:?}");
         self.check_submission(proc, area, first, bytes);
+        if matches!(area, Area::Region(_)) {
+            self.shoot_vote(proc, first, bytes);
+        }
         self.supply.count_write();
         let mut plan = self.plan(proc, host, limit, true);
         let mut target = first;
