@@ -57,9 +57,6 @@ fn hole_06_on_a_slow_disk_they_never_elect() {
 
 #[test]
 fn random_runs_find_it() {
-    let found = (0..100)
-        .map(|seed| random_run_under(Rules::Of2019, seed, Listen::Nobody))
-        .filter(|outcome| outcome.verdict != Verdict::Fine)
-        .count();
-    assert!(found > 0);
+    let mut verdicts = (0..100).map(|seed| random_run_under(Rules::Of2019, seed, Listen::Nobody).verdict);
+    assert!(verdicts.any(|verdict| verdict != Verdict::Fine));
 }

@@ -437,7 +437,11 @@ impl World {
     fn pause_for_a_while(&mut self, host: usize) {
         self.pause(host);
         if let Some(proc) = self.process_on(host) {
-            let after = self.dice.scattered(1_000, 20_000_000);
+            let after = if self.dice.one_in(3) {
+                self.dice.between(1_000_000, 20_000_000)
+            } else {
+                self.dice.scattered(1_000, 20_000_000)
+            };
             self.after(after, Happening::Resume(proc));
         }
     }

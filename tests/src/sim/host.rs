@@ -155,6 +155,8 @@ pub struct Host {
     pub freeze_in_write: bool,
     /// Crash the process when it has issued its next write.
     pub crash_in_write: bool,
+    /// Crash the process when it has issued its next write to this copy of the super block.
+    pub crash_in_super: Option<usize>,
     /// The next crash tears what is under way.
     pub tear_next_write: bool,
     /// When something last went wrong with it.
@@ -182,6 +184,7 @@ impl Host {
             process: None,
             freeze_in_write: false,
             crash_in_write: false,
+            crash_in_super: None,
             tear_next_write: false,
             disturbed: 0,
             runs: 0,
@@ -527,7 +530,11 @@ impl World {
             process.paused = true;
             return true;
         }
-        self.crash_now = std::mem::take(&mut machine.crash_in_write);
+        let trapped = matches!(area, Area::Super(copy) if machine.crash_in_super == Some(copy));
+        if trapped {
+            machine.crash_in_super = None;
+        }
+        self.crash_now = std::mem::take(&mut machine.crash_in_write) || trapped;
         self.submit(process.id, request, bytes);
         self.crash_now || self.supply.is_out()
     }

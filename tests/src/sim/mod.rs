@@ -9,7 +9,8 @@
 //! - [`check`]: what must hold after each step.
 //! - [`options`], [`faults`], [`run`]: random runs in two phases; [`runner`]: many of them on all cores.
 //! - [`film`], [`draw`]: what happened, as a space-time diagram.
-//! - [`scenario`]: verbs for runs that are told, not drawn; [`power_cut`]: the same, cut at any write.
+//! - [`scenario`]: verbs for runs that are told, not drawn; [`power_cut`]: the same, cut at any write. [`stories`]: those
+//!   that show what a rule is for.
 
 pub mod atlas;
 pub mod check;
@@ -32,6 +33,7 @@ pub mod runner;
 pub mod scenario;
 
 pub mod service;
+pub mod stories;
 pub mod trace;
 pub mod world;
 

@@ -285,7 +285,7 @@ impl Options {
         let transfer_blocks = dice.pick(&[64, 64, 64, 16, 8, 1]).unwrap_or(64);
         // A lease that is shorter than a few looks at the region is never held: nobody would choose it.
         let look_ms = disk.latency.1 * (64 / u64::from(transfer_blocks) + 4) / 1_000;
-        let lease_ms = dice.between(1_000, 8_000) + 8 * look_ms;
+        let lease_ms = dice.scattered(400, 8_000) + 8 * look_ms;
         let silence = match dice.below(10) {
             0..=6 => Silence::Fence,
             7..=8 => Silence::Lease(lease_ms),
@@ -313,7 +313,12 @@ impl Options {
                 .one_in(2)
                 .then(|| Span(dice.between(1_000, 100_000), dice.between(100_000, 5_000_000))),
             chaos: draw_chaos(dice),
-            chaos_ms,
+            // Long enough for a lease to run out, and for another one to be waited for.
+            chaos_ms: chaos_ms
+                + match silence {
+                    Silence::Fence => 0,
+                    Silence::Lease(ms) | Silence::Both(ms) => 2 * (ms + write_time_max_ms),
+                },
         }
     }
 

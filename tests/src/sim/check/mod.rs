@@ -100,6 +100,8 @@ impl Counts {
 pub struct Check {
     /// Copies of the super block, as they stand; `None` if invalid.
     pub supers: [Option<SuperBlock>; 2],
+    /// The number of the newest state that ever stood in a valid copy.
+    pub newest_seq: u64,
     /// The highest that ever landed.
     pub fenced: Mark,
     /// The highest that ever landed.
@@ -146,6 +148,7 @@ impl Check {
         };
         Self {
             supers: [Some(fresh); 2],
+            newest_seq: fresh.seq,
             fenced: fresh.fenced,
             server: fresh.server,
             barrier: fresh.unmount_barrier,

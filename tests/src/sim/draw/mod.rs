@@ -323,7 +323,7 @@ impl Drawing<'_> {
             if to - from > 60.0 {
                 let (words, ink) = match stopped {
                     true => ("stopped".to_owned(), "#555"),
-                    false => (format!("{name}"), "#fff"),
+                    false => (name.clone(), "#fff"),
                 };
                 self.svg
                     .text(from + 4.0, y + 9.0, &format!(r#"fill="{ink}" class="b""#), &words);

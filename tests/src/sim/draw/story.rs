@@ -79,7 +79,7 @@ impl Story {
         let shots = world.film.iter().flat_map(|film| &film.shots);
         let mut shots = shots.peekable();
         for (at, proc, event) in &world.history {
-            while let Some((time, shot)) = shots.next_if(|(time, _)| time <= at) {
+            while let Some((time, shot)) = shots.next_if(|(time, _)| time < at) {
                 story.shot(world, *time, shot);
             }
             story.told(world, *at, *proc, event);
