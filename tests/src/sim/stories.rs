@@ -135,8 +135,12 @@ fn a_leader_stops_at_the_moment_when_it_is_fenced(world: &mut World) {
     let slept = world.dice.between(0, 1_500);
     world.run_for(slept);
     world.resume(old);
-    world.expect_newer_server_than(ballot);
+    world.run_for(4_000);
     world.heal();
+    for host in 0..3 {
+        world.restart(host);
+    }
+    world.expect_newer_server_than(ballot);
     world.run_for(3_000);
 }
 
