@@ -45,6 +45,15 @@ pub const TERM_MAX: u64 = 1 << 56;
 /// Bytes of the fencing parameter that a voter publishes for those who may have to fence it.
 pub const FENCE_PARAM_BYTES: usize = 40;
 
+/// Bytes of the name of what a fence was carried out with.
+pub const FENCE_METHOD_BYTES: usize = 16;
+
+/// Blocks of fence records: as many of the newest are kept.
+pub const FENCE_BLOCKS: usize = 32;
+
+/// Fence records that wait for their turn to be written; those that find no room are counted. A plain client fences nobody.
+pub const FENCES_WAITING_MAX: usize = if cfg!(feature = "voter") { 3 } else { 0 };
+
 /// Clients of a volume unless `format` says otherwise.
 pub const CLIENTS_DEFAULT: u32 = 4096;
 
@@ -66,17 +75,21 @@ pub const ANSWER_KEPT_BYTES: usize = 32;
 
 /// Bytes of a request's body: both sides keep it until it is answered, the client to send it again, the server
 /// to execute it when its answer may go out.
-pub const REQUEST_KEPT_BYTES: usize = 56;
+pub const REQUEST_KEPT_BYTES: usize = 48;
 
-/// Connections that have not greeted yet, or as many as the memory has connection slots beyond its clients if that is
-/// more; the oldest makes room for the next.
+/// Frames that are sealed with one key; then the connection is made anew, and with it the keys. Of 2^64 that would be
+/// allowed: a number has to be kept for each direction, and a new connection costs a few round trips.
+pub const SEALED_MAX: u32 = u32::MAX;
+
+/// Connections that have not shown yet that they know the volume's key, or as many as the memory has connection slots
+/// beyond its clients if that is more; the oldest makes room for the next.
 pub const STRANGERS_MAX: usize = 16;
 
-/// A connection has this long to greet before the next one may push it out, where connections can wait to be accepted.
-/// Short: while a flood of strangers lasts, a client gets in among them at this pace.
+/// A connection has this long to show that it knows the key before the next one may push it out, where connections can
+/// wait to be accepted. Short: while a flood of strangers lasts, a client gets in among them at this pace.
 pub const STRANGER_GRACE: Duration = Duration::from_millis(50);
 
-/// A connection that has not greeted within this time is closed.
+/// A connection that has not greeted within this time is closed; so is one that has not shown the key.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connect that takes longer has failed.

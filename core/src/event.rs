@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use crate::bounds::PEERS_MAX;
 use crate::disk::DiskError;
+use crate::format::hello::Offer;
 use crate::format::wire::{RequestId, Status};
 use crate::ids::{Ballot, BlockNo, Rid};
 use crate::superio::SuperError;
@@ -218,6 +219,12 @@ pub enum Fault {
     CannotListen(SocketAddr),
     /// The server refused the greeting.
     Refused(Status),
+    /// The server knows the volume's key and speaks nothing that this mount speaks; it was told the same.
+    ServerSpeaks(Offer),
+    /// A peer knows the volume's key and speaks nothing that this server speaks; it was told the same.
+    PeerSpeaks(Offer),
+    /// Whoever answers at the server's address has not shown that it knows the volume's key.
+    Unproven(SocketAddr),
     /// The right to act ran out: the server holds its answers back.
     LeaseRanOut,
 }

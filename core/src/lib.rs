@@ -7,6 +7,7 @@
 //!
 //! - [`ids`], [`time`], [`bounds`], [`checksum`]: values and limits.
 //! - [`format`]: bytes of blocks and messages.
+//! - [`noise`]: the handshake with the volume's key, and what is sealed after it.
 //! - [`disk`], [`net`], [`fence`]: the seams of a platform, as requests and completions.
 //! - [`rules`]: the rules that safety rests on, by name; a test build can leave one out.
 //! - [`superio`]: reading and writing the super block in its two copies.
@@ -37,6 +38,7 @@ pub mod ids;
 mod io;
 pub mod mount;
 pub mod net;
+pub mod noise;
 pub mod rules;
 pub mod server;
 pub mod service;

@@ -5,14 +5,15 @@
 
 use std::collections::VecDeque;
 
-use ostrakon_core::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX, REGION_BLOCKS, SEAL_BLOCKS};
+use ostrakon_core::bounds::{BLOCK_BYTES, FENCE_BLOCKS, MESSAGE_BYTES_MAX, REGION_BLOCKS, SEAL_BLOCKS};
 use ostrakon_core::checksum::portable;
 use ostrakon_core::config::{Config, VoterConfig};
 use ostrakon_core::disk::{DiskOutcome, DiskRequest};
 use ostrakon_core::event::{Event, Silenced};
 use ostrakon_core::fence::FenceOutcome;
 use ostrakon_core::format::{
-    Doorbell, FenceParam, RegionBlock, SUPER_COPIES, SuperBlock, TableBlock, VERSION,
+    Doorbell, FenceParam, FenceResult, RegionBlock, SUPER_COPIES, SuperBlock, TableBlock, VERSION,
+    decode_fence,
 };
 use ostrakon_core::ids::{Ballot, BlockNo, Rid, Term, VolumeId};
 use ostrakon_core::mount::Mount;
@@ -23,7 +24,7 @@ use ostrakon_core::time::{Duration, Instant};
 
 const V1: &str = include_str!("frozen/v1.txt");
 const V1_BLOCKS: usize = 1024;
-const V1_VOLUME: VolumeId = VolumeId(0xae38_1dcd_ff63_bf0f_98e4_beb7_0003_8d70_u128.to_be_bytes());
+const V1_VOLUME: VolumeId = VolumeId(0x10aa_dc10_5f55_0b02_e573_100f_8717_b238_u128.to_be_bytes());
 
 fn image() -> Vec<u8> {
     let mut image = vec![0; V1_BLOCKS * BLOCK_BYTES];
@@ -45,7 +46,7 @@ fn block(image: &[u8], at: BlockNo) -> &[u8] {
 fn leader() -> Ballot {
     Ballot {
         term: Term(2),
-        rid: Rid::new(0x8e3f_618a_c32f_fa17).expect("not 0"),
+        rid: Rid::new(0x91e6_a3cc_6440_c9af).expect("not 0"),
     }
 }
 
@@ -93,6 +94,19 @@ fn every_block_of_version_1_is_read_as_it_was_meant() {
         (record.rid, record.voter, record.evicted),
         (leader().rid, true, false)
     );
+
+    let fences = (0..FENCE_BLOCKS as u64).map(|index| BlockNo(state.geometry.fences.0 + index));
+    let records: Vec<_> = fences
+        .filter_map(|at| decode_fence(block(&image, at), at, V1_VOLUME, portable).expect("a fence record"))
+        .collect();
+    let [(1, record)] = records.as_slice() else {
+        panic!("{records:?}");
+    };
+    assert_eq!((record.term, record.by), (Term(1), leader()));
+    assert_eq!(
+        (record.result, record.method.text()),
+        (FenceResult::Done, "fence-kill")
+    );
 }
 
 /// A mount on the image, alone and with a fence that always works, until it serves. Returns what it told.
@@ -104,7 +118,13 @@ fn takes_over(image: &mut [u8], transfer_blocks: u32) -> Vec<Event> {
         transfer_blocks,
         ..Config::client(rid)
     };
-    let mut mount = Mount::new(Instant(0), config, 5, FixedMemory::<8, 24>::default(), NoService);
+    let mut mount = Mount::new(
+        Instant(0),
+        config,
+        [5; 32],
+        FixedMemory::<8, 24>::default(),
+        NoService,
+    );
     let (mut now, mut told) = (Instant(0), Vec::new());
     let mut buffer = vec![0; transfer_blocks as usize * BLOCK_BYTES];
     let mut fences = VecDeque::new();

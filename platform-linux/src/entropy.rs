@@ -3,7 +3,7 @@
 use ostrakon_core::ids::{Rid, VolumeId, VolumeKey};
 use rustix::rand::GetRandomFlags;
 
-/// Random bytes.
+/// Random bytes: seeds for core, and what the functions below make of them.
 ///
 /// # Panics
 /// If the kernel has no randomness to give: without it no identity can be drawn, and nothing may begin.
@@ -19,15 +19,10 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A seed for core's generator.
-pub fn seed() -> u64 {
-    u64::from_ne_bytes(bytes())
-}
-
 /// A new identity of a mount.
 pub fn rid() -> Rid {
     loop {
-        if let Some(rid) = Rid::new(seed()) {
+        if let Some(rid) = Rid::new(u64::from_ne_bytes(bytes())) {
             return rid;
         }
     }

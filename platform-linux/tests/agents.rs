@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use common::{Bench, Mount, free_addr};
+use ostrakon_xtask::skipped;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -72,10 +73,12 @@ fn a_script_finds_the_victim_and_the_map_in_its_environment() {
     let (mut second, serving) = second_after_crash(&bench, &options);
     assert_eq!(second.wait("fenced")["victim_rid"], serving["rid"]);
     let told = fs::read_to_string(map.with_file_name("told")).unwrap();
+    let addr = serving["server_addr"].as_str().unwrap();
+    let (ip, _port) = addr.rsplit_once(':').unwrap();
     for (key, value) in [
         ("VICTIM_RID", serving["rid"].as_str().unwrap()),
-        ("VICTIM_ADDR", serving["server_addr"].as_str().unwrap()),
-        ("VICTIM_IP", "127.0.0.1"),
+        ("VICTIM_ADDR", addr),
+        ("VICTIM_IP", ip),
         ("VICTIM_TERM", "1"),
         ("VICTIM_PARAM", "node-1"),
         ("MAP_PLUG", "3"),
@@ -92,7 +95,7 @@ fn a_script_finds_the_victim_and_the_map_in_its_environment() {
 fn a_refusal_keeps_the_next_leader_from_serving_until_a_fence_is_confirmed() {
     let bench = Bench::formatted("1");
     let (path, line) = script(&bench, "test -e mended || { echo no power switch >&2; exit 1; }");
-    let (mut second, _) = second_after_crash(&bench, &["--fence", &format!("script:{line}")]);
+    let (mut second, first) = second_after_crash(&bench, &["--fence", &format!("script:{line}")]);
     second.wait("fence_failed");
     let report = second.wait("fence_report");
     assert!(
@@ -103,9 +106,36 @@ fn a_refusal_keeps_the_next_leader_from_serving_until_a_fence_is_confirmed() {
         "{report}"
     );
     assert_eq!(bench.status()["server"]["term"], json!(1), "nobody serves");
+    assert_eq!(
+        bench.status()["fences"],
+        json!([]),
+        "it leads nobody yet, and may not write"
+    );
     fs::write(path.with_file_name("mended"), "").unwrap();
     second.wait("fenced");
-    second.wait("serving");
+    let serving = second.wait("serving");
+    let record = bench.status()["fences"][0].clone();
+    for (field, value) in [
+        ("victim", first["rid"].clone()),
+        ("term", json!(1)),
+        ("addr", first["server_addr"].clone()),
+        ("by", json!({ "term": serving["term"], "rid": serving["rid"] })),
+        ("why", json!("predecessor")),
+        ("how", json!("fence")),
+        ("method", json!("agent")),
+        ("result", json!("done")),
+    ] {
+        assert_eq!(record[field], value, "{field}: {record}");
+    }
+    assert!(
+        record["attempts"].as_u64() > Some(1),
+        "the refusals count: {record}"
+    );
+    let (text, _) = bench.expect(0, &["status", "IMAGE"]);
+    assert!(text.contains("leader of term 1: fenced (agent); by"), "{text}");
+    let dump = bench.json(&["dump", "IMAGE", "fences", "--json"]);
+    assert_eq!(dump["fences"][0]["victim"], first["rid"]);
+    assert_eq!(dump["fences"][31]["empty"], json!(true));
 }
 
 #[test]
@@ -181,10 +211,10 @@ fn a_lying_agent_is_believed_and_the_deposed_leader_finds_out_and_stops() {
 #[test]
 fn an_agent_of_the_distribution_works_unchanged() {
     if !Path::new("/usr/sbin/fence_dummy").exists() {
-        eprintln!(
-            "skipped: /usr/sbin/fence_dummy is not there; install the package fence-agents to run this"
+        return skipped::note(
+            "an agent of the distribution",
+            "/usr/sbin/fence_dummy is not there; the package fence-agents brings it",
         );
-        return;
     }
     let bench = Bench::formatted("1");
     let state = bench.image().with_file_name("state");
@@ -231,6 +261,14 @@ fn an_operator_can_fence_by_hand() {
     );
     second.wait("fenced");
     second.wait("serving");
+    let record = &bench.status()["fences"][0];
+    for (field, value) in [
+        ("victim", json!(rid)),
+        ("method", json!("operator")),
+        ("result", json!("done")),
+    ] {
+        assert_eq!(record[field], value, "{record}");
+    }
     assert!(
         by_hand(3, &["--confirmed"]).contains("no mount"),
         "it is gone from the log"

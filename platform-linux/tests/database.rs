@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::{Bench, Mount, free_addr};
+use ostrakon_xtask::skipped;
 use rustix::process::Signal;
 
 /// Fail-overs.
@@ -57,8 +58,10 @@ fn count_until_it_breaks(port: &str, at_least: u64, kill: impl FnOnce()) -> u64 
 fn redis_moves_to_the_other_host_and_loses_no_acknowledged_write() {
     let redis = "/usr/bin/redis-server";
     if !Path::new(redis).exists() {
-        eprintln!("skipped: {redis} is not there; install the package redis-server to run this");
-        return;
+        return skipped::note(
+            "redis moves to the other host",
+            "/usr/bin/redis-server is not there; the package redis-server brings it",
+        );
     }
     let bench = Bench::formatted("1");
     let data = bench.image().with_file_name("data");

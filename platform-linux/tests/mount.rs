@@ -32,6 +32,8 @@ fn one_voter_serves_a_client_and_both_leave() {
 
     let (_, error) = bench.expect(3, &["set-quorum-count", "IMAGE", "2"]);
     assert!(error.contains("unmount it first"), "{error}");
+    let (_, error) = bench.expect(3, &["rekey", "IMAGE"]);
+    assert!(error.contains("unmount it first"), "{error}");
     let (_, error) = bench.expect(3, &["format", "IMAGE", "--quorum-count", "1"]);
     assert!(error.contains("in use"), "{error}");
 
@@ -46,6 +48,18 @@ fn one_voter_serves_a_client_and_both_leave() {
     assert_eq!(status["server"]["live"], json!(false));
     assert_eq!(status["server_addr"], json!(null));
     bench.expect(0, &["set-quorum-count", "IMAGE", "2"]);
+
+    // With another key everybody knows everybody again.
+    bench.expect(0, &["rekey", "IMAGE"]);
+    bench.expect(0, &["set-quorum-count", "IMAGE", "1"]);
+    let mut voter = bench.voter(&[]);
+    let mut client = bench.client(&[]);
+    client.wait("connected");
+    for mount in [&mut client, &mut voter] {
+        mount.signal(Signal::TERM);
+        mount.wait("unmounted");
+        assert_eq!(mount.end().code(), Some(0));
+    }
 }
 
 #[test]

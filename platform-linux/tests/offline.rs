@@ -1,4 +1,4 @@
-//! `format`, `status`, `dump` and `set-quorum-count` on image files, whole and broken.
+//! `format`, `status`, `dump`, `set-quorum-count` and `rekey` on image files, whole and broken.
 
 mod common;
 
@@ -272,7 +272,7 @@ fn a_region_of_garbage_never_panics_anything() {
     .take(80 * 4096)
     .collect();
     write_at(&bench, &garbage, 64 * BLOCK);
-    assert_eq!(bench.status()["damaged"].as_array().unwrap().len(), 64 + 6);
+    assert_eq!(bench.status()["damaged"].as_array().unwrap().len(), 64 + 6 + 9);
     bench.expect(0, &["dump", "IMAGE"]);
     let (_, error) = bench.expect(3, &["set-quorum-count", "IMAGE", "2"]);
     assert!(error.contains("damaged"), "{error}");
@@ -291,6 +291,63 @@ fn the_quorum_count_is_changed_in_both_copies() {
     assert_eq!(status["super_copies"], json!("equal"));
 }
 
+/// The key in each copy of the super block.
+fn keys(bench: &Bench) -> [Vec<u8>; 2] {
+    let image = std::fs::read(bench.image()).unwrap();
+    [16, 32].map(|block| {
+        let at = block * usize::try_from(BLOCK).unwrap() + 192;
+        image[at..at + 32].to_vec()
+    })
+}
+
+/// The key, in any way in which it could be printed by mistake.
+fn spellings(key: &[u8]) -> [String; 4] {
+    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    [hex.to_uppercase(), hex, format!("{key:?}"), format!("{key:x?}")]
+}
+
+#[test]
+fn rekey_replaces_the_key_in_both_copies_and_nobody_prints_either() {
+    let bench = Bench::formatted("1");
+    let [old, copy] = keys(&bench);
+    assert_eq!(old, copy);
+    let before = bench.status();
+    let (said, _) = bench.expect(0, &["rekey", "IMAGE"]);
+    let [new, copy] = keys(&bench);
+    assert_eq!(new, copy);
+    assert_ne!(new, old);
+    let after = bench.status();
+    assert_eq!(after["super_seq"], json!(2));
+    assert_eq!(after["volume"], before["volume"]);
+    assert_eq!(after["quorum_count"], before["quorum_count"]);
+    let mut printed = vec![said];
+    for command in [
+        &["status", "IMAGE"][..],
+        &["status", "IMAGE", "--json"],
+        &["dump", "IMAGE"],
+    ] {
+        printed.push(bench.expect(0, command).0);
+    }
+    for key in [old, new] {
+        for spelling in spellings(&key) {
+            assert!(!printed.iter().any(|text| text.contains(&spelling)));
+        }
+    }
+}
+
+#[test]
+fn rekey_is_refused_like_every_change_offline() {
+    let empty = Bench::empty();
+    std::fs::write(empty.image(), [0; 1 << 20]).unwrap();
+    empty.expect(4, &["rekey", "IMAGE"]);
+    let bench = Bench::formatted("1");
+    let before = keys(&bench);
+    write_at(&bench, &[0xa5; 64 * 4096], 64 * BLOCK);
+    let (_, error) = bench.expect(3, &["rekey", "IMAGE"]);
+    assert!(error.contains("damaged"), "{error}");
+    assert_eq!(keys(&bench), before);
+}
+
 #[test]
 fn help_names_every_command_and_the_exit_codes() {
     let bench = Bench::empty();
@@ -301,6 +358,7 @@ fn help_names_every_command_and_the_exit_codes() {
         "status",
         "dump",
         "set-quorum-count",
+        "rekey",
         "fence-kill",
         "Exit codes:",
     ] {

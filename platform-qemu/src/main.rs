@@ -33,6 +33,7 @@ use core::net::SocketAddr;
 use ostrakon_core::config::{Config, VoterConfig};
 use ostrakon_core::format::FenceParam;
 use ostrakon_core::ids::{BootId, Rid};
+use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::time::Duration;
 
 use command_line::{FenceMode, Settings};
@@ -52,7 +53,7 @@ use net::{Card, Net};
 struct Drawn {
     rid: Rid,
     boot: BootId,
-    election_seed: u64,
+    seed: [u8; SEED_BYTES],
     net_seed: u64,
 }
 
@@ -89,7 +90,7 @@ fn run(clock: Clock, line: &str) -> Result<Exit, Exit> {
         .ok_or_else(|| missing("source of entropy"))?;
     if let Some(first) = settings.conformance {
         let limit = settings.write_time_max;
-        return conformance::run(clock, devices, first, drawn.election_seed, limit);
+        return conformance::run(clock, devices, first, drawn.net_seed, limit);
     }
     let disk = devices
         .disk
@@ -110,7 +111,7 @@ fn run(clock: Clock, line: &str) -> Result<Exit, Exit> {
     let net = Net::start(clock.now(), card, &settings, drawn.net_seed);
     let fencer = Fencer::new(settings.host, drawn.boot, settings.fence_time_max);
     let config = config(&settings, drawn);
-    let mut host = Host::start(clock, config, drawn.election_seed, disk, net, control, fencer);
+    let mut host = Host::start(clock, config, drawn.seed, disk, net, control, fencer);
     if let Some(timeout) = settings.watchdog {
         // From here on the loop must come round.
         let watchdog = Watchdog::start(clock.now(), timeout).ok_or_else(|| missing("watchdog"))?;
@@ -125,18 +126,19 @@ fn missing(device: &str) -> Exit {
 }
 
 fn draw(rng: virtio::Plain) -> Option<Drawn> {
-    let mut bytes = [0; 40];
+    let mut bytes = [0; 32 + SEED_BYTES];
     if !virtio::fill_random(rng, &mut bytes) {
         return None;
     }
     let (words, _) = bytes.as_chunks::<8>();
+    let (_, seed) = bytes.split_last_chunk::<SEED_BYTES>()?;
     let word = |index: usize| u64::from_le_bytes(words[index]);
     Some(Drawn {
         // One in 2^64 is 0, which is no rid.
         rid: Rid::new(word(0))?,
-        election_seed: word(1),
-        net_seed: word(2),
-        boot: BootId((u128::from(word(3)) << 64 | u128::from(word(4))).to_le_bytes()),
+        seed: *seed,
+        net_seed: word(1),
+        boot: BootId((u128::from(word(2)) << 64 | u128::from(word(3))).to_le_bytes()),
     })
 }
 

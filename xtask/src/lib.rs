@@ -4,9 +4,11 @@
 //!   device through `ostrakon status` and `ostrakon dump`.
 //! - [`failure`]: one error for all of it, a sentence for a human.
 //! - [`skipped`]: how a test says that it could not run here.
+//! - [`torture`]: fail-overs of a program under `ostrakon run`, many in a row.
 
 #![forbid(unsafe_code)]
 
 pub mod cluster;
 pub mod failure;
 pub mod skipped;
+pub mod torture;

@@ -17,8 +17,13 @@ Commands:
   demo      a cluster of real processes on one image file: elects, fails over, fences, leaves
   test      every test of the workspace, and what was skipped and why
   ci        what must hold before anything is merged; each step also by itself
+  torture   fail-overs of real processes, many in a row, judged by what the program under `run` wrote
+  package   a Debian package of the program, its unit, its man pages and its completions
   sim       the simulator (options are passed on)
   size      code, RAM and stack of core on small targets (--write, --check)
+  mutants   breaks core in one place after the other: does a test notice?
+  coverage  how much of core the tests run
+  fuzz      inputs that break parsers or state machines, searched for with coverage
   power-cuts  the simulator's scenarios, cut at every write to the device
   model     the exhaustive search over the election's decisions (options are passed on)
   run-qemu  bare images under QEMU on one disk: elect, fail over, fence, leave
@@ -46,9 +51,14 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
     match command.to_str() {
         Some("demo") => commands::demo::run(arguments),
         Some("test") => commands::test::run(arguments),
+        Some("torture") => commands::torture::run(arguments),
+        Some("package") => commands::package::run(arguments),
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
         Some("size") => commands::size::run(arguments),
+        Some("mutants") => commands::mutants::run(arguments),
+        Some("coverage") => commands::coverage::run(arguments),
+        Some("fuzz") => commands::fuzz::run(arguments),
         Some("power-cuts") => commands::power_cuts::run(arguments),
         Some("model") => commands::sim::model(arguments),
         Some("run-qemu") => commands::run_qemu::run(arguments),

@@ -35,13 +35,13 @@
 #define OSTRAKON_COMMAND_SERVICE 256
 
 // Longest body of a request.
-#define OSTRAKON_REQUEST_BYTES 56
+#define OSTRAKON_REQUEST_BYTES 48
 
 // Alignment of a mount's memory.
 #define OSTRAKON_MOUNT_ALIGN 8
 
 // Bytes of a mount without clients, on any target. See `OSTRAKON_MOUNT_BYTES`.
-#define OSTRAKON_MOUNT_BASE_BYTES 20480
+#define OSTRAKON_MOUNT_BASE_BYTES 22528
 
 // Bytes that each client of the volume adds.
 #define OSTRAKON_MOUNT_CLIENT_BYTES 512
@@ -98,6 +98,8 @@ enum ostrakon_error
     OSTRAKON_ERROR_VOLUME_GEOMETRY = 21,
     // A service without one of its callbacks.
     OSTRAKON_ERROR_SERVICE_CALLBACK = 22,
+    // The seed is all 0: it was not drawn.
+    OSTRAKON_ERROR_CONFIG_SEED = 23,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -240,6 +242,13 @@ enum ostrakon_detail
     OSTRAKON_DETAIL_OTHER_FAULT = 30,
     // UNMOUNTED: it led, and could neither stop cleanly nor take its ballot back; mount anew with a new rid.
     OSTRAKON_DETAIL_WAS_SUPERSEDED = 31,
+    // FAULT: the server knows the volume's key and speaks nothing that this build speaks; `count` and `of` are the oldest
+    // and the newest wire version that it speaks.
+    OSTRAKON_DETAIL_SERVER_SPEAKS = 32,
+    // FAULT: the same of a client of this server.
+    OSTRAKON_DETAIL_PEER_SPEAKS = 33,
+    // FAULT: whoever answers at `address` has not shown that it knows the volume's key.
+    OSTRAKON_DETAIL_UNPROVEN = 34,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -454,8 +463,8 @@ typedef struct ostrakon_config {
     uint32_t transfer_blocks;
     // Identity of this mount: random, not 0, never used before.
     uint64_t rid;
-    // From the platform's entropy; decides every random choice.
-    uint64_t seed;
+    // 32 bytes of the platform's entropy, not all 0, never used before: the keys of every connection come from them.
+    uint8_t seed[32];
     // This machine; 0 if it has no identity.
     uint64_t host;
     // This boot of it; all 0 if it has no identity.
@@ -610,7 +619,8 @@ ostrakon_error ostrakon_handle_closed(struct ostrakon_mount *mount,
                                       uint32_t conn,
                                       uint32_t reason);
 
-// Bytes that came in on a connection, from the first one not yet consumed; `*consumed` of them are done with. Offer
+// Bytes that came in on a connection, from the first one not yet consumed; `*consumed` of them are done with, and were
+// changed where they lie; the others are as they were. Offer
 // at least `OSTRAKON_MESSAGE_BYTES` if that much has come in, and none while more than that much of this
 // connection's output waits to be sent.
 //
@@ -619,7 +629,7 @@ ostrakon_error ostrakon_handle_closed(struct ostrakon_mount *mount,
 ostrakon_error ostrakon_handle_bytes(struct ostrakon_mount *mount,
                                      uint64_t now_us,
                                      uint32_t conn,
-                                     const uint8_t *bytes,
+                                     uint8_t *bytes,
                                      size_t length,
                                      size_t *consumed);
 

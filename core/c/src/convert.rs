@@ -45,6 +45,20 @@ pub(crate) unsafe fn bytes<'a>(bytes: *const u8, length: usize) -> Outcome<&'a [
     }
 }
 
+/// Bytes to be read, and changed where they lie.
+///
+/// # Safety
+/// `bytes` is null or valid for reading and writing `length` bytes during the call.
+pub(crate) unsafe fn bytes_mut<'a>(bytes: *mut u8, length: usize) -> Outcome<&'a mut [u8]> {
+    match (bytes.is_null(), length) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(ostrakon_error::NullPointer),
+        (_, length) if isize::try_from(length).is_err() => Err(ostrakon_error::UnknownValue),
+        // SAFETY: not null, no longer than any object can be, and valid as the caller promises.
+        _ => Ok(unsafe { slice::from_raw_parts_mut(bytes, length) }),
+    }
+}
+
 /// A buffer of at least `least` bytes to be written. What it holds before is never read.
 ///
 /// # Safety
@@ -136,6 +150,9 @@ impl ostrakon_config {
     /// The configuration, if every part of it makes sense.
     pub(crate) fn read(&self) -> Outcome<Config> {
         let rid = Rid::new(self.rid).ok_or(ostrakon_error::ConfigRid)?;
+        if self.seed == [0; _] {
+            return Err(ostrakon_error::ConfigSeed);
+        }
         if !(1..=ostrakon_core::bounds::TRANSFER_BLOCKS_MAX).contains(&self.transfer_blocks) {
             return Err(ostrakon_error::ConfigTransferBlocks);
         }

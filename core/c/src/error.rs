@@ -52,6 +52,8 @@ pub enum ostrakon_error {
     VolumeGeometry = 21,
     /// A service without one of its callbacks.
     ServiceCallback = 22,
+    /// The seed is all 0: it was not drawn.
+    ConfigSeed = 23,
 }
 
 impl ostrakon_error {
@@ -80,6 +82,7 @@ impl ostrakon_error {
             20 => c"too many requests under way, or the mount is leaving",
             21 => c"volume: quorum_count or clients_max out of range, or the device is too small",
             22 => c"a service needs all of its callbacks",
+            23 => c"seed is all 0: draw 32 random bytes",
             _ => c"no error of ostrakon",
         }
     }

@@ -132,6 +132,13 @@ pub enum ostrakon_detail {
     OtherFault = 30,
     /// UNMOUNTED: it led, and could neither stop cleanly nor take its ballot back; mount anew with a new rid.
     WasSuperseded = 31,
+    /// FAULT: the server knows the volume's key and speaks nothing that this build speaks; `count` and `of` are the oldest
+    /// and the newest wire version that it speaks.
+    ServerSpeaks = 32,
+    /// FAULT: the same of a client of this server.
+    PeerSpeaks = 33,
+    /// FAULT: whoever answers at `address` has not shown that it knows the volume's key.
+    Unproven = 34,
 }
 
 /// What a mount has to tell. Fields that a kind does not name are 0.
@@ -451,6 +458,16 @@ impl From<&Fault> for ostrakon_event {
                 ..with(Detail::CannotListen)
             },
             &Fault::Refused(status) => with(Detail::Refused).counted(refusal(status), 0),
+            &Fault::ServerSpeaks(offer) => {
+                with(Detail::ServerSpeaks).counted(offer.oldest.into(), offer.newest.into())
+            }
+            &Fault::PeerSpeaks(offer) => {
+                with(Detail::PeerSpeaks).counted(offer.oldest.into(), offer.newest.into())
+            }
+            Fault::Unproven(addr) => Self {
+                address: (*addr).into(),
+                ..with(Detail::Unproven)
+            },
             Fault::LeaseRanOut => with(Detail::LeaseRanOut),
             _ => with(Detail::OtherFault),
         }

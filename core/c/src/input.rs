@@ -6,7 +6,7 @@ use ostrakon_core::format::wire::Command;
 use ostrakon_core::net::{CloseReason, ConnId};
 use ostrakon_core::time::Instant;
 
-use crate::convert::{Outcome, buffer, bytes as read_bytes, put};
+use crate::convert::{Outcome, buffer, bytes as read_bytes, bytes_mut, put};
 use crate::memory::enter;
 use crate::{
     OSTRAKON_COMMAND_SERVICE, OSTRAKON_REQUEST_BYTES, ostrakon_ballot, ostrakon_close, ostrakon_disk_outcome,
@@ -146,7 +146,8 @@ pub unsafe extern "C" fn ostrakon_handle_closed(
     }
 }
 
-/// Bytes that came in on a connection, from the first one not yet consumed; `*consumed` of them are done with. Offer
+/// Bytes that came in on a connection, from the first one not yet consumed; `*consumed` of them are done with, and were
+/// changed where they lie; the others are as they were. Offer
 /// at least `OSTRAKON_MESSAGE_BYTES` if that much has come in, and none while more than that much of this
 /// connection's output waits to be sent.
 ///
@@ -158,7 +159,7 @@ pub unsafe extern "C" fn ostrakon_handle_bytes(
     mount: *mut ostrakon_mount,
     now_us: u64,
     conn: u32,
-    bytes: *const u8,
+    bytes: *mut u8,
     length: usize,
     consumed: *mut usize,
 ) -> ostrakon_error {
@@ -168,7 +169,7 @@ pub unsafe extern "C" fn ostrakon_handle_bytes(
     // SAFETY: passed on.
     unsafe {
         enter(mount, |mount, _| {
-            let bytes = read_bytes(bytes, length)?;
+            let bytes = bytes_mut(bytes, length)?;
             put(consumed, mount.handle_bytes(Instant(now_us), ConnId(conn), bytes))
         })
     }

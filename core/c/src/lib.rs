@@ -66,7 +66,7 @@ pub const OSTRAKON_CONN_CLIENT: u32 = 0xffff_fffe;
 pub const OSTRAKON_COMMAND_SERVICE: u16 = 0x100;
 
 /// Longest body of a request.
-pub const OSTRAKON_REQUEST_BYTES: usize = 56;
+pub const OSTRAKON_REQUEST_BYTES: usize = 48;
 
 // The header has numbers, not names of core's; here they are held together.
 const _: () = assert!(OSTRAKON_BLOCK_BYTES == bounds::BLOCK_BYTES);

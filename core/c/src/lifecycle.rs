@@ -19,7 +19,7 @@ use crate::{ostrakon_address, ostrakon_ballot, ostrakon_config, ostrakon_error, 
 /// `config` is null or leads to an `ostrakon_config`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ostrakon_config_default(config: *mut ostrakon_config) -> ostrakon_error {
-    // The rid and the address are placeholders that `start` refuses.
+    // The rid and the address are placeholders that `start` refuses, and so is the seed.
     let client = Config::client(Rid::new(1).unwrap_or_else(|| unreachable!("1 is not 0")));
     let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
     let voter = VoterConfig::fencing(nowhere, FenceParam::default());
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn ostrakon_config_default(config: *mut ostrakon_config) -
         size: size_of::<ostrakon_config>() as u32,
         transfer_blocks: 1,
         rid: 0,
-        seed: 0,
+        seed: [0; _],
         host: 0,
         boot: [0; 16],
         write_time_max_us: client.write_time_max.0,

@@ -7,6 +7,7 @@ use core::slice;
 use ostrakon_core::bounds::STRANGERS_MAX;
 use ostrakon_core::config::Config;
 use ostrakon_core::mount::Mount;
+use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
 use ostrakon_core::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::service::Callbacks;
 pub const OSTRAKON_MOUNT_ALIGN: usize = 8;
 
 /// Bytes of a mount without clients, on any target. See `OSTRAKON_MOUNT_BYTES`.
-pub const OSTRAKON_MOUNT_BASE_BYTES: usize = 20480;
+pub const OSTRAKON_MOUNT_BASE_BYTES: usize = 22528;
 
 /// Bytes that each client of the volume adds.
 pub const OSTRAKON_MOUNT_CLIENT_BYTES: usize = 512;
@@ -131,7 +132,7 @@ pub(crate) unsafe fn start(
     memory: *mut ostrakon_mount,
     bytes: usize,
     clients: u32,
-    make: impl FnOnce() -> Outcome<(Instant, Config, u64, Callbacks)>,
+    make: impl FnOnce() -> Outcome<(Instant, Config, [u8; SEED_BYTES], Callbacks)>,
 ) -> Outcome {
     let inside = place(memory)?;
     let clients_count = clients as usize;

@@ -38,8 +38,8 @@ pub struct ostrakon_config {
     pub transfer_blocks: u32,
     /// Identity of this mount: random, not 0, never used before.
     pub rid: u64,
-    /// From the platform's entropy; decides every random choice.
-    pub seed: u64,
+    /// 32 bytes of the platform's entropy, not all 0, never used before: the keys of every connection come from them.
+    pub seed: [u8; 32],
     /// This machine; 0 if it has no identity.
     pub host: u64,
     /// This boot of it; all 0 if it has no identity.

@@ -41,6 +41,7 @@ fn voter() -> ostrakon_config {
         config.assume_init()
     };
     config.rid = 7;
+    config.seed = [7; 32];
     config.voter = 1;
     config.can_fence = 1;
     config.server_addr = ostrakon_address {
@@ -55,10 +56,11 @@ fn voter() -> ostrakon_config {
 #[test]
 fn a_configuration_is_judged_part_by_part() {
     type Change = fn(&mut ostrakon_config);
-    let cases: [(Change, E); 13] = [
+    let cases: [(Change, E); 14] = [
         (|_| {}, E::None),
         (|config| config.size -= 4, E::ConfigSize),
         (|config| config.rid = 0, E::ConfigRid),
+        (|config| config.seed = [0; 32], E::ConfigSeed),
         (|config| config.transfer_blocks = 0, E::ConfigTransferBlocks),
         (|config| config.transfer_blocks = 65, E::ConfigTransferBlocks),
         (|config| config.write_time_max_us = 0, E::ConfigTime),
@@ -212,7 +214,7 @@ fn inputs_and_buffers_are_judged() {
         assert_eq!(ostrakon_handle_listening(mount, 0, 2), E::UnknownValue);
         assert_eq!(ostrakon_handle_fence(mount, 0, nobody, 0), E::UnknownValue);
         assert_eq!(
-            ostrakon_handle_bytes(mount, 0, 99, ptr::null(), 5, &mut length),
+            ostrakon_handle_bytes(mount, 0, 99, ptr::null_mut(), 5, &mut length),
             E::NullPointer
         );
         assert_eq!(
@@ -277,7 +279,7 @@ fn a_service_without_one_of_its_callbacks_is_refused() {
 
 /// A device in memory, formatted.
 fn device() -> Vec<u8> {
-    let blocks = 160;
+    let blocks = 192;
     let mut device = vec![0; blocks * OSTRAKON_BLOCK_BYTES];
     let volume = ostrakon_new_volume {
         id: [1; 16],
@@ -381,14 +383,14 @@ fn every_error_has_its_own_text() {
         // SAFETY: a constant that ends with a zero.
         unsafe { CStr::from_ptr(ostrakon_error_text(code)) }
     };
-    let known: Vec<_> = (0..=E::ServiceCallback as i32).map(text).collect();
+    let known: Vec<_> = (0..=E::ConfigSeed as i32).map(text).collect();
     for (code, found) in known.iter().enumerate() {
         assert!(
             !found.is_empty() && !known[..code].contains(found),
             "{code}: {found:?}"
         );
     }
-    assert_eq!(text(-1), text(E::ServiceCallback as i32 + 1));
+    assert_eq!(text(-1), text(E::ConfigSeed as i32 + 1));
     assert!(
         !known.contains(&text(-1)),
         "an unknown code has a text that says so"

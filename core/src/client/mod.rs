@@ -21,10 +21,11 @@ use talk::Talk;
 use crate::bounds::{CONNECT_TIMEOUT, EVENTS_MAX, RECONNECT_WAIT_MIN, WELCOME_TIMEOUT};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
-use crate::event::{Event, Unmounted};
+use crate::event::{Event, Fault, Unmounted};
 use crate::format::wire::{Command, RequestId, Welcome};
 use crate::ids::Ballot;
 use crate::net::{CloseReason, ConnId, NetRequest};
+use crate::noise::Entropy;
 use crate::session::Requests;
 use crate::superio::{SuperReader, SuperView};
 use crate::time::{Duration, Instant};
@@ -106,6 +107,7 @@ struct Wires {
 /// [`ended`](Self::ended) says how.
 pub struct Client {
     config: Config,
+    entropy: Entropy,
     reader: SuperReader,
     view: Option<SuperView>,
     /// When `view` was read.
@@ -130,10 +132,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Begins to look for a server.
-    pub fn new(now: Instant, config: Config) -> Self {
+    /// Begins to look for a server. Keys for its connections are drawn from `entropy`.
+    pub fn new(now: Instant, config: Config, entropy: Entropy) -> Self {
         Self {
             config,
+            entropy,
             reader: SuperReader::new(None),
             view: None,
             viewed: now,
@@ -260,7 +263,7 @@ impl Client {
         {
             let until = now + self.config.silence_max.min(WELCOME_TIMEOUT);
             self.phase = Phase::Greeting { to, until };
-            self.talk.begin(now);
+            self.talk.begin(now, to.addr.is_none());
         }
     }
 
@@ -278,18 +281,20 @@ impl Client {
         }
     }
 
-    /// Bytes that came in, from the first one not yet consumed. Returns how many were consumed: whole messages only.
-    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) -> usize {
+    /// Bytes that came in, from the first one not yet consumed. Returns how many were consumed: whole messages only, which
+    /// are opened where they lie.
+    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &mut [u8]) -> usize {
         let mut used = 0;
         loop {
             let listening = matches!(self.phase, Phase::Greeting { .. } | Phase::Connected { .. });
             if !listening || self.to().is_none_or(|to| to.conn != conn) {
                 return bytes.len();
             }
-            match self.take_first(now, &bytes[used..]) {
+            match self.take_first(now, &mut bytes[used..]) {
                 Ok(0) => return used,
                 Ok(length) => used += length,
                 Err(talk::Violation) => {
+                    self.doubt(true);
                     self.hang_up();
                     self.lose(now, false);
                     return bytes.len();
@@ -303,6 +308,18 @@ impl Client {
         match self.phase {
             Phase::Seeking => None,
             Phase::Connecting { to, .. } | Phase::Greeting { to, .. } | Phase::Connected { to } => Some(to),
+        }
+    }
+
+    /// The connection goes. If whoever answers there has not shown that it knows the key, that is told: when it is
+    /// `certain`, or when it happens again and again.
+    fn doubt(&mut self, certain: bool) {
+        let greeting = matches!(self.phase, Phase::Greeting { .. });
+        let addr = self.to().and_then(|to| to.addr).filter(|_| greeting);
+        if let (Some(addr), false) = (addr, self.talk.line.is_open())
+            && self.seek.doubted(certain)
+        {
+            self.tell(Event::Fault(Fault::Unproven(addr)));
         }
     }
 
@@ -321,6 +338,7 @@ impl Client {
     /// The connection is gone, or could not be made: looks for a server again.
     fn lose(&mut self, now: Instant, refused: bool) {
         let Some(to) = self.to() else { return };
+        self.doubt(false);
         let was_connected = matches!(self.phase, Phase::Connected { .. });
         self.phase = Phase::Seeking;
         if was_connected {

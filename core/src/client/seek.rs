@@ -27,7 +27,12 @@ pub(super) struct Seek {
     /// What was told already, so that it is told once.
     told_error: Option<SuperError>,
     told_refusal: Option<Status>,
+    /// Tries whose server did not show that it knows the key, up to [`DOUBTS`], and whether that was told.
+    doubts: u8,
 }
+
+/// Connections that end before the server has shown that it knows the key, until that is told: one may just have stopped.
+const DOUBTS: u8 = 3;
 
 impl Seek {
     pub(super) const fn new(now: Instant) -> Self {
@@ -43,6 +48,7 @@ impl Seek {
             tried: None,
             told_error: None,
             told_refusal: None,
+            doubts: 0,
         }
     }
 
@@ -108,6 +114,15 @@ impl Seek {
         let news = self.told_refusal != Some(status);
         self.told_refusal = Some(status);
         news.then_some(Fault::Refused(status))
+    }
+
+    /// A server did not show that it knows the key. `true` if that is worth being told, and was not yet.
+    pub(super) fn doubted(&mut self, certain: bool) -> bool {
+        if self.doubts == DOUBTS {
+            return false;
+        }
+        self.doubts = if certain { DOUBTS } else { self.doubts + 1 };
+        self.doubts == DOUBTS
     }
 
     /// A server of this volume was reached and has no place for this mount: no reason to elect another one, which

@@ -1,10 +1,11 @@
 //! Messages between the client and a server.
 
 use super::{Client, Phase};
-use crate::bounds::MESSAGE_BYTES_MAX;
-use crate::event::Event;
+use crate::event::{Event, Fault};
 use crate::format::VERSION;
-use crate::format::wire::{Command, FRAME_BYTES, Greeting, Message, RequestId, Status, Welcome};
+use crate::format::hello::Offer;
+use crate::format::wire::{BODY_BYTES_MAX, Command, Greeting, Message, RequestId, Status, Welcome};
+use crate::noise::{Broken, Heard, Initiator, Secret};
 use crate::time::{Duration, Instant};
 
 /// A server that does what none of ours does: the connection is closed.
@@ -12,8 +13,10 @@ use crate::time::{Duration, Instant};
 pub(super) struct Violation;
 
 /// What is due on the connection, apart from requests.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Talk {
+    /// What makes of bytes messages, and the other way round.
+    pub(super) line: Initiator,
     heard: Instant,
     pinged: Instant,
     greeting_due: bool,
@@ -26,6 +29,7 @@ pub(super) struct Talk {
 impl Talk {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
+            line: Initiator::plain(),
             heard: now,
             pinged: now,
             greeting_due: false,
@@ -35,12 +39,15 @@ impl Talk {
         }
     }
 
-    /// A connection stands: the greeting is due.
-    pub(super) const fn begin(&mut self, now: Instant) {
+    /// A connection stands: the greeting is due as soon as it may be said.
+    pub(super) fn begin(&mut self, now: Instant, local: bool) {
         *self = Self {
             greeting_due: true,
             ..Self::new(now)
         };
+        if !local {
+            self.line = Initiator::new(Offer::OURS);
+        }
     }
 
     /// Asks now and then whether the server is there. `false` if it was silent for too long.
@@ -58,15 +65,45 @@ impl Talk {
 }
 
 impl Client {
-    /// Takes the first whole message and returns its length; 0 if there is none.
-    pub(super) fn take_first(&mut self, now: Instant, bytes: &[u8]) -> Result<usize, Violation> {
-        let Some((message, length)) = Message::decode(bytes).map_err(|_| Violation)? else {
-            return Ok(0);
+    /// Takes what came in first and returns how many bytes it had; 0 if it is not whole.
+    pub(super) fn take_first(&mut self, now: Instant, bytes: &mut [u8]) -> Result<usize, Violation> {
+        let Some(view) = &self.view else {
+            return Err(Violation);
         };
+        let secret = Secret {
+            volume: view.state.volume,
+            key: &view.state.key,
+        };
+        let (heard, length) = self.talk.line.take(&secret, bytes).map_err(|Broken| Violation)?;
+        match heard {
+            Heard::Nothing | Heard::Challenge => {}
+            Heard::Reply(offer) => self.take_offer(now, offer),
+            Heard::Frame(frame) => {
+                let message = Message::decode(frame).map_err(|_| Violation)?;
+                self.take(now, &message)?;
+            }
+        }
+        Ok(length)
+    }
+
+    /// The server showed that it knows the key. If the two cannot talk, it knows that too, and waits for nothing.
+    fn take_offer(&mut self, now: Instant, offer: Offer) {
+        if Offer::OURS.agree(offer).is_some() {
+            return;
+        }
+        self.hang_up();
+        if self.seek.refused(Status::WrongVersion).is_some() {
+            self.tell(Event::Fault(Fault::ServerSpeaks(offer)));
+        }
+        self.phase = Phase::Seeking;
+        self.seek.turned_away(now);
+    }
+
+    fn take(&mut self, now: Instant, message: &Message<'_>) -> Result<(), Violation> {
         self.talk.heard = now;
         match (self.phase, message.command, message.answer) {
-            (Phase::Greeting { .. }, Command::GREETING, true) => self.take_welcome(now, &message)?,
-            (Phase::Connected { .. }, Command::GREETING, true) => self.take_welcome_again(&message)?,
+            (Phase::Greeting { .. }, Command::GREETING, true) => self.take_welcome(now, message)?,
+            (Phase::Connected { .. }, Command::GREETING, true) => self.take_welcome_again(message)?,
             (_, Command::PING, true) => {}
             (_, Command::PING, false) => self.talk.pong_due = true,
             (_, Command::RESIGNING, false) => {
@@ -74,10 +111,10 @@ impl Client {
                 self.lose(now, true);
             }
             (Phase::Connected { .. }, Command::FAREWELL, true) => self.take_farewell(message.id),
-            (Phase::Connected { .. }, _, true) => self.take_answer(&message),
+            (Phase::Connected { .. }, _, true) => self.take_answer(message),
             _ => return Err(Violation),
         }
-        Ok(length)
+        Ok(())
     }
 
     fn take_welcome(&mut self, now: Instant, message: &Message<'_>) -> Result<(), Violation> {
@@ -158,7 +195,27 @@ impl Client {
     }
 
     /// Writes the next message.
-    pub(super) fn transmit(&mut self, _now: Instant, buffer: &mut [u8]) -> Option<usize> {
+    pub(super) fn transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<usize> {
+        let connected = matches!(self.phase, Phase::Greeting { .. } | Phase::Connected { .. });
+        if connected && !self.talk.line.is_open() {
+            let view = self.view.as_ref()?;
+            let secret = Secret {
+                volume: view.state.volume,
+                key: &view.state.key,
+            };
+            return self.talk.line.hello(&secret, &mut self.entropy, buffer);
+        }
+        let length = self.next_message(buffer)?;
+        let sealed = self.talk.line.seal(buffer, length);
+        if sealed.is_none() {
+            // Its keys are worn out: another connection has new ones.
+            self.hang_up();
+            self.lose(now, false);
+        }
+        sealed
+    }
+
+    fn next_message(&mut self, buffer: &mut [u8]) -> Option<usize> {
         match self.phase {
             Phase::Greeting { .. } if self.talk.greeting_due => self.send_greeting(buffer),
             Phase::Connected { .. } => self.send_next(buffer),
@@ -229,4 +286,4 @@ impl Client {
     }
 }
 
-const _: () = assert!(FRAME_BYTES + crate::bounds::REQUEST_KEPT_BYTES <= MESSAGE_BYTES_MAX);
+const _: () = assert!(crate::bounds::REQUEST_KEPT_BYTES <= BODY_BYTES_MAX);

@@ -198,6 +198,7 @@ mod tests {
             (0, 4, below, Duration::ZERO, Some(Silenced::Void)),
             (0, 3, at, Duration::ZERO, Some(Silenced::Stopped)),
             (1_000, 3, below, second, None),
+            (1_000, 3, below, second + Duration(200), None),
             (
                 1_000,
                 3,

@@ -253,6 +253,16 @@ impl Election {
         }
     }
 
+    /// The ballot of this mount that is neither void nor stopped cleanly.
+    pub const fn own(&self) -> Option<Ballot> {
+        self.own
+    }
+
+    /// What the log says of this rid.
+    pub fn logged(&self, rid: Rid) -> Option<&LogEntry> {
+        self.log.of_rid(rid)
+    }
+
     /// Predecessors whose fence was confirmed before this mount led: no write of theirs reaches the device any more.
     pub fn fenced_predecessors(&self) -> &[Rid] {
         &self.fenced

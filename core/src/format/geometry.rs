@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::CLIENTS_PER_BLOCK;
 use super::field::{BadField, check};
-use crate::bounds::{CLIENTS_LIMIT, DEVICE_BLOCKS_LIMIT, REGION_BLOCKS};
+use crate::bounds::{CLIENTS_LIMIT, DEVICE_BLOCKS_LIMIT, FENCE_BLOCKS, REGION_BLOCKS};
 use crate::ids::BlockNo;
 
 /// Copies of the super block.
@@ -32,6 +32,8 @@ pub struct Geometry {
     pub clients_blocks: u32,
     /// Clients that the table has room for.
     pub clients_max: u32,
+    /// First block of the fence records ([`crate::bounds::FENCE_BLOCKS`] blocks).
+    pub fences: BlockNo,
     /// First block of the region reserved for later use.
     pub reserved: BlockNo,
     /// Blocks reserved for later use.
@@ -57,7 +59,8 @@ impl Geometry {
         let doorbell = region + REGION_BLOCKS as u64;
         let clients = doorbell + 1;
         let clients_blocks = table_blocks(clients_max);
-        let reserved = clients + 2 * u64::from(clients_blocks);
+        let fences = clients + 2 * u64::from(clients_blocks);
+        let reserved = fences + FENCE_BLOCKS as u64;
         if device_blocks < reserved {
             return Err(reserved);
         }
@@ -67,6 +70,7 @@ impl Geometry {
             clients: BlockNo(clients),
             clients_blocks,
             clients_max,
+            fences: BlockNo(fences),
             reserved: BlockNo(reserved),
             reserved_blocks: device_blocks.min(DEVICE_BLOCKS_LIMIT) - reserved,
         })
@@ -92,17 +96,19 @@ pub(super) struct GeometryBytes {
     clients: U64,
     clients_blocks: U32,
     clients_max: U32,
+    fences: U64,
     reserved: U64,
     reserved_blocks: U64,
 }
 
-const _: () = assert!(size_of::<GeometryBytes>() == 48);
+const _: () = assert!(size_of::<GeometryBytes>() == 56);
 const _: () = assert!(offset_of!(GeometryBytes, doorbell) == 8);
 const _: () = assert!(offset_of!(GeometryBytes, clients) == 16);
 const _: () = assert!(offset_of!(GeometryBytes, clients_blocks) == 24);
 const _: () = assert!(offset_of!(GeometryBytes, clients_max) == 28);
-const _: () = assert!(offset_of!(GeometryBytes, reserved) == 32);
-const _: () = assert!(offset_of!(GeometryBytes, reserved_blocks) == 40);
+const _: () = assert!(offset_of!(GeometryBytes, fences) == 32);
+const _: () = assert!(offset_of!(GeometryBytes, reserved) == 40);
+const _: () = assert!(offset_of!(GeometryBytes, reserved_blocks) == 48);
 
 impl From<&Geometry> for GeometryBytes {
     fn from(geometry: &Geometry) -> Self {
@@ -112,6 +118,7 @@ impl From<&Geometry> for GeometryBytes {
             clients: geometry.clients.0.into(),
             clients_blocks: geometry.clients_blocks.into(),
             clients_max: geometry.clients_max.into(),
+            fences: geometry.fences.0.into(),
             reserved: geometry.reserved.0.into(),
             reserved_blocks: geometry.reserved_blocks.into(),
         }
@@ -138,7 +145,8 @@ impl GeometryBytes {
         let after_doorbell = follows("doorbell", after_region, self.doorbell, 1)?;
         let table = 2 * u64::from(clients_blocks);
         let after_clients = follows("clients", after_doorbell, self.clients, table)?;
-        follows("reserved", after_clients, self.reserved, 0)?;
+        let after_fences = follows("fences", after_clients, self.fences, FENCE_BLOCKS as u64)?;
+        follows("reserved", after_fences, self.reserved, 0)?;
         let room = DEVICE_BLOCKS_LIMIT - self.reserved.get();
         check(
             self.reserved_blocks.get() <= room,
@@ -151,6 +159,7 @@ impl GeometryBytes {
             clients: BlockNo(self.clients.get()),
             clients_blocks,
             clients_max,
+            fences: BlockNo(self.fences.get()),
             reserved: BlockNo(self.reserved.get()),
             reserved_blocks: self.reserved_blocks.get(),
         })

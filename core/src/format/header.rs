@@ -26,6 +26,8 @@ pub enum Kind {
     Doorbell = 3,
     /// A block of the mounted-client table.
     Clients = 4,
+    /// A fence record.
+    Fence = 5,
 }
 
 /// `OSTR` in a hex dump.

@@ -1,7 +1,7 @@
 //! Laying out a new volume: which blocks are written, in which order, with which bytes.
 
-use super::{Doorbell, SUPER_COPIES, SuperBlock, encode_empty, encode_table_block, header};
-use crate::bounds::REGION_BLOCKS;
+use super::{Doorbell, SUPER_COPIES, SuperBlock, encode_empty, encode_fence, encode_table_block, header};
+use crate::bounds::{FENCE_BLOCKS, REGION_BLOCKS};
 use crate::checksum::Checksum;
 use crate::ids::{BlockNo, Term};
 
@@ -18,6 +18,7 @@ pub struct NewVolume {
 
 const SUPERS: u64 = SUPER_COPIES.len() as u64;
 const REGION: u64 = REGION_BLOCKS as u64;
+const FENCES: u64 = FENCE_BLOCKS as u64;
 
 impl NewVolume {
     /// Puts the block of this step into `block` (one whole block) and says where it belongs; `None` when all are
@@ -56,7 +57,13 @@ impl NewVolume {
             encode_table_block(1 + step / table, core::iter::empty(), at, volume, checksum, block);
             return Some(at);
         }
-        let at = *SUPER_COPIES.get(usize::try_from(step - 2 * table).ok()?)?;
+        step -= 2 * table;
+        if step < FENCES {
+            let at = BlockNo(geometry.fences.0 + step);
+            encode_fence(None, at, volume, checksum, block);
+            return Some(at);
+        }
+        let at = *SUPER_COPIES.get(usize::try_from(step - FENCES).ok()?)?;
         self.state.encode(at, checksum, block);
         Some(at)
     }
@@ -72,7 +79,7 @@ mod tests {
     use super::*;
     use crate::bounds::BLOCK_BYTES;
     use crate::checksum::portable;
-    use crate::format::{BlockError, Geometry, RegionBlock, TableBlock};
+    use crate::format::{BlockError, Geometry, RegionBlock, TableBlock, decode_fence};
     use crate::ids::{Mark, VolumeId, VolumeKey};
 
     fn volume() -> NewVolume {
@@ -102,7 +109,7 @@ mod tests {
             device.insert(at, block.clone());
         }
         let geometry = new.state.geometry;
-        let expected = 2 + REGION_BLOCKS + 1 + 2 * geometry.clients_blocks as usize;
+        let expected = 2 + REGION_BLOCKS + 1 + 2 * geometry.clients_blocks as usize + FENCE_BLOCKS;
         assert_eq!(device.len(), expected);
         for (at, bytes) in &device {
             let id = new.state.volume;
@@ -116,9 +123,10 @@ mod tests {
                     let bell = Doorbell::decode(bytes, *at, id, portable).unwrap();
                     assert_eq!(bell.rid, None);
                 }
-                _ => {
+                table if table < geometry.fences.0 => {
                     TableBlock::decode(bytes, *at, id, portable).unwrap();
                 }
+                _ => assert_eq!(decode_fence(bytes, *at, id, portable), Ok(None)),
             }
         }
     }

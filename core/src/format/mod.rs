@@ -6,9 +6,11 @@
 mod clients;
 mod doorbell;
 mod error;
+mod fences;
 mod field;
 mod geometry;
 mod header;
+pub mod hello;
 mod layout;
 mod quorum;
 mod superblock;
@@ -19,6 +21,9 @@ pub mod wire;
 pub use clients::{CLIENTS_PER_BLOCK, ClientRecord, TableBlock, encode_table_block};
 pub use doorbell::Doorbell;
 pub use error::BlockError;
+pub use fences::{
+    FenceMethod, FenceReason, FenceRecord, FenceResult, FenceWay, decode_fence, encode_fence, fence_number,
+};
 pub use geometry::{Geometry, SUPER_COPIES};
 pub use header::{Kind, VERSION, identify};
 pub use layout::NewVolume;

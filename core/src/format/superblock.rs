@@ -38,7 +38,7 @@ pub struct SuperBlock {
     pub key: VolumeKey,
 }
 
-const RESERVED_FROM: usize = 224;
+const RESERVED_FROM: usize = 232;
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -54,7 +54,7 @@ struct SuperBytes {
     reserved_138: [u8; 6],
     geometry: GeometryBytes,
     key: [u8; 32],
-    reserved_224: [u8; BLOCK_BYTES - RESERVED_FROM],
+    reserved_232: [u8; BLOCK_BYTES - RESERVED_FROM],
 }
 
 const _: () = assert!(size_of::<SuperBytes>() == BLOCK_BYTES);
@@ -66,8 +66,8 @@ const _: () = assert!(offset_of!(SuperBytes, unmount_barrier) == 104);
 const _: () = assert!(offset_of!(SuperBytes, server_addr) == 112);
 const _: () = assert!(offset_of!(SuperBytes, quorum_count) == 136);
 const _: () = assert!(offset_of!(SuperBytes, geometry) == 144);
-const _: () = assert!(offset_of!(SuperBytes, key) == 192);
-const _: () = assert!(offset_of!(SuperBytes, reserved_224) == RESERVED_FROM);
+const _: () = assert!(offset_of!(SuperBytes, key) == 200);
+const _: () = assert!(offset_of!(SuperBytes, reserved_232) == RESERVED_FROM);
 
 impl SuperBlock {
     /// Writes the copy that belongs at block `at` into `block` (one whole block).
@@ -102,7 +102,7 @@ impl SuperBlock {
         let block = header::verify(bytes, at, Kind::Super, volume, checksum)?;
         let bytes: &SuperBytes = transmute_ref!(block);
         zero("reserved_138", &bytes.reserved_138)?;
-        zero("reserved_224", &bytes.reserved_224)?;
+        zero("reserved_232", &bytes.reserved_232)?;
 
         let fenced = Mark {
             term: field::term("fenced_term", bytes.fenced_term)?,

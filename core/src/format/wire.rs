@@ -1,34 +1,43 @@
 //! Messages between clients and the server.
 //!
-//! A message is a frame header, then a body. A frame says its own length, so core consumes whole frames only.
+//! A message is a frame header, then a body. A frame says its own length, so core consumes whole frames only. On a
+//! connection between two mounts everything behind the length is sealed (see [`crate::noise`]); within a mount, where no
+//! byte leaves it, the same frame goes as it is.
 
 use core::fmt;
 use core::mem::offset_of;
 use core::net::SocketAddr;
 
-use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::little_endian::{U16, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute, transmute_ref};
 
 use super::FenceParam;
 use super::field::{self, AddrBytes, BadField, BallotBytes, check, zero};
+use super::hello::HANDSHAKE;
 use crate::bounds::{FENCE_PARAM_BYTES, MESSAGE_BYTES_MAX};
-use crate::checksum;
 use crate::ids::{Ballot, BootId, HostId, Rid, VolumeId};
 
 /// Wire version that this build speaks.
 pub const WIRE_VERSION: u16 = 1;
 
 /// Bytes of the frame header.
-pub const FRAME_BYTES: usize = 40;
+pub const FRAME_BYTES: usize = 24;
 
-/// `oS` in a hex dump.
-const MAGIC: u16 = u16::from_le_bytes(*b"oS");
+/// Bytes of the length at the beginning of a frame, which is never sealed.
+pub const LENGTH_BYTES: usize = 2;
 
-/// The checksum covers everything behind itself, to the end of the frame.
-const CHECKSUM_BYTES: usize = 4;
+/// Bytes at the end of a sealed frame that authenticate it.
+pub const TAG_BYTES: usize = 16;
+
+/// Bytes that the body of a message has room for, sealed or not.
+pub const BODY_BYTES_MAX: usize = MESSAGE_BYTES_MAX - FRAME_BYTES - TAG_BYTES;
+
+/// `oS` in a hex dump: how a hello begins.
+pub(super) const MAGIC: u16 = u16::from_le_bytes(*b"oS");
 
 const _: () = assert!(FRAME_BYTES.is_multiple_of(8), "bodies begin aligned");
-const _: () = assert!(FRAME_BYTES + Greeting::BYTES <= MESSAGE_BYTES_MAX);
+const _: () = assert!(Greeting::BYTES <= BODY_BYTES_MAX);
+const _: () = assert!(MESSAGE_BYTES_MAX <= u16::MAX as usize, "two bytes say the length");
 
 /// Number of a request within its session: 1 for the first, one more for each. 0 in messages that are no request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
@@ -93,17 +102,15 @@ pub struct Message<'a> {
 /// Why bytes are no message. The connection is closed then: there is no way to find the next frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum WireError {
-    /// Not the frame magic.
+    /// A hello that does not begin with the magic.
     Magic(u16),
-    /// A version of the wire protocol that this build does not speak.
-    Version(u16),
+    /// A handshake that this build does not speak.
+    Handshake(u16),
     /// A frame longer than [`crate::bounds::MESSAGE_BYTES_MAX`] or shorter than its header, or a body of a length
     /// that its command does not have.
     Length(u32),
     /// A field with an impossible value.
     Field(&'static str),
-    /// The checksum of the frame does not match.
-    Checksum,
 }
 
 impl fmt::Display for WireError {
@@ -113,7 +120,7 @@ impl fmt::Display for WireError {
                 f,
                 "not an ostrakon message (magic {found:04x}, expected {MAGIC:04x})"
             ),
-            Self::Version(found) => write!(f, "wire version {found}, this build speaks {WIRE_VERSION}"),
+            Self::Handshake(found) => write!(f, "handshake {found}, this build speaks {HANDSHAKE}"),
             Self::Length(found) => {
                 write!(
                     f,
@@ -121,7 +128,6 @@ impl fmt::Display for WireError {
                 )
             }
             Self::Field(name) => write!(f, "field {name} has an impossible value"),
-            Self::Checksum => f.write_str("the checksum of the message does not match its bytes"),
         }
     }
 }
@@ -133,28 +139,20 @@ const FLAG_ANSWER: u16 = 1;
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct FrameBytes {
-    crc: U32,
-    magic: U16,
-    version: U16,
-    length: U32,
+    length: U16,
     command: U16,
     status: U16,
+    flags: U16,
     id: U64,
     released: U64,
-    flags: U16,
-    reserved_34: [u8; 6],
 }
 
 const _: () = assert!(size_of::<FrameBytes>() == FRAME_BYTES);
-const _: () = assert!(offset_of!(FrameBytes, magic) == CHECKSUM_BYTES);
-const _: () = assert!(offset_of!(FrameBytes, version) == 6);
-const _: () = assert!(offset_of!(FrameBytes, length) == 8);
-const _: () = assert!(offset_of!(FrameBytes, command) == 12);
-const _: () = assert!(offset_of!(FrameBytes, status) == 14);
-const _: () = assert!(offset_of!(FrameBytes, id) == 16);
-const _: () = assert!(offset_of!(FrameBytes, released) == 24);
-const _: () = assert!(offset_of!(FrameBytes, flags) == 32);
-const _: () = assert!(offset_of!(FrameBytes, reserved_34) == 34);
+const _: () = assert!(offset_of!(FrameBytes, command) == LENGTH_BYTES);
+const _: () = assert!(offset_of!(FrameBytes, status) == 4);
+const _: () = assert!(offset_of!(FrameBytes, flags) == 6);
+const _: () = assert!(offset_of!(FrameBytes, id) == 8);
+const _: () = assert!(offset_of!(FrameBytes, released) == 16);
 
 impl Status {
     const ALL: [Self; 8] = [
@@ -179,66 +177,56 @@ impl Status {
     }
 }
 
-/// The length that a frame's first bytes state, as soon as they are there. Each field is judged when it has
-/// come in, so that nobody waits for the rest of what cannot be a message.
-fn frame_length(bytes: &[u8]) -> Result<Option<usize>, WireError> {
-    let Some(magic) = U16::read_from_bytes(bytes.get(4..6).unwrap_or(&[])).ok() else {
+/// The length of the first frame in `bytes`, header and tag included; `Ok(None)` while it is not complete. The length is
+/// judged as soon as it has come in: nobody waits for the rest of what cannot be a message.
+///
+/// # Errors
+/// An impossible length.
+pub fn frame_length(bytes: &[u8]) -> Result<Option<usize>, WireError> {
+    let Some(&[low, high]) = bytes.first_chunk::<LENGTH_BYTES>() else {
         return Ok(None);
     };
-    if magic.get() != MAGIC {
-        return Err(WireError::Magic(magic.get()));
+    let length = usize::from(u16::from_le_bytes([low, high]));
+    if !(FRAME_BYTES..=MESSAGE_BYTES_MAX).contains(&length) {
+        return Err(WireError::Length(length as u32));
     }
-    let Some(version) = U16::read_from_bytes(bytes.get(6..8).unwrap_or(&[])).ok() else {
-        return Ok(None);
-    };
-    if version.get() != WIRE_VERSION {
-        return Err(WireError::Version(version.get()));
-    }
-    let Some(length) = U32::read_from_bytes(bytes.get(8..12).unwrap_or(&[])).ok() else {
-        return Ok(None);
-    };
-    match usize::try_from(length.get()) {
-        Ok(bytes) if (FRAME_BYTES..=MESSAGE_BYTES_MAX).contains(&bytes) => Ok(Some(bytes)),
-        _ => Err(WireError::Length(length.get())),
-    }
+    Ok((bytes.len() >= length).then_some(length))
+}
+
+/// Says how long a frame is, header and tag included.
+pub(crate) fn put_length(frame: &mut [u8], length: usize) {
+    // Frames are no longer than MESSAGE_BYTES_MAX, which fits.
+    frame[..LENGTH_BYTES].copy_from_slice(&(length as u16).to_le_bytes());
 }
 
 impl<'a> Message<'a> {
-    /// The first whole message in `bytes` and its length in bytes; `Ok(None)` while it is not complete.
+    /// Reads a whole frame without its tag. Its length was judged by [`frame_length`].
     ///
     /// # Errors
-    /// The first thing that shows the bytes to be no message; magic, version and length as soon as they came in.
-    pub fn decode(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, WireError> {
-        let Some(length) = frame_length(bytes)? else {
-            return Ok(None);
+    /// A field with an impossible value, or a body longer than [`BODY_BYTES_MAX`].
+    pub fn decode(frame: &'a [u8]) -> Result<Self, WireError> {
+        let Ok((head, body)) = FrameBytes::ref_from_prefix(frame) else {
+            return Err(WireError::Length(frame.len() as u32));
         };
-        let Some(whole) = bytes.get(..length) else {
-            return Ok(None);
-        };
-        let Ok((frame, body)) = FrameBytes::ref_from_prefix(whole) else {
-            return Ok(None);
-        };
-        // Messages are short, and firmware must not carry two tables.
-        if frame.crc.get() != checksum::compact(&whole[CHECKSUM_BYTES..]) {
-            return Err(WireError::Checksum);
+        if body.len() > BODY_BYTES_MAX {
+            return Err(WireError::Length(frame.len() as u32));
         }
-        zero("reserved_34", &frame.reserved_34)?;
-        field::flags("flags", u64::from(frame.flags.get()), u64::from(FLAG_ANSWER))?;
-        let answer = frame.flags.get() & FLAG_ANSWER != 0;
-        let status = Status::read(frame.status)?;
+        field::flags("flags", u64::from(head.flags.get()), u64::from(FLAG_ANSWER))?;
+        let answer = head.flags.get() & FLAG_ANSWER != 0;
+        let status = Status::read(head.status)?;
         check(answer || status == Status::Ok, "status", status as u64)?;
-        let message = Self {
-            command: Command(frame.command.get()),
+        Ok(Self {
+            command: Command(head.command.get()),
             answer,
             status,
-            id: RequestId(frame.id.get()),
-            released: RequestId(frame.released.get()),
+            id: RequestId(head.id.get()),
+            released: RequestId(head.released.get()),
             body,
-        };
-        Ok(Some((message, length)))
+        })
     }
 
-    /// Writes the message into `out` and returns its length; `None` if `out` is too short or the body too long.
+    /// Writes the message into `out`, without a tag, and returns its length; `None` if `out` is too short or the body
+    /// longer than [`BODY_BYTES_MAX`].
     ///
     /// # Panics
     /// If a message that is no answer has a status other than `Ok`.
@@ -247,28 +235,22 @@ impl<'a> Message<'a> {
             self.answer || self.status == Status::Ok,
             "only answers have a status"
         );
-        let length = FRAME_BYTES.checked_add(self.body.len())?;
-        if length > MESSAGE_BYTES_MAX {
+        if self.body.len() > BODY_BYTES_MAX {
             return None;
         }
+        let length = FRAME_BYTES + self.body.len();
         let whole = out.get_mut(..length)?;
-        let frame = FrameBytes {
-            crc: 0.into(),
-            magic: MAGIC.into(),
-            version: WIRE_VERSION.into(),
-            length: (length as u32).into(),
+        let head = FrameBytes {
+            length: (length as u16).into(),
             command: self.command.0.into(),
             status: (self.status as u16).into(),
+            flags: if self.answer { FLAG_ANSWER } else { 0 }.into(),
             id: self.id.0.into(),
             released: self.released.0.into(),
-            flags: if self.answer { FLAG_ANSWER } else { 0 }.into(),
-            reserved_34: [0; 6],
         };
         let (header, body) = whole.split_at_mut(FRAME_BYTES);
-        header.copy_from_slice(frame.as_bytes());
+        header.copy_from_slice(head.as_bytes());
         body.copy_from_slice(self.body);
-        let crc = checksum::compact(&whole[CHECKSUM_BYTES..]);
-        whole[..CHECKSUM_BYTES].copy_from_slice(&crc.to_le_bytes());
         Some(length)
     }
 }

@@ -5,6 +5,7 @@ use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::election::{LeaderFacts, Lost};
 use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
+use crate::format::LogEntry;
 use crate::ids::{Ballot, Rid};
 use crate::superio::SuperView;
 use crate::time::Instant;
@@ -41,6 +42,8 @@ impl Election {
     }
     never! {
         wish(&self) -> Option<(Ballot, &SuperView)>;
+        own(&self) -> Option<Ballot>;
+        logged(&self, Rid) -> Option<&LogEntry>;
         fenced_predecessors(&self) -> &[Rid];
         wrote_since(&self, Rid, Instant) -> bool;
         is_disk_failing(&self) -> bool;

@@ -21,12 +21,14 @@ use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 #[cfg(feature = "voter")]
 use crate::election::Election;
-use crate::event::{Event, Unmounted};
+use crate::event::{Event, Silenced, Unmounted};
 use crate::fence::{FenceOutcome, FenceRequest};
+use crate::format::FenceMethod;
 use crate::format::wire::{Command, RequestId};
 use crate::ids::{Ballot, Rid};
 use crate::io::{IoIds, Owner};
 use crate::net::{CloseReason, ConnId, NetRequest};
+use crate::noise::{Entropy, SEED_BYTES};
 use crate::server::{Memory, Server, State};
 use crate::service::Service;
 use crate::superio::SuperView;
@@ -99,30 +101,34 @@ pub struct Mount<M, S> {
 }
 
 impl<M: Memory, S: Service> Mount<M, S> {
-    /// Begins to mount. `seed` is drawn from the platform's entropy, once. In a build without the feature `voter`
-    /// every mount is a plain client.
+    /// Begins to mount. `seed` is drawn from the platform's entropy, once: every key of its sessions comes from it, so that
+    /// whoever can guess it can read them. In a build without the feature `voter` every mount is a plain client.
     ///
     /// # Panics
     /// If [`Config::check`] finds something that cannot work.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
-    pub fn new(now: Instant, config: Config, seed: u64, memory: M, service: S) -> Self {
+    pub fn new(now: Instant, config: Config, seed: [u8; SEED_BYTES], memory: M, service: S) -> Self {
         assert!(config.check().is_ok(), "a configuration that works");
+        let mut entropy = Entropy::new(seed);
+        let client = Entropy::new(entropy.draw());
+        let server = Entropy::new(entropy.draw());
         #[cfg(feature = "voter")]
-        let election = config.voter.map(|voter| Election::new(config, voter, seed));
+        let election = config
+            .voter
+            .map(|voter| Election::new(config, voter, entropy.draw_number()));
         #[cfg(not(feature = "voter"))]
-        let (election, config, _) = (
+        let (election, config) = (
             None,
             Config {
                 voter: None,
                 ..config
             },
-            seed,
         );
         Self {
-            client: Client::new(now, config),
+            client: Client::new(now, config, client),
             election,
-            server: Server::new(config, memory, service),
+            server: Server::new(config, memory, service, server),
             client_ids: IoIds::new(Owner::Client),
             server_ids: IoIds::new(Owner::Server),
             life: Life::Mounted,
@@ -194,9 +200,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
     }
 
     /// Bytes that came in on a connection, from the first one not yet consumed. Returns how many were consumed:
-    /// whole messages only. Offer at least [`crate::bounds::MESSAGE_BYTES_MAX`] if that much has come in, and none
+    /// whole messages only, which are opened where they lie. Offer at least [`crate::bounds::MESSAGE_BYTES_MAX`] if that much has come in, and none
     /// while more than that much of this connection's output waits to be sent.
-    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) -> usize {
+    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &mut [u8]) -> usize {
         if conn == ConnId::CLIENT {
             self.client.handle_bytes(now, conn, bytes)
         } else {
@@ -206,6 +212,20 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// What became of the fence request for this victim.
     pub fn handle_fence(&mut self, now: Instant, victim: Ballot, outcome: FenceOutcome) {
+        self.handle_fence_by(now, victim, outcome, FenceMethod::default());
+    }
+
+    /// The same, from a platform that says what it fenced with, or how it knew: for the fence record.
+    pub fn handle_fence_by(
+        &mut self,
+        now: Instant,
+        victim: Ballot,
+        outcome: FenceOutcome,
+        method: FenceMethod,
+    ) {
+        if self.election.is_some() {
+            self.server.journal().answered(victim, outcome, method);
+        }
         if victim.term.0 == 0 {
             // No election has term 0: the server asked, for a ghost's place.
             self.server.handle_fence(now, victim.rid, outcome);
@@ -301,11 +321,13 @@ impl<M: Memory, S: Service> Mount<M, S> {
             match from_server.or_else(|| self.client.poll_transmit(now, buffer))? {
                 (ConnId::LOCAL, length) if from_server.is_some() => {
                     self.again = true;
-                    self.client.handle_bytes(now, ConnId::LOCAL, &buffer[..length]);
+                    self.client
+                        .handle_bytes(now, ConnId::LOCAL, &mut buffer[..length]);
                 }
                 (ConnId::LOCAL, length) => {
                     self.again = true;
-                    self.server.handle_bytes(now, ConnId::LOCAL, &buffer[..length]);
+                    self.server
+                        .handle_bytes(now, ConnId::LOCAL, &mut buffer[..length]);
                 }
                 message => return Some(message),
             }
@@ -323,7 +345,18 @@ impl<M: Memory, S: Service> Mount<M, S> {
             .and_then(|election| election.poll_fence(now));
         let can_fence = self.config.voter.is_some_and(|voter| voter.can_fence);
         let may_act = can_fence && self.may_act(now);
-        request.or_else(|| self.server.poll_fence(now, may_act))
+        let request = request.or_else(|| self.server.poll_fence(now, may_act))?;
+        let own = self.election.as_ref().and_then(|election| election.own());
+        if let Some(by) = own {
+            self.server.journal().asked(&request.victim, request.attempt, by);
+        }
+        Some(request)
+    }
+
+    /// The time of day, in seconds since 1970, from a platform that knows it: fence records say when. Nothing else
+    /// depends on it.
+    pub fn set_unix_time(&mut self, unix_s: u64) {
+        self.server.journal().set_unix_time(unix_s);
     }
 
     /// The next thing to tell. [`Event::Unmounted`] is the last.
@@ -338,6 +371,9 @@ impl<M: Memory, S: Service> Mount<M, S> {
             return Some(Event::WaitingForQuorum { votes, needed });
         }
         let election = self.election.as_mut().and_then(|election| election.poll_event());
+        if let Some(event) = &election {
+            self.record_lease(event);
+        }
         let event = election
             .or_else(|| self.server.poll_event())
             .or_else(|| self.client_event());
@@ -349,6 +385,20 @@ impl<M: Memory, S: Service> Mount<M, S> {
                 Some(Event::Unmounted(how))
             }
             _ => None,
+        }
+    }
+
+    fn record_lease(&mut self, event: &Event) {
+        let Event::Silenced {
+            victim,
+            how: Silenced::LeaseRanOut,
+        } = event
+        else {
+            return;
+        };
+        let Some(election) = &self.election else { return };
+        if let (Some(entry), Some(by)) = (election.logged(victim.rid), election.own()) {
+            self.server.journal().lapsed(entry, by);
         }
     }
 

@@ -81,7 +81,7 @@ impl Host {
 
     fn new(config: Config, blocks: Vec<u8>) -> Self {
         let now = Instant(1_000_000);
-        let mount = Mount::new(now, config, 3, FixedMemory::default(), NoService);
+        let mount = Mount::new(now, config, [3; 32], FixedMemory::default(), NoService);
         Self {
             now,
             mount,

@@ -7,20 +7,50 @@ use crate::bounds::VOTERS_MAX;
 use crate::format::wire::{Command, Greeting, Message, RequestId, Status};
 use crate::format::{ClientRecord, VERSION};
 use crate::net::ConnId;
+use crate::noise::{Arrived, Broken};
 use crate::service::Service;
 use crate::session::{Arrival, Window};
 use crate::time::Instant;
 
 impl<S: Service> Parts<'_, S> {
-    /// Takes a message that came in on the connection in `slot`.
-    pub(super) fn take(&mut self, now: Instant, slot: u32, message: &Message<'_>) -> Result<(), Violation> {
+    /// Takes what came in first on the connection in `slot`, and returns how many bytes it had; 0 if it is not whole.
+    pub(super) fn take_first(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        bytes: &mut [u8],
+    ) -> Result<usize, Violation> {
+        let line = &mut self.slots[slot as usize].line;
+        let (arrived, length) = line
+            .take(&self.reign.secret(), bytes)
+            .map_err(|Broken| Violation)?;
+        match arrived {
+            Arrived::Nothing => {}
+            Arrived::Hello => self.take_in(now, slot),
+            Arrived::Frame(frame) => {
+                let message = Message::decode(frame).map_err(|_| Violation)?;
+                self.take(now, slot, &message)?;
+            }
+        }
+        Ok(length)
+    }
+
+    /// A stranger has shown that it knows the key: floods of others do not push it out any more.
+    fn take_in(&mut self, now: Instant, slot: u32) {
+        let conn = &mut self.slots[slot as usize];
+        (conn.role, conn.heard) = (Role::Guest, now);
+        self.conns.introduced(self.slots, slot);
+        self.conns.mark(self.slots, slot, |due| due.reply = true);
+    }
+
+    fn take(&mut self, now: Instant, slot: u32, message: &Message<'_>) -> Result<(), Violation> {
         match self.slots[slot as usize].role {
-            Role::Stranger if message.command == Command::GREETING && !message.answer => {
+            Role::Guest if message.command == Command::GREETING && !message.answer => {
                 self.greet(now, slot, message.body)
             }
             Role::Client => self.take_from_client(now, slot, message),
             Role::Leaver => self.take_from_leaver(slot, message),
-            Role::Stranger | Role::Free | Role::Closing => Err(Violation),
+            Role::Stranger | Role::Guest | Role::Free | Role::Closing => Err(Violation),
         }
     }
 
@@ -52,7 +82,7 @@ impl<S: Service> Parts<'_, S> {
             }
             (Verdict::Evicted, _) => self.refuse(slot, Status::Evicted),
             (Verdict::Forgotten, _) => {
-                // It stays among the strangers, so that it is bounded in number and in time like them.
+                // It may stay as long as a guest.
                 self.slots[slot as usize].role = Role::Leaver;
                 self.conns.mark(self.slots, slot, |due| due.welcome = true);
             }
@@ -61,7 +91,7 @@ impl<S: Service> Parts<'_, S> {
         Ok(())
     }
 
-    /// Says no. The peer closes the connection, or it goes with the strangers.
+    /// Says no. The peer closes the connection, or it goes with the guests.
     fn refuse(&mut self, slot: u32, status: Status) {
         self.slots[slot as usize].refusal = Some(status);
         self.conns.mark(self.slots, slot, |due| due.refusal = true);
@@ -134,7 +164,6 @@ impl<S: Service> Parts<'_, S> {
         }
         let conn = &mut self.slots[slot as usize];
         (conn.role, conn.client, conn.heard) = (Role::Client, client, now);
-        self.conns.introduced(self.slots, slot);
         self.reign.judge = true;
     }
 

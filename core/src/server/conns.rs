@@ -3,6 +3,7 @@
 use super::memory::{ConnSlot, Due, NONE, Queue, Role};
 use crate::bounds::{STRANGER_GRACE, STRANGERS_MAX};
 use crate::net::ConnId;
+use crate::noise::Responder;
 use crate::time::Instant;
 
 /// First and last connection of a queue.
@@ -124,6 +125,7 @@ impl Conns {
         }
         self.begin(now, slots, slot);
         self.add_stranger(slots, slot);
+        self.mark(slots, slot, |due| due.challenge = true);
         Some(slot)
     }
 
@@ -153,6 +155,8 @@ impl Conns {
             return None;
         }
         self.begin(now, slots, slot);
+        let conn = &mut slots[slot as usize];
+        (conn.role, conn.line) = (Role::Guest, Responder::Plain);
         Some(slot)
     }
 
@@ -167,7 +171,7 @@ impl Conns {
         self.open += 1;
     }
 
-    /// A stranger became a client, or goes.
+    /// A stranger showed that it knows the key, or goes.
     pub(super) fn introduced(&mut self, slots: &mut [ConnSlot], slot: u32) {
         let conn = &mut slots[slot as usize];
         if !core::mem::take(&mut conn.is_stranger) {

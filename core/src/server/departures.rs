@@ -105,6 +105,7 @@ impl<S: Service> Parts<'_, S> {
             return;
         };
         let rid = record.rid;
+        self.journal.evicted(record, self.reign.ballot);
         if record.voter {
             record.evicted = true;
             self.clients[slot as usize].standing = Standing::Ghost;

@@ -2,6 +2,7 @@
 
 use crate::format::ClientRecord;
 use crate::format::wire::{RequestId, Status};
+use crate::noise::Responder;
 use crate::session::Window;
 use crate::time::Instant;
 
@@ -136,8 +137,10 @@ pub(super) enum Role {
     /// None.
     #[default]
     Free,
-    /// Has not greeted, or was refused.
+    /// Has not shown that it knows the volume's key.
     Stranger,
+    /// Knows the key; has not greeted, or was refused.
+    Guest,
     /// Belongs to a client.
     Client,
     /// Belonged to a client that is gone; it may fetch its answer.
@@ -159,6 +162,8 @@ pub(super) enum Queue {
 /// Messages that are due on a connection. Each kind at most once, so that nobody can make the server keep more.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Due {
+    pub(super) challenge: bool,
+    pub(super) reply: bool,
     pub(super) refusal: bool,
     pub(super) welcome: bool,
     pub(super) farewell: bool,
@@ -171,7 +176,7 @@ pub(super) struct Due {
 /// What the server keeps for one connection.
 #[derive(Clone, Debug, Default)]
 pub struct ConnSlot {
-    /// Since when it is open; of a client's connection, when it was last heard.
+    /// Since when it is open; of a client's or guest's connection, when it was last heard.
     pub(super) heard: Instant,
     /// The number of the farewell that is answered on it.
     pub(super) farewell: RequestId,
@@ -191,6 +196,8 @@ pub struct ConnSlot {
     pub(super) refusal: Option<Status>,
     /// Whether its welcome says that the client was known.
     pub(super) known: bool,
+    /// What makes of bytes messages, and the other way round.
+    pub(super) line: Responder,
 }
 
 const _: () = assert!(

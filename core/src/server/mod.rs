@@ -6,6 +6,7 @@
 //! - `index`: who has which slot.
 //! - `greeting`, `farewell`: decisions; `arrivals`, `departures`, `sweep`: what follows from them.
 //! - `transmit`: messages, and the calls of the service; `ghosts`: places of evicted voters.
+//! - `journal`: the fence records.
 //! - `reign`: starting, serving, stopping.
 
 mod arrivals;
@@ -16,6 +17,7 @@ mod farewell;
 mod ghosts;
 mod greeting;
 mod index;
+mod journal;
 mod load;
 mod memory;
 mod reign;
@@ -31,6 +33,7 @@ pub use reign::State;
 use core::net::SocketAddr;
 
 use conns::Conns;
+pub(crate) use journal::Journal;
 use memory::{NONE, Role};
 use reign::{Listener, Reign, Table, Update};
 
@@ -39,9 +42,9 @@ use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
 use crate::format::SuperBlock;
-use crate::format::wire::Message;
 use crate::ids::Ballot;
 use crate::net::{CloseReason, ConnId, NetRequest};
+use crate::noise::Entropy;
 use crate::service::Service;
 use crate::superio::SuperView;
 use crate::time::Instant;
@@ -61,10 +64,12 @@ pub struct Server<M, S> {
     config: Config,
     memory: M,
     service: S,
+    entropy: Entropy,
     conns: Conns,
     state: State,
     listener: Listener,
     reign: Option<Reign>,
+    journal: Journal,
     /// A write failed: it may still land until this moment (assumption A3).
     quiet_at: Option<Instant>,
     events: Events,
@@ -76,9 +81,11 @@ type Events = heapless::Deque<Event, EVENTS_MAX>;
 struct Parts<'a, S> {
     config: &'a Config,
     service: &'a mut S,
+    entropy: &'a mut Entropy,
     state: State,
     conns: &'a mut Conns,
     reign: &'a mut Reign,
+    journal: &'a mut Journal,
     /// The slots of the volume's clients.
     clients: &'a mut [ClientSlot],
     slots: &'a mut [ConnSlot],
@@ -90,20 +97,22 @@ struct Parts<'a, S> {
 struct Violation;
 
 impl<M: Memory, S: Service> Server<M, S> {
-    /// A server that is off.
+    /// A server that is off. Keys and challenges for its connections are drawn from `entropy`.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
-    pub fn new(config: Config, mut memory: M, service: S) -> Self {
+    pub fn new(config: Config, mut memory: M, service: S, entropy: Entropy) -> Self {
         let (clients, slots) = memory.slots();
         let conns = Conns::new(slots, clients.len());
         Self {
             config,
             memory,
             service,
+            entropy,
             conns,
             state: State::Off,
             listener: Listener::Closed,
             reign: None,
+            journal: Journal::new(),
             quiet_at: None,
             events: Events::new(),
         }
@@ -116,9 +125,11 @@ impl<M: Memory, S: Service> Server<M, S> {
         Some(Parts {
             config: &self.config,
             service: &mut self.service,
+            entropy: &mut self.entropy,
             state: self.state,
             conns: &mut self.conns,
             reign,
+            journal: &mut self.journal,
             clients: &mut clients[..places],
             slots,
             events: &mut self.events,
@@ -139,6 +150,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         let reign = Reign::new(now, view, ballot, server_addr, &self.config);
         let (volume, layout) = (reign.layout.clients(), reign.layout);
         self.reign = Some(reign);
+        self.journal.begin();
         self.state = State::Starting;
         let memory = u32::try_from(self.memory.slots().0.len()).unwrap_or(u32::MAX);
         if memory < layout.clients() {
@@ -210,7 +222,7 @@ impl<M: Memory, S: Service> Server<M, S> {
                 fault
             }
         };
-        if matches!(self.state, State::Starting | State::Serving) {
+        if !matches!(self.state, State::Off | State::Failed) {
             self.fail(now, failed);
         }
     }
@@ -276,8 +288,9 @@ impl<M: Memory, S: Service> Server<M, S> {
         self.conns.closed(slots, slot);
     }
 
-    /// Bytes that came in, from the first one not yet consumed. Returns how many were consumed: whole messages only.
-    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) -> usize {
+    /// Bytes that came in, from the first one not yet consumed. Returns how many were consumed: whole messages only, which
+    /// are opened where they lie.
+    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &mut [u8]) -> usize {
         let running = matches!(self.state, State::Starting | State::Serving);
         let Some(mut parts) = self.parts().filter(|_| running) else {
             return bytes.len();
@@ -290,17 +303,13 @@ impl<M: Memory, S: Service> Server<M, S> {
             if matches!(parts.slots[slot as usize].role, Role::Free | Role::Closing) {
                 return bytes.len();
             }
-            let taken = match Message::decode(&bytes[used..]) {
-                Ok(None) => return used,
-                Ok(Some((message, length))) => {
-                    used += length;
-                    parts.take(now, slot, &message)
+            match parts.take_first(now, slot, &mut bytes[used..]) {
+                Ok(0) => return used,
+                Ok(length) => used += length,
+                Err(Violation) => {
+                    parts.close(now, slot);
+                    return bytes.len();
                 }
-                Err(_) => Err(Violation),
-            };
-            if taken.is_err() {
-                parts.close(now, slot);
-                return bytes.len();
             }
         }
     }
@@ -324,7 +333,7 @@ impl<M: Memory, S: Service> Server<M, S> {
                     }
                 }
             }
-            State::Stopping => self.poll_stop(now),
+            State::Stopping => self.poll_stop(now, may_act),
         }
     }
 
@@ -338,7 +347,10 @@ impl<M: Memory, S: Service> Server<M, S> {
         let addr = parts.reign.addr;
         match self.listener {
             Listener::Closed => {
-                if let Some(reign) = self.reign.as_mut().filter(|reign| reign.may_listen(now)) {
+                // Whoever finds this server finds the records of the fences that brought it there.
+                let recorded = !self.journal.is_due();
+                let reign = self.reign.as_mut();
+                if let Some(reign) = reign.filter(|reign| recorded && reign.may_listen(now)) {
                     reign.listen_retry = None;
                     self.listener = Listener::OpenDue;
                 }
@@ -362,13 +374,19 @@ impl<M: Memory, S: Service> Server<M, S> {
         self.tell(Event::Serving { ballot, addr });
     }
 
-    fn poll_stop(&mut self, now: Instant) {
+    fn poll_stop(&mut self, now: Instant, may_act: bool) {
         let Some(parts) = self.parts() else { return };
         let over = now >= parts.reign.stop_by;
         if over {
             self.close_all();
         }
-        if self.conns.open_count() == 0 {
+        self.stop_if_done(may_act);
+    }
+
+    /// Off when nobody is connected any more and, as long as this server may still write, every fence record is written.
+    fn stop_if_done(&mut self, may_act: bool) {
+        let recorded = !may_act || !self.journal.is_due();
+        if self.state == State::Stopping && self.conns.open_count() == 0 && recorded {
             self.state = State::Off;
         }
     }
@@ -381,7 +399,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         id: IoId,
         buffer: &mut [u8],
     ) -> Option<DiskRequest> {
-        if !matches!(self.state, State::Starting | State::Serving) {
+        if matches!(self.state, State::Off | State::Failed) {
             return None;
         }
         self.parts()?.poll_disk(now, may_act, id, buffer)
@@ -402,16 +420,15 @@ impl<M: Memory, S: Service> Server<M, S> {
         }
         let (_, slots) = self.memory.slots();
         let conn = self.conns.next_to_close(slots)?;
-        if self.state == State::Stopping && self.conns.open_count() == 0 {
-            self.state = State::Off;
-        }
+        // Whether it may still write is not known here: with a record due, the next poll decides.
+        self.stop_if_done(true);
         Some(NetRequest::Close(conn))
     }
 
     /// The next message to send: its connection, and its length in `buffer`.
     pub fn poll_transmit(
         &mut self,
-        _now: Instant,
+        now: Instant,
         may_act: bool,
         buffer: &mut [u8],
     ) -> Option<(ConnId, usize)> {
@@ -419,7 +436,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         if !may_act || !running {
             return None;
         }
-        self.parts()?.transmit(buffer)
+        self.parts()?.transmit(now, buffer)
     }
 
     /// The next thing to tell.
@@ -432,12 +449,19 @@ impl<M: Memory, S: Service> Server<M, S> {
         let own = self
             .reign
             .as_ref()
-            .and_then(|reign| reign.next_deadline(self.state));
+            .and_then(|reign| reign.next_deadline(self.state))
+            // All that may be missing then is a record, and its completion is an input.
+            .filter(|_| self.state != State::Stopping || self.conns.open_count() > 0);
         let running = matches!(self.state, State::Starting | State::Serving);
         let (_, slots) = self.memory.slots();
         let stranger = self.conns.oldest_stranger(slots).filter(|_| running);
         let stranger = stranger.map(|(since, _)| since + GREETING_TIMEOUT);
-        [self.quiet_at, own, stranger].into_iter().flatten().min()
+        let active = !matches!(self.state, State::Off | State::Failed);
+        let journal = self.journal.deadline().filter(|_| active);
+        [self.quiet_at, own, stranger, journal]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// How far the server is.
@@ -459,6 +483,7 @@ impl<M: Memory, S: Service> Server<M, S> {
             && self.conns.open_count() == 0
             && self.listener == Listener::Closed
             && !self.reign.as_ref().is_some_and(Reign::is_outstanding)
+            && !self.journal.is_outstanding()
     }
 
     /// The super block as this server last wrote or was given it; `None` before it was ever started.
@@ -520,6 +545,11 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// [`DRAIN_TIME`](crate::bounds::DRAIN_TIME) to do it: nobody needs this server any more on their account.
     pub fn is_drained(&mut self) -> bool {
         self.parts().is_some_and(|parts| parts.is_drained())
+    }
+
+    /// The fence records of this mount.
+    pub(crate) const fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
     }
 
     /// The service.

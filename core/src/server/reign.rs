@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use super::commit::{Committer, Committing};
+use super::journal::Recorded;
 use super::load::{Loader, Loading};
 use super::memory::{ClientSlot, Role};
 use super::table::Layout;
@@ -13,6 +14,7 @@ use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Fault;
 use crate::format::SUPER_COPIES;
 use crate::ids::{Ballot, BlockNo, Rid};
+use crate::noise::Secret;
 use crate::service::Service;
 use crate::superio::{SuperView, SuperWriter};
 use crate::time::Instant;
@@ -129,6 +131,14 @@ pub(super) struct Reign {
 }
 
 impl Reign {
+    /// By what clients know this volume's servers, and servers its clients.
+    pub(super) const fn secret(&self) -> Secret<'_> {
+        Secret {
+            volume: self.layout.volume,
+            key: &self.supers.current().key,
+        }
+    }
+
     pub(super) fn new(
         now: Instant,
         view: &SuperView,
@@ -240,6 +250,12 @@ impl Reign {
 
 impl<S: Service> Parts<'_, S> {
     pub(super) fn handle_disk(&mut self, now: Instant, id: IoId, outcome: DiskOutcome<'_>) -> Completed {
+        match self.journal.handle_disk(now, id, outcome, &self.reign.layout) {
+            None => {}
+            Some(Recorded::Fine) => return Completed::Fine,
+            Some(Recorded::ReadFailed(fault)) => return Completed::ReadFailed(fault),
+            Some(Recorded::WriteFailed(fault)) => return Completed::WriteFailed(fault),
+        }
         let first = self.reign.super_write;
         match self.reign.supers.handle_disk(id, outcome) {
             None => self.handle_table(now, id, outcome),
@@ -322,8 +338,14 @@ impl<S: Service> Parts<'_, S> {
         buffer: &mut [u8],
     ) -> Option<DiskRequest> {
         let limit = self.config.write_time_max;
+        if self.state == State::Stopping {
+            return self.poll_journal(now, may_act, id, buffer);
+        }
         if let Table::Loading(loader) = &mut self.reign.table {
             return loader.poll_disk(now, id, limit);
+        }
+        if let Some(record) = self.poll_journal(now, may_act, id, buffer) {
+            return Some(record);
         }
         if !may_act {
             return None;
@@ -341,6 +363,24 @@ impl<S: Service> Parts<'_, S> {
         };
         let blocks = (buffer.len() / BLOCK_BYTES).min(self.config.transfer_blocks as usize);
         committer.poll_disk(id, limit, self.clients, &mut buffer[..blocks * BLOCK_BYTES])
+    }
+
+    fn poll_journal(
+        &mut self,
+        now: Instant,
+        may_act: bool,
+        id: IoId,
+        buffer: &mut [u8],
+    ) -> Option<DiskRequest> {
+        let blocks = (buffer.len() / BLOCK_BYTES).min(self.config.transfer_blocks as usize);
+        let limit = self.config.write_time_max;
+        self.journal.poll_disk(
+            now,
+            id,
+            (may_act, limit),
+            &self.reign.layout,
+            &mut buffer[..blocks * BLOCK_BYTES],
+        )
     }
 
     pub(super) fn end_drain_time(&mut self, now: Instant) {

@@ -3,6 +3,7 @@
 use super::memory::{NONE, Role, Standing};
 use super::{Parts, State};
 use crate::bounds::{EVENTS_MAX, GREETING_TIMEOUT};
+use crate::event::Event;
 use crate::service::Service;
 use crate::time::{Duration, Instant};
 
@@ -10,6 +11,13 @@ use crate::time::{Duration, Instant};
 const EVENTS_SPARE: usize = 3;
 
 impl<S: Service> Parts<'_, S> {
+    /// Tells what peers can bring about, and tells it rather not than instead of something else.
+    pub(super) fn tell_if_there_is_room(&mut self, event: Event) {
+        if self.events.len() + EVENTS_SPARE < EVENTS_MAX {
+            let _ = self.events.push_back(event);
+        }
+    }
+
     fn sweep_interval(&self) -> Duration {
         Duration(self.config.silence_max.0 / 4)
     }
@@ -28,7 +36,7 @@ impl<S: Service> Parts<'_, S> {
         self.reign.next_sweep = next;
     }
 
-    /// Closes connections that have not greeted in time.
+    /// Closes connections that have not shown in time that they know the key.
     pub(super) fn close_strangers(&mut self, now: Instant) {
         while let Some((since, slot)) = self.conns.oldest_stranger(self.slots) {
             if now.since(since) < GREETING_TIMEOUT {
@@ -67,7 +75,7 @@ impl<S: Service> Parts<'_, S> {
             let conn = &self.slots[slot];
             let patience = match conn.role {
                 Role::Client => self.config.silence_max,
-                Role::Leaver => GREETING_TIMEOUT,
+                Role::Guest | Role::Leaver => GREETING_TIMEOUT,
                 Role::Free | Role::Stranger | Role::Closing => continue,
             };
             if now.since(conn.heard) >= patience {

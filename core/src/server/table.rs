@@ -44,6 +44,11 @@ impl Layout {
         BlockNo(self.geometry.clients.0 + skipped + block as u64)
     }
 
+    /// Where a block of the fence records stands.
+    pub(super) const fn fence(&self, index: u32) -> BlockNo {
+        BlockNo(self.geometry.fences.0 + index as u64)
+    }
+
     /// The slots of a logical block.
     pub(super) fn slots(&self, block: u32) -> Range<usize> {
         let first = block as usize * CLIENTS_PER_BLOCK;

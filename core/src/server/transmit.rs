@@ -1,11 +1,14 @@
 //! Messages to clients, and the calls of the service: a request is executed when its answer may go out.
 
-use super::memory::{ConnSlot, Due, NONE};
+use super::memory::{ConnSlot, Due, NONE, Role};
 use super::{Parts, State, conns};
-use crate::format::wire::{Command, Message, RequestId, Status, Welcome};
+use crate::event::{Event, Fault};
+use crate::format::hello::Offer;
+use crate::format::wire::{BODY_BYTES_MAX, Command, Message, RequestId, Status, Welcome};
 use crate::net::ConnId;
 use crate::service::{Reply, Request, Service};
-use crate::session::{self, BODY_BYTES_MAX};
+use crate::session;
+use crate::time::Instant;
 
 const fn frame(command: Command) -> Message<'static> {
     Message {
@@ -30,10 +33,13 @@ const fn answer(command: Command, status: Status, id: RequestId, body: &[u8]) ->
 
 impl<S: Service> Parts<'_, S> {
     /// Writes the next message into `buffer`. The connections take turns.
-    pub(super) fn transmit(&mut self, buffer: &mut [u8]) -> Option<(ConnId, usize)> {
+    pub(super) fn transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<(ConnId, usize)> {
         // Each round either sends a message or takes a connection out of the queue.
         while let Some(slot) = self.conns.first_ready() {
-            let sent = self.send_from(slot, buffer);
+            let sent = self.send_from(now, slot, buffer);
+            if self.slots[slot as usize].role == Role::Closing {
+                continue;
+            }
             let more = sent.is_some() && self.slots[slot as usize].due != Due::default();
             self.conns.had_its_turn(self.slots, slot, more);
             if let Some(length) = sent {
@@ -43,8 +49,34 @@ impl<S: Service> Parts<'_, S> {
         None
     }
 
-    /// Writes what is due first on a connection.
-    fn send_from(&mut self, slot: u32, buffer: &mut [u8]) -> Option<usize> {
+    /// Writes what is due first on a connection. The costly part of a greeting is done here, when the others had their turn.
+    fn send_from(&mut self, now: Instant, slot: u32, buffer: &mut [u8]) -> Option<usize> {
+        let conn = &mut self.slots[slot as usize];
+        if core::mem::take(&mut conn.due.challenge) {
+            return conn.line.challenge(self.entropy, buffer);
+        }
+        if core::mem::take(&mut conn.due.reply) {
+            return self.send_reply(slot, buffer);
+        }
+        let length = self.next_message(slot, buffer)?;
+        let sealed = self.slots[slot as usize].line.seal(buffer, length);
+        if sealed.is_none() {
+            // Its keys are worn out: the client comes again, and has new ones.
+            self.close(now, slot);
+        }
+        sealed
+    }
+
+    fn send_reply(&mut self, slot: u32, buffer: &mut [u8]) -> Option<usize> {
+        let line = &mut self.slots[slot as usize].line;
+        let (length, strange) = line.reply(&self.reign.secret(), Offer::OURS, self.entropy, buffer)?;
+        if let Some(offer) = strange {
+            self.tell_if_there_is_room(Event::Fault(Fault::PeerSpeaks(offer)));
+        }
+        Some(length)
+    }
+
+    fn next_message(&mut self, slot: u32, buffer: &mut [u8]) -> Option<usize> {
         let conn = &mut self.slots[slot as usize];
         let due = &mut conn.due;
         if core::mem::take(&mut due.refusal) {

@@ -5,11 +5,12 @@ extern crate std;
 use std::collections::VecDeque;
 use std::vec::Vec;
 
-use crate::bounds::{BLOCK_BYTES, SECTOR_BYTES};
+use crate::bounds::{BLOCK_BYTES, FENCE_BLOCKS, SECTOR_BYTES};
 use crate::checksum::portable;
 use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::format::{
-    CLIENTS_PER_BLOCK, ClientRecord, Geometry, SUPER_COPIES, SuperBlock, TableBlock, encode_table_block,
+    CLIENTS_PER_BLOCK, ClientRecord, FenceRecord, Geometry, SUPER_COPIES, SuperBlock, TableBlock,
+    decode_fence, encode_table_block,
 };
 use crate::ids::{BlockNo, Mark, VolumeId, VolumeKey};
 
@@ -130,6 +131,16 @@ impl Disk {
             .flatten()
             .max_by_key(|state| state.seq)
             .unwrap()
+    }
+
+    /// The fence records and their numbers, the oldest first.
+    pub(crate) fn fences(&self) -> Vec<(u64, FenceRecord)> {
+        let first = self.super_block().geometry.fences.0;
+        let blocks = (first..first + FENCE_BLOCKS as u64).map(BlockNo);
+        let decode = |at| decode_fence(self.view(at), at, VOLUME, portable).ok().flatten();
+        let mut records: Vec<_> = blocks.filter_map(decode).collect();
+        records.sort_by_key(|&(seq, _)| seq);
+        records
     }
 
     /// The copies of a block of the table that are valid, the newest last.

@@ -15,11 +15,8 @@ pub(crate) mod world;
 pub(crate) use requests::Requests;
 pub(crate) use window::{Arrival, Due, Window};
 
-use crate::bounds::{MESSAGE_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX};
-use crate::format::wire::{FRAME_BYTES, RequestId};
-
-/// Bytes that the body of a message has room for.
-pub const BODY_BYTES_MAX: usize = MESSAGE_BYTES_MAX - FRAME_BYTES;
+use crate::bounds::REQUESTS_IN_FLIGHT_MAX;
+use crate::format::wire::RequestId;
 
 /// Where a request is kept.
 const fn place(id: RequestId) -> usize {

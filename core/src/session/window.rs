@@ -19,10 +19,9 @@ enum State {
     TooLongToKeep,
 }
 
-/// One request and, later, its answer.
+/// One request and, later, its answer. Its number follows from its place and from what is released.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Exchange {
-    id: RequestId,
     command: Command,
     status: Status,
     state: State,
@@ -32,7 +31,6 @@ struct Exchange {
 
 impl Exchange {
     const EMPTY: Self = Self {
-        id: RequestId(0),
         command: Command(0),
         status: Status::Ok,
         state: State::Empty,
@@ -86,9 +84,19 @@ impl Default for Window {
 }
 
 impl Window {
-    /// The client has all answers below `released`. Never goes back.
+    /// The client has all answers below `released`, and they are forgotten. Never goes back.
     pub(crate) fn release(&mut self, released: RequestId) {
+        let news = released.0.saturating_sub(self.released.0);
+        for skip in 0..news.min(REQUESTS_IN_FLIGHT_MAX as u64) {
+            self.exchanges[place(RequestId(self.released.0 + skip))] = Exchange::EMPTY;
+        }
         self.released = self.released.max(released);
+    }
+
+    /// What is kept of each request of the window, the lowest first.
+    fn kept(&self) -> impl Iterator<Item = (RequestId, &Exchange)> {
+        let numbers = (0..REQUESTS_IN_FLIGHT_MAX as u64).map(|skip| self.released.0.saturating_add(skip));
+        numbers.map(|number| (RequestId(number), &self.exchanges[place(RequestId(number))]))
     }
 
     /// Whether a number lies in the window; `Ok(false)` for one that the client has released.
@@ -105,19 +113,16 @@ impl Window {
             return Ok(Arrival::Ignored);
         }
         let exchange = &mut self.exchanges[place(id)];
-        if exchange.id == id {
-            match exchange.state {
-                // It may have come on a connection that is gone: the answer belongs on this one.
-                State::Waiting | State::Due => return Ok(Arrival::Due),
-                State::Answered => {
-                    exchange.state = State::Due;
-                    return Ok(Arrival::Due);
-                }
-                State::Empty | State::TooLongToKeep => {}
+        match exchange.state {
+            // It may have come on a connection that is gone: the answer belongs on this one.
+            State::Waiting | State::Due => return Ok(Arrival::Due),
+            State::Answered => {
+                exchange.state = State::Due;
+                return Ok(Arrival::Due);
             }
+            State::Empty | State::TooLongToKeep => {}
         }
         *exchange = Exchange {
-            id,
             command,
             state: State::Waiting,
             ..Exchange::EMPTY
@@ -133,18 +138,14 @@ impl Window {
 
     /// What is to be done next; with `execute` that may be a request to execute.
     pub(crate) fn next_due(&self, execute: bool) -> Option<Due<'_>> {
-        let exchange = self
-            .exchanges
-            .iter()
-            .filter(|exchange| match exchange.state {
-                State::Waiting => execute,
-                state => state == State::Due,
-            })
-            .min_by_key(|exchange| exchange.id)?;
+        let (id, exchange) = self.kept().find(|(_, exchange)| match exchange.state {
+            State::Waiting => execute,
+            state => state == State::Due,
+        })?;
         let bytes = &exchange.bytes[..usize::from(exchange.length)];
         Some(match exchange.state {
-            State::Waiting => Due::Execute(exchange.id, exchange.command, bytes),
-            _ => Due::Answer(exchange.id, exchange.command, exchange.status, bytes),
+            State::Waiting => Due::Execute(id, exchange.command, bytes),
+            _ => Due::Answer(id, exchange.command, exchange.status, bytes),
         })
     }
 
@@ -158,7 +159,7 @@ impl Window {
     /// A request was executed and its answer is being sent.
     pub(crate) fn answered(&mut self, id: RequestId, status: Status, body: &[u8]) {
         let exchange = &mut self.exchanges[place(id)];
-        assert!(exchange.id == id, "only what arrived is answered");
+        assert!(exchange.state == State::Waiting, "only what arrived is answered");
         exchange.status = status;
         if body.len() > ANSWER_KEPT_BYTES {
             exchange.state = State::TooLongToKeep;
@@ -172,7 +173,7 @@ impl Window {
     /// A kept answer was sent.
     pub(crate) fn sent(&mut self, id: RequestId) {
         let exchange = &mut self.exchanges[place(id)];
-        assert!(exchange.id == id, "only what arrived is answered");
+        assert!(exchange.state == State::Due, "only what is due is sent");
         exchange.state = State::Answered;
     }
 }

@@ -10,16 +10,18 @@ use std::boxed::Box;
 use std::vec::Vec;
 
 use super::disk::Disk;
-use crate::bounds::STRANGERS_MAX;
+use crate::bounds::{MESSAGE_BYTES_MAX, STRANGERS_MAX};
 use crate::client::Client;
 use crate::config::{Config, VoterConfig};
 use crate::disk::IoId;
 use crate::event::Event;
 use crate::fence::FenceRequest;
-use crate::format::wire::{Command, RequestId};
+use crate::format::hello::Offer;
+use crate::format::wire::{Command, RequestId, frame_length, put_length};
 use crate::format::{FenceParam, SuperBlock};
 use crate::ids::{Ballot, Mark, Rid, Term};
 use crate::net::{CloseReason, ConnId, NetRequest};
+use crate::noise::{Entropy, Heard, Initiator, Secret};
 use crate::server::{FixedMemory, Server};
 use crate::service::{Reply, Request, Service};
 use crate::superio::{Copies, SuperView};
@@ -105,6 +107,10 @@ pub(crate) struct Wire {
     conn: ConnId,
     up: Vec<u8>,
     down: Vec<u8>,
+    /// The client's end of one that knows the key and is no mount's.
+    line: Option<Initiator>,
+    /// What was heard there, opened.
+    opened: Vec<u8>,
     /// What the server says is lost on the way.
     pub(crate) mute: bool,
     /// The server closed it.
@@ -156,7 +162,7 @@ impl World {
         change(&mut config);
         self.nodes.push(Node {
             config,
-            client: Client::new(self.now, config),
+            client: Client::new(self.now, config, Entropy::new([node as u8; 32])),
             server: None,
             may_act: true,
             events: Vec::new(),
@@ -223,7 +229,12 @@ impl World {
         });
         let view = self.view();
         let config = self.nodes[node].config;
-        let mut server = Box::new(Server::new(config, TestMemory::default(), Counter::default()));
+        let mut server = Box::new(Server::new(
+            config,
+            TestMemory::default(),
+            Counter::default(),
+            Entropy::new([term as u8; 32]),
+        ));
         server.start(self.now, &view, ballot, addr(node));
         self.nodes[node].server = Some(server);
     }
@@ -249,7 +260,7 @@ impl World {
     pub(crate) fn kill(&mut self, node: usize) {
         self.kill_server(node);
         let dead = self.nodes[node].config;
-        self.nodes[node].client = Client::new(self.now, dead);
+        self.nodes[node].client = Client::new(self.now, dead, Entropy::new([0; 32]));
         self.nodes[node].client.force(self.now);
         for wire in self.take_wires(|wire| wire.end == End::Mount(node)) {
             if let Some(server) = &mut self.nodes[wire.host].server {
@@ -318,18 +329,63 @@ impl World {
             conn,
             up: Vec::new(),
             down: Vec::new(),
+            line: None,
+            opened: Vec::new(),
             mute: false,
             closed: false,
         });
     }
 
+    /// A connection that is no mount's, of one who knows the key; both sides have shown it.
+    pub(crate) fn insider(&mut self, host: usize) -> usize {
+        let raw = self.newcomer(host, Offer::OURS);
+        self.settle();
+        assert!(self.wires[raw].line.as_ref().is_some_and(Initiator::is_open));
+        raw
+    }
+
+    /// The same, of one who speaks what it offers, before anything was said.
+    pub(crate) fn newcomer(&mut self, host: usize, offer: Offer) -> usize {
+        let raw = self.raw(host).expect("it listens");
+        self.wires[raw].line = Some(Initiator::new(offer));
+        raw
+    }
+
+    /// The bytes of a stranger, or the frames of an insider.
     pub(crate) fn say(&mut self, raw: usize, bytes: &[u8]) {
+        let sealed = self.sealed(raw, bytes);
+        self.wires[raw].up.extend_from_slice(&sealed);
+    }
+
+    /// What would go over the wire.
+    pub(crate) fn sealed(&mut self, raw: usize, mut frames: &[u8]) -> Vec<u8> {
+        let Some(line) = &mut self.wires[raw].line else {
+            return frames.to_vec();
+        };
+        let mut sealed = Vec::new();
+        while let Some(length) = frame_length(frames).unwrap() {
+            let mut buffer = [0; MESSAGE_BYTES_MAX];
+            buffer[..length].copy_from_slice(&frames[..length]);
+            let bytes = line.seal(&mut buffer, length).unwrap();
+            sealed.extend_from_slice(&buffer[..bytes]);
+            frames = &frames[length..];
+        }
+        assert!(frames.is_empty(), "whole frames");
+        sealed
+    }
+
+    /// Bytes as they are, even of one who knows better.
+    pub(crate) fn say_raw(&mut self, raw: usize, bytes: &[u8]) {
         self.wires[raw].up.extend_from_slice(bytes);
     }
 
-    /// What the server said on a connection that is no mount's.
+    /// What the server said on a connection that is no mount's: to a stranger, or in frames.
     pub(crate) fn heard(&mut self, raw: usize) -> Vec<u8> {
-        core::mem::take(&mut self.wires[raw].down)
+        let wire = &mut self.wires[raw];
+        if wire.line.is_none() {
+            return core::mem::take(&mut wire.down);
+        }
+        core::mem::take(&mut wire.opened)
     }
 
     /// Lets everybody do what can be done in no time.
@@ -410,6 +466,34 @@ impl World {
 }
 
 impl Wire {
+    /// Whoever holds this end and is no mount hears what came in.
+    fn hear(&mut self, state: &SuperBlock) -> bool {
+        let Some(line) = &mut self.line else {
+            return false;
+        };
+        let secret = Secret {
+            volume: state.volume,
+            key: &state.key,
+        };
+        let (heard, used) = line.take(&secret, &mut self.down).unwrap();
+        match heard {
+            Heard::Nothing | Heard::Reply(_) => {}
+            Heard::Challenge => {
+                let mut hello = [0; MESSAGE_BYTES_MAX];
+                let mut entropy = Entropy::new([0xee; 32]);
+                let length = line.hello(&secret, &mut entropy, &mut hello).unwrap();
+                self.up.extend_from_slice(&hello[..length]);
+            }
+            Heard::Frame(frame) => {
+                let at = self.opened.len();
+                self.opened.extend_from_slice(frame);
+                put_length(&mut self.opened[at..], frame.len());
+            }
+        }
+        self.down.drain(..used);
+        used > 0
+    }
+
     /// The same, with nobody at the client's end.
     pub(crate) fn orphaned(mut self) -> Self {
         self.end = End::Raw;

@@ -128,6 +128,46 @@ fn damage_and_failures_are_told_apart() {
 }
 
 #[test]
+fn a_reader_that_knows_its_volume_believes_no_other() {
+    let blocks = [encoded(&state(5), 0), encoded(&state(5), 1)];
+    for (volume, found) in [(state(5).volume, true), (VolumeId([4; 16]), false)] {
+        let mut reader = SuperReader::new(None);
+        reader.pin(volume);
+        assert!(!reader.is_running(), "nobody started it");
+        assert_eq!(reader.poll_disk(IoId(0), LIMIT), None);
+        reader.start();
+        let result = (0..200).find_map(|nr| {
+            assert!(reader.is_running());
+            reader.poll_disk(IoId(nr), LIMIT)?;
+            reader.handle_disk(IoId(nr), DiskOutcome::Read(&blocks[nr as usize % 2]), portable)
+        });
+        assert_eq!(result.expect("an end").is_ok(), found, "{volume:?}");
+        assert!(!reader.is_running(), "it has its result");
+    }
+}
+
+#[test]
+fn a_server_that_is_named_lives_until_it_is_fenced_or_has_stopped() {
+    let live = |server, fenced| {
+        let state = SuperBlock {
+            server,
+            fenced,
+            ..state(8)
+        };
+        SuperView {
+            state,
+            copies: Copies::Equal,
+        }
+        .live_server()
+    };
+    let (server, own) = (Some(ballot(3)), ballot(3));
+    assert_eq!(live(None, Mark::NONE), None);
+    assert_eq!(live(server, Mark::below(own)), server);
+    assert_eq!(live(server, Mark::at(own)), None);
+    assert_eq!(live(server, Mark::at(ballot(4))), None);
+}
+
+#[test]
 fn two_states_with_one_number_are_both_disbelieved() {
     let other = SuperBlock {
         quorum_count: 3,
@@ -239,12 +279,15 @@ fn a_crash_at_any_write_of_an_update_leaves_the_old_state_or_the_new_one() {
 fn a_failed_write_ends_the_update_and_says_so() {
     let view = Device::holding(&state(5), &state(5)).look().unwrap();
     let mut writer = SuperWriter::new(&view);
+    assert!(!writer.is_busy() && !writer.is_due());
     writer.start(|state| state.unmount_barrier = 1);
+    assert!(writer.is_busy() && writer.is_due());
     let mut block = std::vec![0; BLOCK_BYTES];
     let id = writer
         .poll_disk(IoId(1), LIMIT, portable, &mut block)
         .unwrap()
         .id();
+    assert!(writer.is_busy() && !writer.is_due(), "issued");
     assert_eq!(
         writer.handle_disk(IoId(7), DiskOutcome::Done),
         None,

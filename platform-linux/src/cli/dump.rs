@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Exit, show};
 use crate::disk::{Access, AlignedBuffer, DeviceFile};
-use crate::offline::{CopyState, OfflineError, Region, RegionState, Table, TableState, Volume, checksum};
+use crate::offline::{
+    CopyState, FenceState, Fences, OfflineError, Region, RegionState, Table, TableState, Volume, checksum,
+};
 
 /// Decode the blocks of a volume, and say of each invalid one why.
 ///
@@ -32,6 +34,8 @@ enum Part {
     Quorum,
     /// Both copies of the mounted-client table
     Clients,
+    /// The ring of fence records
+    Fences,
 }
 
 pub(super) fn run(args: &Args) -> Exit {
@@ -52,6 +56,9 @@ pub(super) fn run(args: &Args) -> Exit {
             }
             if wanted(Part::Clients) {
                 parts.insert("clients".to_owned(), clients(&Table::read(&volume)));
+            }
+            if wanted(Part::Fences) {
+                parts.insert("fences".to_owned(), fences(&Fences::read(&volume)));
             }
             None
         }
@@ -109,6 +116,16 @@ fn quorum(region: &Region) -> Value {
 
 fn clients(table: &Table) -> Value {
     table.blocks.iter().flat_map(table_copies).collect()
+}
+
+fn fences(ring: &Fences) -> Value {
+    let numbered = (ring.first.0..).zip(&ring.blocks);
+    let blocks = numbered.map(|(at, state)| match state {
+        FenceState::Empty => json!({ "block": at, "empty": true }),
+        FenceState::Record(seq, record) => with_block(at, show::fence(*seq, record)),
+        FenceState::Damaged(damage) => json!({ "block": at, "invalid": damage.to_string() }),
+    });
+    blocks.collect()
 }
 
 fn table_copies(block: &TableState) -> Vec<Value> {

@@ -1,9 +1,11 @@
 //! Exit codes, and the one way an error is told.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::offline::OfflineError;
+use crate::offline::change::ChangeError;
 
 /// How a command ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,5 +46,13 @@ impl Exit {
                 Self::NoVolume
             }
         }
+    }
+}
+
+/// Says why nothing was changed offline, and ends so.
+pub(super) fn refusal(device: &Path, error: ChangeError) -> Exit {
+    match error {
+        ChangeError::Volume(error) => Exit::of(&error).because(error),
+        error => Exit::Refused.because(format_args!("{}: {error}", device.display())),
     }
 }

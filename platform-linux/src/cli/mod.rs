@@ -13,6 +13,7 @@ mod mount_args;
 mod narrate;
 mod notify;
 mod printer;
+mod rekey;
 mod run;
 mod set_quorum_count;
 mod show;
@@ -59,6 +60,7 @@ enum Command {
     Status(status::Args),
     Dump(dump::Args),
     SetQuorumCount(set_quorum_count::Args),
+    Rekey(rekey::Args),
     Fence(fence::Args),
     FenceKill(fence_kill::Args),
     #[command(hide = true)]
@@ -93,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Dump(args) => dump::run(&args),
         Command::SetQuorumCount(args) => set_quorum_count::run(&args),
+        Command::Rekey(args) => rekey::run(&args),
         Command::Fence(args) => fence::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::FenceKill(args) => return fence_kill::run(&args),

@@ -41,7 +41,6 @@ use crate::{clock, machine, offline};
 /// is paused, migrated or restored from a snapshot, whose clock stops with it. Where these can happen, use an agent. A
 /// leader that promises no lease cannot be succeeded by a voter that has only this.
 #[derive(clap::Args, Debug)]
-#[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// Block device or image file
     pub(super) device: PathBuf,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use ostrakon_core::event::{Event, Fault, GaveUp, Silenced, Unmounted};
+use ostrakon_core::format::hello::Offer;
 use ostrakon_core::ids::{Ballot, Rid, VolumeId};
 use serde_json::{Map, Value, json};
 
@@ -365,6 +366,27 @@ fn fault_words(fault: &Fault) -> (&'static str, String) {
         ),
         Fault::CannotListen(addr) => ("cannot_listen", format!("cannot listen at {addr}")),
         Fault::Refused(status) => ("refused", format!("the server refused the greeting: {status:?}")),
+        Fault::ServerSpeaks(offer) => (
+            "server_speaks",
+            format!(
+                "the server speaks {offer}, this mount {}: both hosts need the same release",
+                Offer::OURS
+            ),
+        ),
+        Fault::PeerSpeaks(offer) => (
+            "peer_speaks",
+            format!(
+                "a client speaks {offer}, this server {}: it was turned away",
+                Offer::OURS
+            ),
+        ),
+        Fault::Unproven(addr) => (
+            "unproven",
+            format!(
+                "whoever listens at {addr} has not shown that it knows the volume's key: another program, or a server of \
+                 another volume"
+            ),
+        ),
         Fault::LeaseRanOut => (
             "lease_ran_out",
             "the lease ran out; answers are held back".to_owned(),

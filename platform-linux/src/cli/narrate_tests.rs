@@ -1,6 +1,7 @@
 //! The names of events are a promise to those who read them.
 
 use ostrakon_core::disk::{DiskError, DiskRequest, IoId};
+use ostrakon_core::format::hello::Offer;
 use ostrakon_core::format::wire::{RequestId, Status};
 use ostrakon_core::ids::{BlockNo, Term};
 use ostrakon_core::superio::SuperError;
@@ -217,6 +218,9 @@ fn every_fault_has_a_kind_and_words_of_its_own() {
         Fault::TableTooLarge { volume: 9, memory: 8 },
         Fault::CannotListen("10.0.0.1:7".parse().unwrap()),
         Fault::Refused(Status::Full),
+        Fault::ServerSpeaks(Offer::OURS),
+        Fault::PeerSpeaks(Offer::OURS),
+        Fault::Unproven("10.0.0.1:7".parse().unwrap()),
         Fault::LeaseRanOut,
     ];
     let mut kinds: Vec<_> = faults.iter().map(|fault| fault_words(fault).0).collect();

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::Exit;
-use crate::offline::quorum_count::{ChangeError, change};
+use super::exit::refusal;
+use crate::offline::change;
 
 /// Change the number of votes that elect a leader, while nobody is mounted.
 ///
@@ -19,7 +20,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    match change(&args.device, args.count) {
+    match change::quorum_count(&args.device, args.count) {
         Ok(before) => {
             println!(
                 "{}: quorum count {before} is now {}",
@@ -28,7 +29,6 @@ pub(super) fn run(args: &Args) -> Exit {
             );
             Exit::Done
         }
-        Err(ChangeError::Volume(error)) => Exit::of(&error).because(error),
-        Err(error) => Exit::Refused.because(format_args!("{}: {error}", args.device.display())),
+        Err(error) => refusal(&args.device, error),
     }
 }

@@ -1,10 +1,14 @@
 //! Pieces of volumes as JSON, the same in every command.
 
-use ostrakon_core::format::{ClientRecord, FenceParam, LogEntry, QuorumHead, SuperBlock, VoteKind};
+use ostrakon_core::format::{
+    ClientRecord, FenceParam, FenceReason, FenceRecord, FenceResult, FenceWay, LogEntry, QuorumHead,
+    SuperBlock, VoteKind,
+};
 use ostrakon_core::ids::{Ballot, Mark};
 use ostrakon_core::superio::Copies;
 use serde_json::{Value, json};
 
+use crate::clock;
 use crate::fence::fence_param_text;
 
 pub(super) fn ballot(ballot: Ballot) -> Value {
@@ -39,6 +43,7 @@ pub(super) fn super_block(state: &SuperBlock) -> Value {
             "clients": geometry.clients.0,
             "clients_blocks": geometry.clients_blocks,
             "clients_max": geometry.clients_max,
+            "fences": geometry.fences.0,
             "reserved": geometry.reserved.0,
             "reserved_blocks": geometry.reserved_blocks,
         },
@@ -77,6 +82,36 @@ pub(super) fn log_entry(entry: &LogEntry) -> Value {
         "addr": entry.addr.to_string(),
         "quiet_ms": entry.quiet_ms,
         "fence_param": text_of(&entry.fence_param),
+    })
+}
+
+pub(super) fn fence(seq: u64, record: &FenceRecord) -> Value {
+    let at = (record.unix_s > 0).then(|| clock::rfc3339(record.unix_s));
+    json!({
+        "seq": seq,
+        "at": at,
+        "victim": record.rid.to_string(),
+        "term": (record.term.0 > 0).then_some(record.term.0),
+        "host": record.host.to_string(),
+        "addr": record.addr.map(|addr| addr.to_string()),
+        "by": ballot(record.by),
+        "why": match record.why {
+            FenceReason::Predecessor => "predecessor",
+            FenceReason::Place => "place",
+            FenceReason::Absent => "absent",
+        },
+        "how": match record.how {
+            FenceWay::Fence => "fence",
+            FenceWay::Lease => "lease",
+            FenceWay::Evicted => "evicted",
+        },
+        "method": record.method.text(),
+        "result": match record.result {
+            FenceResult::Done => "done",
+            FenceResult::Failed => "failed",
+        },
+        "attempts": record.attempts,
+        "others": record.others,
     })
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Exit, show};
 use crate::disk::Access;
-use crate::offline::{Region, Table, Volume};
+use crate::offline::{Fences, Region, Table, Volume};
 
 /// Say who serves and who is mounted, from the device alone.
 ///
@@ -63,6 +63,7 @@ fn gather(volume: &Volume, begun: Instant) -> Value {
         .records(state.unmount_barrier)
         .map(|record| show::client(&record))
         .collect();
+    let fences = Fences::read(volume);
     let log = region.live_entries(volume.view().trimmed());
     let mut damaged: Vec<Value> = region
         .damaged()
@@ -70,6 +71,11 @@ fn gather(volume: &Volume, begun: Instant) -> Value {
         .collect();
     damaged.extend(
         table
+            .damaged()
+            .map(|(at, damage)| json!({ "block": at.0, "reason": damage.to_string() })),
+    );
+    damaged.extend(
+        fences
             .damaged()
             .map(|(at, damage)| json!({ "block": at.0, "reason": damage.to_string() })),
     );
@@ -91,6 +97,7 @@ fn gather(volume: &Volume, begun: Instant) -> Value {
         "clients_max": state.geometry.clients_max,
         "clients": clients,
         "clients_lost_blocks": table.lost().count(),
+        "fences": fences.records().iter().rev().map(|(seq, record)| show::fence(*seq, record)).collect::<Vec<_>>(),
         "voters_seen": region.voters().values().map(show::quorum_head).collect::<Vec<_>>(),
         "log": log.values().map(show::log_entry).collect::<Vec<_>>(),
         "carried_by": region.carriers(log.keys().next_back().copied()),
@@ -149,6 +156,7 @@ fn text(status: &Value) -> String {
             word(&entry["addr"])
         )
     }));
+    lines.extend(fence_lines(items(&status["fences"])));
     lines.push(format!(
         "disk          all of this was read in {:.1} ms",
         status["read_ms"].as_f64().unwrap_or_default()
@@ -197,6 +205,57 @@ fn client_line(client: &Value) -> String {
         Some(addr) => format!("  {}  {kind}{evicted}, at {addr}", word(&client["rid"])),
         None => format!("  {}  {kind}{evicted}", word(&client["rid"])),
     }
+}
+
+/// Fence records that the text shows; `--json` and `dump` show all.
+const FENCES_SHOWN: usize = 8;
+
+fn fence_lines(fences: &[Value]) -> Vec<String> {
+    let shown = fences.len().min(FENCES_SHOWN);
+    let head = match fences.len() {
+        0 => "fences        none on record".to_owned(),
+        all if all > shown => {
+            format!("fences        {all} on record, the newest {shown} (all: `ostrakon dump DEVICE fences`)")
+        }
+        all => format!("fences        {all} on record, the newest first"),
+    };
+    let lines = fences.iter().take(FENCES_SHOWN).map(fence_line);
+    std::iter::once(head).chain(lines).collect()
+}
+
+/// When, who, why, how and with what result, by whom.
+fn fence_line(fence: &Value) -> String {
+    let mut line = format!(
+        "  {}  {}",
+        fence["at"].as_str().unwrap_or("time unknown"),
+        word(&fence["victim"])
+    );
+    if let Some(addr) = fence["addr"].as_str() {
+        line += &format!(" at {addr}");
+    }
+    line += &match fence["why"].as_str() {
+        Some("predecessor") => format!(", leader of term {}", fence["term"]),
+        Some("place") => ", evicted, for its voter's place".to_owned(),
+        _ => ", did not return in time".to_owned(),
+    };
+    let method = match word(&fence["method"]) {
+        "" => String::new(),
+        method => format!(" ({method})"),
+    };
+    line += &match (word(&fence["how"]), word(&fence["result"])) {
+        ("fence", "done") => format!(": fenced{method}"),
+        ("fence", _) => format!(": NOT fenced, {} tries failed", fence["attempts"]),
+        ("lease", _) => ": its lease ran out".to_owned(),
+        _ => ": evicted".to_owned(),
+    };
+    if fence["others"] != json!(0) {
+        line += &format!(", and {} others", fence["others"]);
+    }
+    line + &format!(
+        "; by {} in term {}",
+        word(&fence["by"]["rid"]),
+        fence["by"]["term"]
+    )
 }
 
 fn word(value: &Value) -> &str {

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use ostrakon_core::fence::{FenceOutcome, FenceRequest};
-use ostrakon_core::format::LogEntry;
+use ostrakon_core::format::{FenceMethod, LogEntry};
 use ostrakon_core::ids::{Ballot, BootId, HostId, VolumeId};
 
 use super::FenceAgent;
@@ -82,6 +82,28 @@ impl FenceReport {
             Some(_) => FenceOutcome::Done,
             None => FenceOutcome::Failed,
         }
+    }
+}
+
+impl FenceReport {
+    /// In a few letters, for the fence record.
+    pub fn method(&self) -> FenceMethod {
+        FenceMethod::of(match &self.how {
+            Some(How::EarlierBoot) => "earlier boot",
+            Some(How::DeadProcess) => "dead process",
+            Some(How::Operator) => "operator",
+            Some(How::Agent(line)) => program_name(line),
+            None => "",
+        })
+    }
+}
+
+/// The name of the program that an agent's command line runs, without its folder; of this very program, what it does.
+fn program_name(line: &str) -> &str {
+    let mut words = line.split_whitespace();
+    match (words.next(), words.next()) {
+        (Some("ostrakon"), Some(command)) => command,
+        (program, _) => program.unwrap_or_default().rsplit('/').next().unwrap_or_default(),
     }
 }
 

@@ -174,7 +174,7 @@ impl<S: Service> Host<S> {
         let io = Arc::clone(&device) as Arc<dyn BlockIo>;
         let pool = Pool::start(io, config.transfer_blocks, Arc::clone(&wake)).map_err(StartError)?;
         Ok(Self {
-            mount: Mount::new(clock::now(), config, entropy::seed(), memory, service),
+            mount: Mount::new(clock::now(), config, entropy::bytes(), memory, service),
             poll,
             net: Net::new(registry),
             pool,
@@ -237,6 +237,7 @@ impl<S: Service> Host<S> {
             wait = Duration::ZERO;
         }
         self.guard.iter().for_each(Guard::begin_round);
+        self.mount.set_unix_time(clock::unix_ms() / 1_000);
         self.take_orders();
         self.take_disk();
         self.take_fences();
@@ -356,7 +357,7 @@ impl<S: Service> Host<S> {
     fn take_fences(&mut self) {
         while let Some(report) = self.fencer.as_mut().and_then(Fencer::next_report) {
             self.mount
-                .handle_fence(clock::now(), report.victim, report.outcome());
+                .handle_fence_by(clock::now(), report.victim, report.outcome(), report.method());
             self.news.push(HostEvent::Notice(Notice::Fence(report)));
         }
     }
@@ -513,7 +514,7 @@ impl<M: Memory, S: Service> NetSink for Sink<'_, M, S> {
     fn closed(&mut self, conn: ConnId, reason: CloseReason) {
         self.0.handle_closed(clock::now(), conn, reason);
     }
-    fn bytes(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+    fn bytes(&mut self, conn: ConnId, bytes: &mut [u8]) -> usize {
         self.0.handle_bytes(clock::now(), conn, bytes)
     }
 }

@@ -86,12 +86,12 @@ impl Conn {
         &mut self,
         scratch: &mut [u8],
         reads: usize,
-        mut offer: impl FnMut(&[u8]) -> usize,
+        mut offer: impl FnMut(&mut [u8]) -> usize,
     ) -> Look {
         if !self.is_backed_up() && !self.input.is_empty() {
             self.relieved = false;
-            let kept = std::mem::take(&mut self.input);
-            self.offer_all(&kept, &mut offer);
+            let mut kept = std::mem::take(&mut self.input);
+            self.offer_all(&mut kept, &mut offer);
         }
         for _ in 0..reads {
             if self.is_backed_up() || !self.readable || self.input.len() >= INPUT_BYTES_MAX {
@@ -111,14 +111,14 @@ impl Conn {
     fn read_once(
         &mut self,
         scratch: &mut [u8],
-        offer: &mut impl FnMut(&[u8]) -> usize,
+        offer: &mut impl FnMut(&mut [u8]) -> usize,
     ) -> Result<(), CloseReason> {
         let kept = self.input.len();
         scratch[..kept].copy_from_slice(&self.input);
         match self.stream.read(&mut scratch[kept..INPUT_BYTES_MAX]) {
             Ok(0) => Err(CloseReason::ByPeer),
             Ok(count) => {
-                self.offer_all(&scratch[..kept + count], offer);
+                self.offer_all(&mut scratch[..kept + count], offer);
                 Ok(())
             }
             Err(error) => match error.kind() {
@@ -132,7 +132,7 @@ impl Conn {
         }
     }
 
-    fn offer_all(&mut self, bytes: &[u8], offer: &mut impl FnMut(&[u8]) -> usize) {
+    fn offer_all(&mut self, bytes: &mut [u8], offer: &mut impl FnMut(&mut [u8]) -> usize) {
         let mut rest = bytes;
         while !rest.is_empty() {
             let consumed = offer(rest);
@@ -140,7 +140,7 @@ impl Conn {
             if consumed == 0 {
                 break;
             }
-            rest = &rest[consumed..];
+            rest = &mut rest[consumed..];
         }
         // An idle connection keeps no memory: an empty `Vec` has none.
         self.input = rest.to_vec();

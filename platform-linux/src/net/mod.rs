@@ -22,6 +22,6 @@ pub trait NetSink {
     fn connected(&mut self, conn: ConnId);
     /// A connection is gone.
     fn closed(&mut self, conn: ConnId, reason: CloseReason);
-    /// Bytes that came in; returns how many were consumed.
-    fn bytes(&mut self, conn: ConnId, bytes: &[u8]) -> usize;
+    /// Bytes that came in; returns how many were consumed. Those may be changed, the others not.
+    fn bytes(&mut self, conn: ConnId, bytes: &mut [u8]) -> usize;
 }

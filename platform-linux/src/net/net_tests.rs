@@ -37,7 +37,7 @@ impl NetSink for Lines {
     fn closed(&mut self, conn: ConnId, reason: CloseReason) {
         self.news.push(format!("closed {} {reason:?}", conn.0));
     }
-    fn bytes(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+    fn bytes(&mut self, conn: ConnId, bytes: &mut [u8]) -> usize {
         let Some(end) = bytes
             .iter()
             .position(|&byte| byte == b'\n')

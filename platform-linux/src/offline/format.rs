@@ -5,9 +5,9 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ostrakon_core::bounds::{BLOCK_BYTES, REGION_BLOCKS};
+use ostrakon_core::bounds::{BLOCK_BYTES, FENCE_BLOCKS, REGION_BLOCKS};
 use ostrakon_core::format::{
-    Doorbell, Geometry, SUPER_COPIES, SuperBlock, encode_empty, encode_table_block, identify,
+    Doorbell, Geometry, SUPER_COPIES, SuperBlock, encode_empty, encode_fence, encode_table_block, identify,
 };
 use ostrakon_core::ids::{BlockNo, Mark, Term, VolumeId};
 
@@ -261,6 +261,10 @@ fn lay_out(device: &DeviceFile, state: &SuperBlock, marks: &[Signature]) -> Resu
     }
     lay_out_bell(device, geometry.doorbell, volume, &mut buffer)?;
     lay_out_table(device, &geometry, volume)?;
+    for at in geometry.fences.0..geometry.fences.0 + FENCE_BLOCKS as u64 {
+        encode_fence(None, BlockNo(at), volume, checksum, buffer.bytes_mut());
+        device.write_at(BlockNo(at), buffer.bytes(), false)?;
+    }
     device.flush()?;
     for at in SUPER_COPIES {
         state.encode(at, checksum, buffer.bytes_mut());

@@ -1,14 +1,15 @@
-//! A volume without a mount: formatting, looking, and the one change that is made offline.
+//! A volume without a mount: formatting, looking, and what is changed offline.
 //!
 //! - [`Volume`]: a device that holds a volume, read block by block and waited for as long as it takes.
 //! - [`signatures`]: what else a device may hold.
 //! - [`format`](mod@format): laying a volume out.
-//! - [`quorum_count`]: changing the number of votes.
+//! - [`change`]: changing the number of votes, or the key.
 
+pub mod change;
 mod damage;
 mod error;
+mod fences;
 pub mod format;
-pub mod quorum_count;
 mod region;
 pub mod signatures;
 mod table;
@@ -16,6 +17,7 @@ mod volume;
 
 pub use damage::Damage;
 pub use error::{OfflineError, super_error_text};
+pub use fences::{FenceState, Fences};
 pub use region::{Region, RegionState};
 pub use table::{CopyState, Table, TableState};
 pub use volume::Volume;

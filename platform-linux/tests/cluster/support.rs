@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ostrakon_xtask::cluster::log::Mark;
-use ostrakon_xtask::cluster::{Cluster, MountId};
+use ostrakon_xtask::cluster::{Cluster, MountId, PATIENCE};
 use ostrakon_xtask::failure::{Failure, Result};
 
 /// The binary under test.
@@ -34,7 +34,8 @@ pub(crate) fn voters(name: &str, count: usize, quorum_count: u16) -> Result<(Clu
 
 /// The mount that the device names as server.
 pub(crate) fn leader(cluster: &Cluster) -> Result<MountId> {
-    let status = cluster.status()?;
+    // Nobody is named in the moment in which one yields to another.
+    let status = cluster.wait_status(PATIENCE, "a server", |status| status.server_addr.is_some())?;
     let found = status
         .server
         .as_ref()

@@ -4,7 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -107,8 +107,11 @@ impl Bench {
     }
 }
 
+/// A port that nobody has, on a loopback address that no other test program has: elsewhere a connection going out may be given
+/// it before its voter binds it.
 pub fn free_addr() -> String {
-    TcpListener::bind("127.0.0.1:0")
+    let [_, high, low, _] = (std::process::id() << 8).to_be_bytes();
+    TcpListener::bind((Ipv4Addr::new(127, high, low, 3), 0))
         .unwrap()
         .local_addr()
         .unwrap()

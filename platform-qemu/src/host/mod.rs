@@ -8,6 +8,7 @@ use ostrakon_core::disk::DiskRequest;
 use ostrakon_core::event::{Event, Unmounted};
 use ostrakon_core::mount::Mount;
 use ostrakon_core::net::{CloseReason, ConnId};
+use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
 use ostrakon_core::service::NoService;
 use ostrakon_core::time::Instant;
@@ -18,7 +19,7 @@ use crate::fence::Fencer;
 use crate::log::{Debug, debug, error, info, trace, warning};
 use crate::machine::boot::stack_used;
 use crate::machine::clock::Clock;
-use crate::machine::exit::Exit;
+use crate::machine::exit::{Exit, reset};
 use crate::machine::interrupts;
 use crate::machine::once::TakeOnce;
 use crate::machine::watchdog::Watchdog;
@@ -74,7 +75,7 @@ impl Host {
     pub(crate) fn start(
         clock: Clock,
         config: Config,
-        seed: u64,
+        seed: [u8; SEED_BYTES],
         disk: Disk,
         net: Net,
         control: Control,
@@ -227,6 +228,13 @@ impl Host {
             error!("the network is lost: the card has been of no use for too long");
             return Some(Exit::NetworkLost);
         }
+        let begins_anew = matches!(self.ended, Some(Unmounted::Evicted | Unmounted::Superseded));
+        if begins_anew && self.mount.has_ended() {
+            // Others go on without what this mount knew: it takes part again as another one.
+            info!("begins anew");
+            self.control.drain(LAST_WORDS_ATTEMPTS);
+            reset();
+        }
         let clean = match self.ended? {
             Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted => Exit::Left,
             Unmounted::LeftRecord | Unmounted::Forced | Unmounted::Evicted | Unmounted::Superseded => {
@@ -268,7 +276,7 @@ impl NetSink for Sink<'_> {
     fn closed(&mut self, conn: ConnId, reason: CloseReason) {
         self.mount.handle_closed(self.clock.now(), conn, reason);
     }
-    fn bytes(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+    fn bytes(&mut self, conn: ConnId, bytes: &mut [u8]) -> usize {
         let consumed = self.mount.handle_bytes(self.clock.now(), conn, bytes);
         trace!(
             "net: {} takes {} of {} bytes",

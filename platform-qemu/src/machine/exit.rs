@@ -15,7 +15,7 @@ const DEBUG_EXIT: Port = Port(0x501);
 pub(crate) enum Exit {
     /// Left the volume cleanly.
     Left = 1,
-    /// Left, but not cleanly: by force, evicted, or its record stays behind.
+    /// Left, but not cleanly: by force, or its record stays behind.
     NotClean = 2,
     /// The command line makes no sense.
     CommandLine = 3,
@@ -40,6 +40,13 @@ pub(crate) fn exit(how: Exit) -> ! {
     loop {
         interrupts::halt_for_good();
     }
+}
+
+/// Begins anew, as after power-on: a fault that cannot even be told resets the processor.
+pub(crate) fn reset() -> ! {
+    interrupts::forget_handlers_and_fault();
+    // Nothing comes here.
+    exit(Exit::Fault)
 }
 
 static PANICKING: AtomicBool = AtomicBool::new(false);

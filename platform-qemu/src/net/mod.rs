@@ -49,7 +49,7 @@ pub(crate) trait NetSink {
     /// A connection is gone.
     fn closed(&mut self, conn: ConnId, reason: CloseReason);
     /// Bytes that came in; returns how many were consumed.
-    fn bytes(&mut self, conn: ConnId, bytes: &[u8]) -> usize;
+    fn bytes(&mut self, conn: ConnId, bytes: &mut [u8]) -> usize;
 }
 
 /// What a socket is used for.
@@ -296,7 +296,7 @@ impl Net {
             let Ok(offered) = socket.peek_slice(scratch) else {
                 break;
             };
-            let consumed = sink.bytes(conn, &scratch[..offered]);
+            let consumed = sink.bytes(conn, &mut scratch[..offered]);
             assert!(consumed <= offered, "nobody consumes more than was offered");
             if consumed == 0 || socket.recv_slice(&mut scratch[..consumed]).is_err() {
                 break;

@@ -213,6 +213,7 @@ impl<'a> Real<'a> {
                 clients: BlockNo(0),
                 clients_blocks: 0,
                 clients_max: 0,
+                fences: BlockNo(0),
                 reserved: BlockNo(0),
                 reserved_blocks: 0,
             },

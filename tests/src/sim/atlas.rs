@@ -102,7 +102,7 @@ pub const DISK: &[Row] = &[
     ),
     row(
         "a write of a dead process lands within W",
-        "super, table, doorbell",
+        "super, table, doorbell, fence records",
         Limit::Unlimited,
         "A3, R7",
     ),
@@ -114,7 +114,7 @@ pub const DISK: &[Row] = &[
     ),
     row(
         "a write is torn by the death or the fencing of its process",
-        "super, table, doorbell",
+        "super, table, doorbell, fence records",
         Limit::Unlimited,
         "R8, R10",
     ),
@@ -138,7 +138,7 @@ pub const DISK: &[Row] = &[
     ),
     row(
         "an acknowledged write never lands",
-        "super, table",
+        "super, table, fence records",
         Limit::Never,
         "A2",
     ),

@@ -1,7 +1,9 @@
 //! Formats a volume in memory, as `ostrakon format` does on a device.
 
-use ostrakon_core::bounds::{BLOCK_BYTES, REGION_BLOCKS};
-use ostrakon_core::format::{Doorbell, Geometry, SUPER_COPIES, SuperBlock, encode_empty, encode_table_block};
+use ostrakon_core::bounds::{BLOCK_BYTES, FENCE_BLOCKS, REGION_BLOCKS};
+use ostrakon_core::format::{
+    Doorbell, Geometry, SUPER_COPIES, SuperBlock, encode_empty, encode_fence, encode_table_block,
+};
 use ostrakon_core::ids::{BlockNo, Mark, Term, VolumeId, VolumeKey};
 
 use super::dice::Dice;
@@ -80,6 +82,11 @@ fn write_all(super_block: &SuperBlock, bytes: &mut [u8]) {
     for index in 0..u64::from(geometry.clients_blocks) * 2 {
         block(BlockNo(geometry.clients.0 + index), &|at, out| {
             encode_table_block(0, std::iter::empty(), at, volume, checksum, out);
+        });
+    }
+    for index in 0..FENCE_BLOCKS as u64 {
+        block(BlockNo(geometry.fences.0 + index), &|at, out| {
+            encode_fence(None, at, volume, checksum, out);
         });
     }
 }

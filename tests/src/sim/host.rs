@@ -12,6 +12,7 @@ use ostrakon_core::format::FenceParam;
 use ostrakon_core::ids::{Ballot, BootId, HostId, Rid};
 use ostrakon_core::mount::Mount;
 use ostrakon_core::net::{CloseReason, ConnId};
+use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
 use ostrakon_core::time::Duration;
 
@@ -125,6 +126,8 @@ pub struct Proc {
     pub turned_down: bool,
     /// A server said that it was evicted.
     pub evicted: bool,
+    /// Predecessors that it silenced by a fence or a lease since it last began to serve.
+    pub silenced: Vec<Ballot>,
     /// Disk requests so far.
     pub requests: u64,
     /// Requests to the service that were not answered yet.
@@ -235,7 +238,8 @@ impl World {
         self.power_on(host);
         let rid = Rid::new(self.dice.any().max(1)).expect("not 0");
         let config = self.config(host, rid);
-        let seed = self.dice.any();
+        let mut seed = [0; SEED_BYTES];
+        self.dice.fill(&mut seed);
         let machine = &mut self.hosts[host];
         machine.runs += 1;
         machine.wake_at = Time::MAX;
@@ -271,6 +275,7 @@ impl World {
                     transfer: self.options.transfer_blocks as usize,
                     limit: config.write_time_max,
                 };
+                let seed = u64::from_le_bytes(seed[..8].try_into().expect("eight bytes"));
                 Machine::Of2019(of2019::Mount::new(now, old, seed))
             }
         };
@@ -298,6 +303,7 @@ impl World {
             was_connected: false,
             turned_down: false,
             evicted: false,
+            silenced: Vec::new(),
             requests: 0,
             asked: BTreeMap::new(),
         });

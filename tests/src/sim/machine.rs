@@ -83,7 +83,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn handle_bytes(&mut self, now: Instant, id: ConnId, bytes: &[u8]) -> usize {
+    pub(crate) fn handle_bytes(&mut self, now: Instant, id: ConnId, bytes: &mut [u8]) -> usize {
         match self {
             Self::Ours(mount) => mount.handle_bytes(now, id, bytes),
             Self::Of2019(mount) => mount.talk().handle_bytes(now, id, bytes),

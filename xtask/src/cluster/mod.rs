@@ -34,6 +34,9 @@ pub const IMAGE_BYTES: u64 = 64 << 20;
 /// How often the device is looked at while something is awaited there.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How often the log is looked at for what no single event says.
+const LOG_INTERVAL: Duration = Duration::from_millis(2);
+
 /// A formatted image and the mounts of it.
 pub struct Cluster {
     // Dropped in this order: the mounts are ended before the reaper is told that nothing is left.
@@ -195,21 +198,30 @@ impl Cluster {
         )
     }
 
-    /// Waits until any mount serves.
-    pub fn wait_serving(&self, from: Mark) -> Result<Record> {
-        self.wait(from, PATIENCE, "a server", |record| {
-            (record.event.kind == Kind::Serving).then(|| record.clone())
-        })
+    /// Waits until each of these mounts has connected after `from`, and all are connected to the newest server: the first one
+    /// to serve may have yielded to another. Returns what that server said when it began to serve, and when the last of
+    /// these connected.
+    pub fn wait_settled(&self, ids: &[MountId], from: Mark) -> Result<(Record, Instant)> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = settled(&self.log.since(Mark::START), &self.log.since(from), ids) {
+                return Ok(found);
+            }
+            if Instant::now() > deadline {
+                let names: Vec<&str> = ids.iter().map(|&id| self.name(id)).collect();
+                return Err(self.failed(&format!(
+                    "waited {} s for {} to be connected to one server, in vain",
+                    PATIENCE.as_secs_f32(),
+                    names.join(", ")
+                )));
+            }
+            std::thread::sleep(LOG_INTERVAL);
+        }
     }
 
-    /// Waits until each of these mounts connected after `from`; returns when the last one did.
+    /// As [`wait_settled`](Self::wait_settled); returns when the last of these mounts connected.
     pub fn wait_connected(&self, ids: &[MountId], from: Mark) -> Result<Instant> {
-        let mut last = None;
-        for &id in ids {
-            let record = self.wait_event(id, Kind::Connected, from)?;
-            last = last.max(Some(record.seen));
-        }
-        last.ok_or_else(|| Failure::new("no mounts to wait for"))
+        self.wait_settled(ids, from).map(|(_, connected)| connected)
     }
 
     /// What `ostrakon status` reads from the device.
@@ -270,5 +282,71 @@ impl Cluster {
             text.push_str(&mount.stderr_tail(12));
         }
         Failure::new(text)
+    }
+}
+
+/// The newest server of `all`, if each of these mounts is connected to it and has connected after the mark that `since`
+/// begins at; and when the last of them did.
+fn settled(all: &[Record], since: &[Record], ids: &[MountId]) -> Option<(Record, Instant)> {
+    let servers = all.iter().filter(|record| record.event.kind == Kind::Serving);
+    let server = servers.max_by_key(|record| (record.event.term, record.event.rid.clone()))?;
+    let mut last = server.seen;
+    for &id in ids {
+        let state = since.iter().rev().find(|record| {
+            record.mount == id && [Kind::Connected, Kind::Disconnected].contains(&record.event.kind)
+        })?;
+        let to_server = state.event.text("server_rid") == server.event.rid.as_deref();
+        if state.event.kind != Kind::Connected || !to_server {
+            return None;
+        }
+        last = last.max(state.seen);
+    }
+    Some((server.clone(), last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(mount: usize, line: &str) -> Record {
+        Record {
+            mount: MountId(mount),
+            seen: Instant::now(),
+            event: event::Event::parse(line).expect("an event"),
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_settled_when_all_are_connected_to_the_newest_server() {
+        let serving = |mount, term, rid| {
+            record(
+                mount,
+                &format!(r#"{{"event":"serving","rid":"{rid}","at_ms":1,"term":{term}}}"#),
+            )
+        };
+        let connection = |mount, event: &str, rid| {
+            record(
+                mount,
+                &format!(r#"{{"event":"{event}","rid":"r{mount}","at_ms":1,"term":1,"server_rid":"{rid}"}}"#),
+            )
+        };
+        let ids = [MountId(0), MountId(1)];
+        let mut log = vec![serving(0, 1, "r0"), connection(0, "connected", "r0")];
+        assert!(settled(&log, &log, &ids).is_none(), "one has not connected");
+        log.push(connection(1, "connected", "r0"));
+        let (server, _) = settled(&log, &log, &ids).expect("both have");
+        assert_eq!(server.mount, MountId(0));
+        assert!(
+            settled(&log, &log[3..], &ids).is_none(),
+            "they had before the mark"
+        );
+        log.push(serving(1, 2, "r1"));
+        assert!(settled(&log, &log, &ids).is_none(), "to its predecessor");
+        log.push(connection(0, "disconnected", "r0"));
+        log.push(connection(1, "connected", "r1"));
+        assert!(settled(&log, &log, &ids).is_none(), "one of them has not again");
+        log.push(connection(0, "connected", "r1"));
+        let (server, _) = settled(&log, &log, &ids).expect("both have");
+        assert_eq!(server.event.term, Some(2));
     }
 }

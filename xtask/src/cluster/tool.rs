@@ -22,7 +22,7 @@ pub struct Tool {
 }
 
 impl Tool {
-    pub(super) fn new(binary: &Path, sandbox: &Sandbox) -> Self {
+    pub(crate) fn new(binary: &Path, sandbox: &Sandbox) -> Self {
         Self {
             binary: binary.to_path_buf(),
             image: sandbox.folder().join("volume.img"),

@@ -10,9 +10,10 @@ use ostrakon_core::config::Config;
 use ostrakon_core::disk::{DiskOutcome, DiskRequest};
 use ostrakon_core::event::Event;
 use ostrakon_core::fence::{FenceOutcome, FenceRequest};
-use ostrakon_core::ids::{Ballot, Rid};
+use ostrakon_core::ids::Ballot;
 use ostrakon_core::mount::Mount;
 use ostrakon_core::net::{CloseReason, ConnId, NetRequest};
+use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::service::NoService;
 use ostrakon_core::time::Instant;
 
@@ -36,7 +37,7 @@ pub enum Input<'a> {
     /// A connection is gone.
     Closed(ConnId, CloseReason),
     /// Bytes came in.
-    Bytes(ConnId, &'a [u8]),
+    Bytes(ConnId, &'a mut [u8]),
     /// A fence was answered.
     Fenced(Ballot, FenceOutcome),
     /// The user wants to leave.
@@ -46,7 +47,7 @@ pub enum Input<'a> {
 /// What a platform does; behind a trait object, so that none of it is measured.
 pub trait Platform {
     /// What it decides.
-    fn config(&self) -> (Config, u64);
+    fn config(&self) -> (Config, [u8; SEED_BYTES]);
     /// The clock.
     fn now(&self) -> Instant;
     /// What came in, waiting until `deadline` at most.
@@ -94,7 +95,7 @@ pub fn ostrakon_probe_start(platform: &mut dyn Platform, firmware: &mut Firmware
         config = Config {
             checksum: checksum::compact,
             transfer_blocks: 1,
-            ..Config::client(Rid::new(seed | 1).unwrap_or(config.rid))
+            ..Config::client(config.rid)
         };
     }
     #[allow(

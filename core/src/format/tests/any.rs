@@ -1,6 +1,8 @@
 //! Any content of a block: what the property tests write and read again, and what the fuzzer starts from
 //! (`tests/fuzz` compiles this file too).
 
+// Core has no std of its own; a crate that has one hears nothing new.
+#[allow(unused_extern_crates)]
 extern crate std;
 
 use core::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -10,7 +12,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 
 use crate::bounds::{CLIENTS_LIMIT, COUNTER_MAX, LOG_ENTRIES_MAX, TERM_MAX};
 use crate::format::{
-    Answer, ClientRecord, Doorbell, FenceParam, Geometry, LogEntry, QuorumHead, SuperBlock, VoteKind,
+    Answer, ClientRecord, Doorbell, FenceMethod, FenceParam, FenceReason, FenceRecord, FenceResult, FenceWay,
+    Geometry, LogEntry, QuorumHead, SuperBlock, VoteKind,
 };
 use crate::ids::{Ballot, BootId, HostId, Mark, Rid, Term, VolumeId, VolumeKey, WriteNr};
 use crate::time::Duration;
@@ -141,5 +144,22 @@ pub(crate) fn any_bell(u: &mut Unstructured<'_>) -> Result<Doorbell> {
             ring: u.arbitrary()?,
             term: any_term(u)?,
         })
+    })
+}
+
+pub(crate) fn any_fence(u: &mut Unstructured<'_>) -> Result<FenceRecord> {
+    Ok(FenceRecord {
+        term: any_term(u)?,
+        rid: any_rid(u)?,
+        host: HostId(u.arbitrary()?),
+        addr: maybe(u, any_addr)?,
+        by: any_ballot(u)?,
+        unix_s: u.arbitrary()?,
+        attempts: u.arbitrary()?,
+        others: u.arbitrary()?,
+        why: *u.choose(&[FenceReason::Predecessor, FenceReason::Place, FenceReason::Absent])?,
+        how: *u.choose(&[FenceWay::Fence, FenceWay::Lease, FenceWay::Evicted])?,
+        result: *u.choose(&[FenceResult::Done, FenceResult::Failed])?,
+        method: FenceMethod(u.arbitrary()?),
     })
 }

@@ -192,8 +192,8 @@ fn impossible_super_blocks() {
             (124, &[1], "addr.ip", 1),
             (136, &[0, 0], "quorum_count", 0),
             (143, &[1], "reserved_138", 1),
-            (224, &[2], "reserved_224", 2),
-            (BLOCK_BYTES - 1, &[4], "reserved_224", 4),
+            (232, &[2], "reserved_232", 2),
+            (BLOCK_BYTES - 1, &[4], "reserved_232", 4),
         ],
     );
     assert_eq!(super_sample().tampered(72, &TERM_MAX.to_le_bytes()), Ok(()));
@@ -271,6 +271,45 @@ fn impossible_client_tables() {
             (BLOCK_BYTES - 1, &[1], "record", 1),
         ],
     );
+}
+
+#[test]
+fn impossible_fence_records() {
+    each_is_refused(
+        &fence_sample(),
+        &[
+            // Nothing may stand in a block that nobody has written.
+            (64, &[0; 8], "unwritten", 6),
+            (71, &[0xff], "seq", 0xff00_0000_0000_0021),
+            (72, &ABSURD, "term", TERM_MAX + 1),
+            (80, &ZERO, "rid", 0),
+            (96, &[5], "addr.family", 5),
+            (120, &[0; 16], "by", 0),
+            (152, &[0], "why", 0),
+            (152, &[4], "why", 4),
+            (153, &[9], "how", 9),
+            (154, &[3], "result", 3),
+            (155, &[1], "reserved_155", 1),
+            (176, &[1], "reserved_176", 1),
+            (BLOCK_BYTES - 1, &[1], "reserved_176", 1),
+        ],
+    );
+}
+
+#[test]
+fn names_of_methods_are_cut_at_a_letter() {
+    for (name, kept) in [
+        ("", ""),
+        ("kill", "kill"),
+        ("fence_ipmilan", "fence_ipmilan"),
+        ("sixteen letters!", "sixteen letters!"),
+        ("seventeen letters", "seventeen letter"),
+        ("fifteen lettersé", "fifteen letters"),
+    ] {
+        assert_eq!(FenceMethod::of(name).text(), kept);
+    }
+    assert_eq!(FenceMethod([b'a'; 16]).text(), "a".repeat(16));
+    assert_eq!(FenceMethod(*b"ab\xff\0..........!!").text(), "ab");
 }
 
 #[test]

@@ -14,8 +14,9 @@ fn a_volume_begins_as_the_specification_draws_it() {
         clients: BlockNo(129),
         clients_blocks: 111,
         clients_max: 4096,
-        reserved: BlockNo(351),
-        reserved_blocks: 649,
+        fences: BlockNo(351),
+        reserved: BlockNo(383),
+        reserved_blocks: 617,
     };
     assert_eq!(plan, drawn);
     assert_eq!(plan.total_blocks(), 1000);
@@ -25,11 +26,11 @@ fn a_volume_begins_as_the_specification_draws_it() {
 fn a_plan_says_how_many_blocks_it_takes() {
     let per_block = CLIENTS_PER_BLOCK as u32;
     for (clients_max, blocks) in [
-        (1, 131),
-        (per_block, 131),
-        (per_block + 1, 133),
-        (CLIENTS_DEFAULT, 351),
-        (CLIENTS_LIMIT, 129 + 2 * 28_340),
+        (1, 163),
+        (per_block, 163),
+        (per_block + 1, 165),
+        (CLIENTS_DEFAULT, 383),
+        (CLIENTS_LIMIT, 129 + 2 * 28_340 + 32),
     ] {
         for device in [0, 1, blocks - 1] {
             assert_eq!(Geometry::plan(device, clients_max), Err(blocks));
@@ -91,9 +92,11 @@ fn geometries_that_no_volume_has_are_refused() {
         ("clients_max", CLIENTS_LIMIT as u64 + 1, |g, v| {
             g.clients_max = v as u32;
         }),
-        ("reserved", 134, |g, v| g.reserved.0 = v),
+        ("fences", 134, |g, v| g.fences.0 = v),
+        ("fences", limit, |g, v| g.fences.0 = v),
+        ("reserved", 166, |g, v| g.reserved.0 = v),
         ("reserved", u64::MAX, |g, v| g.reserved.0 = v),
-        ("reserved_blocks", limit - 134, |g, v| g.reserved_blocks = v),
+        ("reserved_blocks", limit - 166, |g, v| g.reserved_blocks = v),
         ("reserved_blocks", u64::MAX, |g, v| g.reserved_blocks = v),
     ];
     for &(name, found, set) in table {
@@ -111,8 +114,8 @@ fn geometries_that_no_volume_has_are_refused() {
 fn a_table_that_overlaps_what_follows_is_refused_at_the_follower() {
     let mut bad = sample_super().geometry;
     bad.clients_blocks += 1;
-    let found = bad.reserved.0;
-    let name = "reserved";
+    let found = bad.fences.0;
+    let name = "fences";
     assert_eq!(judge(bad), Err(BlockError::Field { name, found }));
 }
 
@@ -123,6 +126,7 @@ fn gaps_between_the_parts_are_no_fault() {
     roomy.doorbell.0 = 33 + REGION_BLOCKS as u64;
     roomy.clients.0 = 1 << 20;
     roomy.clients_blocks = 100;
+    roomy.fences.0 = 1 << 30;
     roomy.reserved.0 = 1 << 40;
     roomy.reserved_blocks = DEVICE_BLOCKS_LIMIT - (1 << 40);
     assert_eq!(judge(roomy), Ok(roomy));

@@ -92,12 +92,20 @@ fn client_table() {
 }
 
 #[test]
+fn fence_record() {
+    let golden = block_of(FENCE);
+    same_bytes(FENCE, &golden, &fence_sample().bytes);
+    let read = decode_fence(&golden, BlockNo(135), VOLUME, hardware);
+    assert_eq!(read, Ok(Some((0x21, sample_fence()))));
+}
+
+#[test]
 fn frame() {
     let golden = bytes_of(ANSWER);
     let mut written = [0xa5; 64];
     let length = sample_answer().encode(&mut written).expect("room enough");
     same_bytes(ANSWER, &golden, &written[..length]);
-    assert_eq!(Message::decode(&golden), Ok(Some((sample_answer(), length))));
+    assert_eq!(Message::decode(&golden), Ok(sample_answer()));
 }
 
 #[test]
@@ -142,6 +150,7 @@ fn the_specification_lists_the_golden_fields_where_they_are() {
         ("\n## Quorum block\n", QUORUM, true),
         ("\n## Doorbell\n", DOORBELL, true),
         ("\n## Client table\n", CLIENTS, true),
+        ("\n## Fence records\n", FENCE, true),
         ("\n## Frame\n", ANSWER, false),
         ("\n### Greeting\n", GREETING, false),
         ("\n### Welcome\n", WELCOME, false),
@@ -185,7 +194,7 @@ fn the_specification_lists_the_golden_fields_where_they_are() {
 }
 
 const SUPER: &[(usize, &str, &str)] = &[
-    (0, "crc", "0a8baded"),
+    (0, "crc", "74a313d4"),
     (4, "magic", "4f535452"),
     (8, "version", "0100"),
     (10, "kind", "0100"),
@@ -211,10 +220,11 @@ const SUPER: &[(usize, &str, &str)] = &[
     (160, "clients", "8100000000000000"),
     (168, "clients_blocks", "03000000"),
     (172, "clients_max", "64000000"),
-    (176, "reserved", "8700000000000000"),
-    (184, "reserved_blocks", "7900000000000000"),
+    (176, "fences", "8700000000000000"),
+    (184, "reserved", "a700000000000000"),
+    (192, "reserved_blocks", "5900000000000000"),
     (
-        192,
+        200,
         "key",
         "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f",
     ),
@@ -346,18 +356,44 @@ const CLIENTS: &[(usize, &str, &str)] = &[
     ),
 ];
 
+const FENCE: &[(usize, &str, &str)] = &[
+    (0, "crc", "cf258f00"),
+    (4, "magic", "4f535452"),
+    (8, "version", "0100"),
+    (10, "kind", "0500"),
+    (12, "reserved_12", "00000000"),
+    (16, "volume", "101112131415161718191a1b1c1d1e1f"),
+    (32, "block", "8700000000000000"),
+    (40, "reserved_40", "00*24"),
+    (64, "seq", "2100000000000000"),
+    (72, "term", "0600000000000000"),
+    (80, "rid", "0505000000000000"),
+    (88, "host", "7700000000000000"),
+    (96, "addr.family", "04"),
+    (97, "addr.reserved", "00"),
+    (98, "addr.port", "581b"),
+    (100, "addr.scope", "00000000"),
+    (104, "addr.ip", "0a000005000000000000000000000000"),
+    (120, "by.term", "0700000000000000"),
+    (128, "by.rid", "a8a7a6a5a4a3a2a1"),
+    (136, "unix_s", "00f1536500000000"),
+    (144, "attempts", "03000000"),
+    (148, "others", "02000000"),
+    (152, "why", "01"),
+    (153, "how", "01"),
+    (154, "result", "02"),
+    (155, "reserved_155", "0000000000"),
+    (160, "method", "66656e63655f69706d696c616e000000"),
+];
+
 const ANSWER: &[(usize, &str, &str)] = &[
-    (0, "crc", "15cd72df"),
-    (4, "magic", "6f53"),
-    (6, "version", "0100"),
-    (8, "length", "2d000000"),
-    (12, "command", "0200"),
-    (14, "status", "0400"),
-    (16, "id", "0807060504030201"),
-    (24, "released", "0707060504030201"),
-    (32, "flags", "0100"),
-    (34, "reserved_34", "000000000000"),
-    (40, "body", "0102030405"),
+    (0, "length", "1d00"),
+    (2, "command", "0200"),
+    (4, "status", "0400"),
+    (6, "flags", "0100"),
+    (8, "id", "0807060504030201"),
+    (16, "released", "0707060504030201"),
+    (24, "body", "0102030405"),
 ];
 
 const GREETING: &[(usize, &str, &str)] = &[

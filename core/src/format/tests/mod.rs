@@ -14,8 +14,9 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{
-    Answer, BlockError, ClientRecord, Doorbell, FenceParam, Geometry, LogEntry, QuorumHead, RegionBlock,
-    SuperBlock, TableBlock, VoteKind, encode_empty, encode_quorum, encode_table_block,
+    Answer, BlockError, ClientRecord, Doorbell, FenceMethod, FenceParam, FenceReason, FenceRecord,
+    FenceResult, FenceWay, Geometry, LogEntry, QuorumHead, RegionBlock, SuperBlock, TableBlock, VoteKind,
+    decode_fence, encode_empty, encode_fence, encode_quorum, encode_table_block, fence_number,
 };
 use crate::bounds::BLOCK_BYTES;
 use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, Term, VolumeId, VolumeKey, WriteNr};
@@ -150,6 +151,23 @@ fn sample_records() -> [Option<ClientRecord>; 3] {
     [Some(voter), None, Some(evicted)]
 }
 
+fn sample_fence() -> FenceRecord {
+    FenceRecord {
+        term: Term(6),
+        rid: rid(0x0505),
+        host: HostId(0x77),
+        addr: Some(([10, 0, 0, 5], 7000).into()),
+        by: ballot(7, LEADER),
+        unix_s: 0x6553_f100,
+        attempts: 3,
+        others: 2,
+        why: FenceReason::Predecessor,
+        how: FenceWay::Fence,
+        result: FenceResult::Failed,
+        method: FenceMethod::of("fence_ipmilan"),
+    }
+}
+
 /// One block of each kind, where it stands, and what judges it.
 struct Sample {
     name: &'static str,
@@ -241,12 +259,26 @@ fn clients_sample() -> Sample {
     )
 }
 
-fn samples() -> [Sample; 5] {
+fn judge_fence(bytes: &[u8], at: BlockNo, volume: VolumeId) -> Result<(), BlockError> {
+    decode_fence(bytes, at, volume, hardware).map(drop)
+}
+
+fn fence_sample() -> Sample {
+    Sample::new(
+        "fence",
+        135,
+        |at, block| encode_fence(Some((0x21, &sample_fence())), at, VOLUME, hardware, block),
+        judge_fence,
+    )
+}
+
+fn samples() -> [Sample; 6] {
     [
         super_sample(),
         quorum_sample(),
         empty_sample(),
         bell_sample(),
         clients_sample(),
+        fence_sample(),
     ]
 }

@@ -4,10 +4,11 @@ use std::string::ToString;
 
 use super::*;
 use crate::bounds::MESSAGE_BYTES_MAX;
-use crate::checksum::portable;
 use crate::format::VERSION;
+use crate::format::hello::{HANDSHAKE, HELLO_BYTES, SHAKE_BYTES, hello, hello_head};
 use crate::format::wire::{
-    Command, FRAME_BYTES, Greeting, Message, RequestId, Status, WIRE_VERSION, Welcome, WireError,
+    BODY_BYTES_MAX, Command, FRAME_BYTES, Greeting, Message, RequestId, Status, TAG_BYTES, Welcome,
+    WireError, frame_length,
 };
 
 pub(super) fn sample_answer() -> Message<'static> {
@@ -52,27 +53,23 @@ fn sample_bytes() -> ([u8; MESSAGE_BYTES_MAX], usize) {
     (bytes, length)
 }
 
-/// What the decoder says of the sample with some bytes replaced and the checksum made right again.
+/// What the decoder says of the sample with some bytes replaced.
 fn tampered(offset: usize, replacement: &[u8]) -> Result<(), WireError> {
     let (mut bytes, length) = sample_bytes();
     bytes[offset..offset + replacement.len()].copy_from_slice(replacement);
-    let crc = portable(&bytes[4..length]);
-    bytes[..4].copy_from_slice(&crc.to_le_bytes());
-    Message::decode(&bytes).map(drop)
+    Message::decode(&bytes[..length]).map(drop)
 }
 
 #[test]
 fn a_message_is_consumed_when_it_is_whole_and_not_before() {
     let (bytes, length) = sample_bytes();
     for have in 0..length {
-        assert_eq!(Message::decode(&bytes[..have]), Ok(None), "{have} bytes");
+        assert_eq!(frame_length(&bytes[..have]), Ok(None), "{have} bytes");
     }
     for have in length..bytes.len() {
-        assert_eq!(
-            Message::decode(&bytes[..have]),
-            Ok(Some((sample_answer(), length)))
-        );
+        assert_eq!(frame_length(&bytes[..have]), Ok(Some(length)));
     }
+    assert_eq!(Message::decode(&bytes[..length]), Ok(sample_answer()));
 }
 
 #[test]
@@ -88,49 +85,45 @@ fn two_messages_in_a_row_come_out_one_after_the_other() {
     };
     let second = ping.encode(&mut bytes[first..]).expect("room enough");
     assert_eq!(second, FRAME_BYTES);
-    assert_eq!(Message::decode(&bytes[first..]), Ok(Some((ping, second))));
+    assert_eq!(frame_length(&bytes), Ok(Some(first)));
+    assert_eq!(frame_length(&bytes[first..]), Ok(Some(second)));
+    assert_eq!(Message::decode(&bytes[first..first + second]), Ok(ping));
 }
 
 #[test]
-fn every_changed_byte_of_a_frame_is_refused() {
-    let (mut bytes, length) = sample_bytes();
-    for offset in 0..length {
-        for change in [1 << (offset % 8), 0xff] {
-            bytes[offset] ^= change;
-            let verdict = Message::decode(&bytes);
-            assert!(verdict.is_err(), "byte {offset} changed: {verdict:?}");
-            bytes[offset] ^= change;
+fn an_impossible_length_is_refused_as_soon_as_it_shows() {
+    for length in [0u16, 23, 1025, u16::MAX] {
+        let (mut bytes, _) = sample_bytes();
+        bytes[..2].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(frame_length(&bytes[..1]), Ok(None));
+        for have in 2..bytes.len() {
+            let expected = WireError::Length(length.into());
+            assert_eq!(frame_length(&bytes[..have]), Err(expected), "{have} bytes");
         }
     }
+    assert_eq!(Message::decode(&[0; 23]), Err(WireError::Length(23)));
 }
 
 #[test]
-fn what_cannot_be_a_message_is_refused_as_soon_as_it_shows() {
-    let (good, _) = sample_bytes();
-    let table: &[(usize, &[u8], usize, WireError)] = &[
-        (4, b"GE", 6, WireError::Magic(0x4547)),
-        (6, &[9, 0], 8, WireError::Version(9)),
-        (8, &[0, 0, 0, 0], 12, WireError::Length(0)),
-        (8, &[39, 0, 0, 0], 12, WireError::Length(39)),
-        (8, &[1, 4, 0, 0], 12, WireError::Length(1025)),
-        (8, &[0xff; 4], 12, WireError::Length(u32::MAX)),
+fn what_cannot_be_a_hello_is_refused_as_soon_as_it_shows() {
+    let mut good = [0xa5; 100];
+    good[..4].copy_from_slice(&hello_head(HANDSHAKE));
+    for have in 0..HELLO_BYTES {
+        assert_eq!(hello(&good[..have]), Ok(None), "{have} bytes");
+    }
+    assert_eq!(hello(&good), Ok(Some(&[0xa5; SHAKE_BYTES])));
+    let table: [(usize, &[u8], usize, WireError); 2] = [
+        (0, b"GE", 2, WireError::Magic(0x4547)),
+        (2, &[9, 0], 4, WireError::Handshake(9)),
     ];
-    for &(offset, replacement, shown_at, error) in table {
+    for (offset, replacement, shown_at, error) in table {
         let mut bytes = good;
-        bytes[offset..offset + replacement.len()].copy_from_slice(replacement);
+        bytes[offset..offset + 2].copy_from_slice(replacement);
         for have in 0..shown_at {
-            assert_eq!(
-                Message::decode(&bytes[..have]),
-                Ok(None),
-                "{error} with {have} bytes"
-            );
+            assert_eq!(hello(&bytes[..have]), Ok(None), "{error} with {have} bytes");
         }
         for have in shown_at..good.len() {
-            assert_eq!(
-                Message::decode(&bytes[..have]),
-                Err(error),
-                "{error} with {have} bytes"
-            );
+            assert_eq!(hello(&bytes[..have]), Err(error), "{error} with {have} bytes");
         }
     }
 }
@@ -138,19 +131,17 @@ fn what_cannot_be_a_message_is_refused_as_soon_as_it_shows() {
 #[test]
 fn impossible_frame_fields() {
     for (offset, replacement, error) in [
-        (14, &[8, 0][..], WireError::Field("status")),
-        (14, &[0xff, 0xff], WireError::Field("status")),
-        (32, &[0, 0], WireError::Field("status")),
-        (32, &[2, 0], WireError::Field("flags")),
-        (32, &[1, 0x80], WireError::Field("flags")),
-        (34, &[1], WireError::Field("reserved_34")),
-        (39, &[1], WireError::Field("reserved_34")),
+        (4, &[8, 0][..], WireError::Field("status")),
+        (4, &[0xff, 0xff], WireError::Field("status")),
+        (6, &[0, 0], WireError::Field("status")),
+        (6, &[2, 0], WireError::Field("flags")),
+        (6, &[1, 0x80], WireError::Field("flags")),
     ] {
         assert_eq!(tampered(offset, replacement), Err(error));
     }
     // Commands and numbers of requests are for the session to judge.
-    assert_eq!(tampered(12, &[0xff, 0xff]), Ok(()));
-    assert_eq!(tampered(16, &[0; 16]), Ok(()));
+    assert_eq!(tampered(2, &[0xff, 0xff]), Ok(()));
+    assert_eq!(tampered(8, &[0; 16]), Ok(()));
 }
 
 #[test]
@@ -172,8 +163,8 @@ fn every_status_comes_back() {
             ..sample_answer()
         };
         let length = message.encode(&mut bytes).expect("room enough");
-        assert_eq!(usize::from(bytes[14]), number);
-        assert_eq!(Message::decode(&bytes), Ok(Some((message, length))));
+        assert_eq!(usize::from(bytes[4]), number);
+        assert_eq!(Message::decode(&bytes[..length]), Ok(message));
     }
 }
 
@@ -188,10 +179,10 @@ fn what_does_not_fit_is_not_encoded() {
         };
         message.encode(&mut out[..out_bytes])
     };
-    let longest = MESSAGE_BYTES_MAX - FRAME_BYTES;
-    assert_eq!(encoded(longest, MESSAGE_BYTES_MAX), Some(MESSAGE_BYTES_MAX));
-    assert_eq!(encoded(longest, MESSAGE_BYTES_MAX - 1), None);
-    assert_eq!(encoded(longest + 1, 2 * MESSAGE_BYTES_MAX), None);
+    let longest = MESSAGE_BYTES_MAX - TAG_BYTES;
+    assert_eq!(encoded(BODY_BYTES_MAX, longest), Some(longest));
+    assert_eq!(encoded(BODY_BYTES_MAX, longest - 1), None);
+    assert_eq!(encoded(BODY_BYTES_MAX + 1, 2 * MESSAGE_BYTES_MAX), None);
     assert_eq!(encoded(0, FRAME_BYTES), Some(FRAME_BYTES));
     assert_eq!(encoded(0, FRAME_BYTES - 1), None);
 }
@@ -268,14 +259,10 @@ fn wire_errors_say_what_was_found_and_what_was_expected() {
             "not an ostrakon message (magic 4547, expected 536f)",
         ),
         (
-            WireError::Version(WIRE_VERSION + 1),
-            "wire version 2, this build speaks 1",
+            WireError::Handshake(HANDSHAKE + 1),
+            "handshake 2, this build speaks 1",
         ),
         (WireError::Field("status"), "field status has an impossible value"),
-        (
-            WireError::Checksum,
-            "the checksum of the message does not match its bytes",
-        ),
     ] {
         assert_eq!(error.to_string(), text);
     }

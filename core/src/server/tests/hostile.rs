@@ -6,9 +6,11 @@ use std::vec::Vec;
 
 use crate::bounds::MESSAGE_BYTES_MAX;
 use crate::event::Event;
-use crate::format::wire::{Command, Greeting, Message, RequestId, Status};
+use crate::format::hello::{CHALLENGE_BYTES, HELLO_BYTES, Offer, REPLY_BYTES, hello_head};
+use crate::format::wire::{Command, Greeting, Message, RequestId, Status, frame_length};
 use crate::format::{FenceParam, VERSION};
 use crate::ids::{BootId, HostId, Rid, VolumeId};
+use crate::noise::{Entropy, Initiator, Secret};
 use crate::session::disk::VOLUME;
 use crate::session::world::{ADD, STRANGERS, World, addr};
 use crate::time::Duration;
@@ -48,7 +50,8 @@ pub(super) fn greeting(rid: u64, change: impl FnOnce(&mut Greeting)) -> Vec<u8> 
 }
 
 fn status(bytes: &[u8]) -> Option<Status> {
-    Message::decode(bytes).unwrap().map(|(message, _)| message.status)
+    let length = frame_length(bytes).unwrap()?;
+    Some(Message::decode(&bytes[..length]).unwrap().status)
 }
 
 /// A world with a server at 0 and a plain client at 1 that must not notice anything.
@@ -87,48 +90,119 @@ fn hole_12_a_port_scan_is_nobodys_problem() {
     undisturbed(&mut world);
 }
 
+/// The hello of one who knows the key, to the challenge that came in.
+fn hello(world: &mut World, raw: usize) -> Vec<u8> {
+    let state = world.super_block();
+    let secret = Secret {
+        volume: state.volume,
+        key: &state.key,
+    };
+    let mut challenge = world.heard(raw);
+    let mut line = Initiator::new(Offer::OURS);
+    assert!(line.take(&secret, &mut challenge).is_ok());
+    let mut bytes = std::vec![0; HELLO_BYTES];
+    let length = line.hello(&secret, &mut Entropy::new([9; 32]), &mut bytes);
+    assert_eq!(length, Some(HELLO_BYTES));
+    bytes
+}
+
+#[test]
+fn a_stranger_hears_nothing_but_a_few_bytes_that_nobody_can_tell_from_noise() {
+    let mut world = world();
+    let raws = [world.raw(0).unwrap(), world.raw(0).unwrap()];
+    world.settle();
+    let heard = raws.map(|raw| world.heard(raw));
+    assert_eq!(heard.each_ref().map(Vec::len), [CHALLENGE_BYTES; 2]);
+    assert_ne!(heard[0], heard[1]);
+    world.pass(Duration::from_secs(2));
+    for raw in raws {
+        assert!(world.heard(raw).is_empty());
+        assert!(world.wires[raw].closed);
+    }
+}
+
 #[test]
 fn slow_bytes_do_not_buy_time() {
     let mut world = world();
     let raw = world.raw(0).unwrap();
-    let bytes = greeting(99, |_| {});
+    world.settle();
+    let bytes = hello(&mut world, raw);
     for byte in &bytes[..20] {
-        world.say(raw, &[*byte]);
+        assert!(!world.wires[raw].closed);
+        world.say_raw(raw, &[*byte]);
         world.pass(Duration::from_millis(101));
     }
     assert!(world.wires[raw].closed);
 }
 
 #[test]
-fn garbage_closes_its_own_connection_only() {
-    let ping = frame(Command::PING, 0, &[]);
-    let mut wrong_length = ping.clone();
-    wrong_length[8..12].fill(0xff);
-    let mut rotten = greeting(99, |_| {});
-    rotten[60] ^= 1;
+fn one_who_knows_the_key_and_does_not_greet_does_not_stay() {
+    let mut world = world();
+    let guests: Vec<_> = (0..3).map(|_| world.insider(0)).collect();
+    world.pass(Duration::from_millis(1_999));
+    assert!(guests.iter().all(|&raw| !world.wires[raw].closed));
+    world.pass(Duration::from_secs(1));
+    assert!(guests.iter().all(|&raw| world.wires[raw].closed));
+    undisturbed(&mut world);
+}
+
+#[test]
+fn what_a_stranger_says_closes_its_own_connection_only() {
+    let table: [(&str, Vec<u8>); 6] = [
+        ("noise", std::vec![0xa5; 2_000]),
+        ("another protocol", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        ("another handshake", [b"oS".as_slice(), &[2, 0]].concat()),
+        (
+            "a hello without the key",
+            [&hello_head(1), [0x77; HELLO_BYTES - 4].as_slice()].concat(),
+        ),
+        ("a greeting in clear text", greeting(99, |_| {})),
+        ("a ping in clear text", frame(Command::PING, 0, &[])),
+    ];
+    for (what, bytes) in table {
+        let mut world = world();
+        let raw = world.raw(0).unwrap();
+        world.settle();
+        assert_eq!(world.heard(raw).len(), CHALLENGE_BYTES);
+        world.say(raw, &bytes);
+        world.settle();
+        assert!(world.wires[raw].closed, "{what}");
+        assert!(world.heard(raw).is_empty(), "{what}: no word about why");
+        assert_eq!(world.recorded(), [1, 2], "{what}");
+        undisturbed(&mut world);
+    }
+}
+
+#[test]
+fn garbage_of_an_insider_closes_its_own_connection_only() {
     let zero_rid = {
         let mut body = [0; Greeting::BYTES];
         body[..16].fill(7);
         frame(Command::GREETING, 0, &body)
     };
-    let table: [(&str, Vec<u8>); 9] = [
-        ("noise", std::vec![0xa5; 2_000]),
-        ("another protocol", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
-        ("a huge length", wrong_length),
-        ("a bad checksum", rotten),
+    let table: [(&str, Vec<u8>); 5] = [
         ("a short greeting", frame(Command::GREETING, 0, &[0; 8])),
         ("a greeting from nobody", zero_rid),
-        ("a ping before the greeting", ping),
+        ("a ping before the greeting", frame(Command::PING, 0, &[])),
         ("a farewell before the greeting", frame(Command::FAREWELL, 1, &[])),
         ("a request before the greeting", frame(ADD, 1, &[1])),
     ];
     for (what, bytes) in table {
         let mut world = world();
-        let raw = world.raw(0).unwrap();
+        let raw = world.insider(0);
         world.say(raw, &bytes);
         world.settle();
         assert!(world.wires[raw].closed, "{what}");
         assert_eq!(world.recorded(), [1, 2], "{what}");
+        undisturbed(&mut world);
+    }
+    let lengths: [&[u8]; 4] = [&[0xff, 0xff], &[0, 0], &[23, 0], &[1, 4]];
+    for length in lengths {
+        let mut world = world();
+        let raw = world.insider(0);
+        world.say_raw(raw, length);
+        world.settle();
+        assert!(world.wires[raw].closed, "length {length:?}");
         undisturbed(&mut world);
     }
 }
@@ -162,7 +236,7 @@ fn misbehaviour_after_the_greeting_closes_the_connection_only() {
     ];
     for (what, bytes) in table {
         let mut world = world();
-        let raw = world.raw(0).unwrap();
+        let raw = world.insider(0);
         world.say(raw, &greeting(99, |_| {}));
         world.settle();
         assert_eq!(status(&world.heard(raw)), Some(Status::Ok), "{what}");
@@ -179,7 +253,7 @@ fn misbehaviour_after_the_greeting_closes_the_connection_only() {
 fn requests_before_the_welcome_close_the_connection() {
     let mut world = world();
     world.disk.hung = true;
-    let raw = world.raw(0).unwrap();
+    let raw = world.insider(0);
     world.say(raw, &greeting(99, |_| {}));
     world.say(raw, &frame(ADD, 1, &[1]));
     world.settle();
@@ -208,12 +282,12 @@ fn greetings_that_cannot_be_accepted_are_answered_with_the_reason() {
     ];
     for (change, expected) in table {
         let mut world = world();
-        let raw = world.raw(0).unwrap();
+        let raw = world.insider(0);
         world.say(raw, &greeting(99, change));
         world.settle();
         assert_eq!(status(&world.heard(raw)), Some(expected));
         assert_eq!(world.recorded(), [1, 2]);
-        world.pass(Duration::from_secs(2));
+        world.pass(Duration::from_secs(3));
         assert!(world.wires[raw].closed, "and it does not stay");
     }
 }
@@ -221,7 +295,7 @@ fn greetings_that_cannot_be_accepted_are_answered_with_the_reason() {
 #[test]
 fn a_repeated_greeting_on_one_connection_is_answered_again() {
     let mut world = world();
-    let raw = world.raw(0).unwrap();
+    let raw = world.insider(0);
     for _ in 0..2 {
         world.say(raw, &greeting(99, |_| {}));
         world.settle();
@@ -233,7 +307,7 @@ fn a_repeated_greeting_on_one_connection_is_answered_again() {
 #[test]
 fn a_flood_of_pings_is_answered_with_few() {
     let mut world = world();
-    let raw = world.raw(0).unwrap();
+    let raw = world.insider(0);
     world.say(raw, &greeting(99, |greeting| greeting.addr = Some(addr(9))));
     world.settle();
     let _ = world.heard(raw);
@@ -249,25 +323,38 @@ fn a_flood_of_pings_is_answered_with_few() {
 #[test]
 fn a_stream_may_be_cut_anywhere() {
     let mut world = world();
-    let raw = world.raw(0).unwrap();
-    let mut bytes = greeting(99, |_| {});
-    bytes.extend(frame(Command::PING, 0, &[]));
-    bytes.extend(frame(Command::PING, 0, &[]));
-    for byte in bytes {
-        world.say(raw, &[byte]);
+    let raw = world.insider(0);
+    let mut frames = greeting(99, |_| {});
+    frames.extend(frame(Command::PING, 0, &[]));
+    frames.extend(frame(Command::PING, 0, &[]));
+    for byte in world.sealed(raw, &frames) {
+        world.say_raw(raw, &[byte]);
         world.settle();
     }
     assert!(!world.wires[raw].closed);
     let heard = world.heard(raw);
-    let (welcome, length) = Message::decode(&heard).unwrap().unwrap();
-    assert_eq!((welcome.command, welcome.status), (Command::GREETING, Status::Ok));
-    assert_eq!(heard.len() - length, 2 * frame(Command::PING, 0, &[]).len());
+    assert_eq!(status(&heard), Some(Status::Ok));
+    let welcome = frame_length(&heard).unwrap().unwrap();
+    assert_eq!(heard.len() - welcome, 2 * frame(Command::PING, 0, &[]).len());
+}
+
+#[test]
+fn a_hello_may_be_cut_anywhere() {
+    let mut world = world();
+    let raw = world.raw(0).unwrap();
+    world.settle();
+    for byte in hello(&mut world, raw) {
+        assert!(world.heard(raw).is_empty());
+        world.say_raw(raw, &[byte]);
+        world.settle();
+    }
+    assert_eq!(world.heard(raw).len(), REPLY_BYTES);
 }
 
 #[test]
 fn a_client_that_falls_silent_loses_its_connection_and_later_its_record() {
     let mut world = world();
-    let raw = world.raw(0).unwrap();
+    let raw = world.insider(0);
     world.say(raw, &greeting(99, |_| {}));
     world.settle();
     world.pass(Duration::from_secs(6));
@@ -278,24 +365,24 @@ fn a_client_that_falls_silent_loses_its_connection_and_later_its_record() {
 }
 
 #[test]
-fn leavers_nobody_knows_are_bounded_like_strangers() {
+fn leavers_nobody_knows_do_not_stay() {
     let mut world = world();
     let raws: Vec<_> = (0..2 * STRANGERS as u64)
         .map(|index| {
-            let raw = world.raw(0).unwrap();
+            let raw = world.insider(0);
             world.say(raw, &greeting(100 + index, |greeting| greeting.farewell = true));
             world.settle();
             assert_eq!(status(&world.heard(raw)), Some(Status::Ok));
             raw
         })
         .collect();
-    let open = raws.iter().filter(|&&raw| !world.wires[raw].closed).count();
-    assert_eq!(open, STRANGERS);
     assert_eq!(world.recorded(), [1, 2], "and they leave no record");
     let last = raws[raws.len() - 1];
     world.say(last, &frame(Command::FAREWELL, 7, &[]));
     world.settle();
     assert_eq!(status(&world.heard(last)), Some(Status::Ok));
+    world.pass(Duration::from_secs(3));
+    assert!(raws.iter().all(|&raw| world.wires[raw].closed));
 }
 
 #[test]
@@ -309,7 +396,7 @@ fn a_client_that_comes_from_another_server_has_a_session_of_its_own() {
     };
     let returns: [fn(&mut Greeting); 2] = [|_| {}, elsewhere];
     for (change, executed) in returns.into_iter().zip([1, 2]) {
-        let raw = world.raw(0).unwrap();
+        let raw = world.insider(0);
         world.say(raw, &greeting(99, change));
         world.settle();
         world.say(raw, &frame(ADD, 1, &[1]));

@@ -173,7 +173,12 @@ fn a_volume_for_more_clients_than_memory_is_refused() {
     let world = World::new(1);
     let view = world.view();
     let config = crate::config::Config::client(rid(0));
-    let mut server = Server::new(config, FixedMemory::<8, 12>::default(), crate::service::NoService);
+    let mut server = Server::new(
+        config,
+        FixedMemory::<8, 12>::default(),
+        crate::service::NoService,
+        crate::noise::Entropy::new([0; 32]),
+    );
     server.start(world.now, &view, FIRST, addr(0));
     assert_eq!(server.state(), State::Failed);
     let (volume, memory) = (CLIENTS as u32, 8);
@@ -187,6 +192,7 @@ fn without_the_right_nothing_is_written_said_or_decided() {
     let mut world = World::with_voters(1, 2);
     world.plain();
     world.settle();
+    let _ = world.insider(0);
     world.nodes[0].may_act = false;
     let writes = world.disk.writes;
     let newcomer = world.informed();
@@ -196,13 +202,17 @@ fn without_the_right_nothing_is_written_said_or_decided() {
     world.settle();
     assert!(world.nodes[1].client.answer(asked).is_empty());
     world.kill(1);
-    let stranger = world.raw(0).unwrap();
+    let insider = world
+        .wires
+        .iter()
+        .position(crate::session::world::Wire::is_raw)
+        .unwrap();
     world.say(
-        stranger,
+        insider,
         &super::hostile::greeting(99, |greeting| greeting.format += 1),
     );
     world.settle();
-    assert!(world.heard(stranger).is_empty(), "not even a refusal");
+    assert!(world.heard(insider).is_empty(), "not even a refusal");
     assert!(!world.is_connected(newcomer));
     assert_eq!(world.ended(leaver), None);
     assert_eq!(world.disk.writes, writes);

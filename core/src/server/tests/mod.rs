@@ -3,6 +3,7 @@
 extern crate std;
 
 mod durable;
+mod fences;
 mod hostile;
 mod leaving;
 mod life;

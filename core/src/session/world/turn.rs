@@ -157,24 +157,28 @@ impl World {
                 closed,
                 ..
             } = self.wires[index];
-            let up = core::mem::take(&mut self.wires[index].up);
+            let mut up = core::mem::take(&mut self.wires[index].up);
             if !up.is_empty() && !closed {
-                let used = self.server(host).handle_bytes(now, conn, &up);
+                let used = self.server(host).handle_bytes(now, conn, &mut up);
                 busy |= used > 0;
                 self.wires[index].up = up[used..].to_vec();
             }
-            let End::Mount(node) = end else { continue };
+            let End::Mount(node) = end else {
+                let state = self.disk.super_block();
+                busy |= self.wires[index].hear(&state);
+                continue;
+            };
             if self.nodes[node].asleep {
                 continue;
             }
-            let down = core::mem::take(&mut self.wires[index].down);
+            let mut down = core::mem::take(&mut self.wires[index].down);
             if !down.is_empty() {
                 let conn = if node == host {
                     ConnId::LOCAL
                 } else {
                     ConnId::CLIENT
                 };
-                let used = self.nodes[node].client.handle_bytes(now, conn, &down);
+                let used = self.nodes[node].client.handle_bytes(now, conn, &mut down);
                 busy |= used > 0;
                 self.wires[index].down = down[used..].to_vec();
             }

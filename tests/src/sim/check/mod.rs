@@ -5,13 +5,14 @@
 //! and deeds with that.
 
 mod election;
+mod fences;
 mod of2019;
 mod supers;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ostrakon_core::event::{Event, Unmounted};
+use ostrakon_core::event::{Event, Silenced, Unmounted};
 use ostrakon_core::format::{ClientRecord, SuperBlock};
 use ostrakon_core::ids::{Ballot, Mark, Rid};
 
@@ -187,6 +188,7 @@ impl World {
                 Area::Super(copy) => self.super_landed(proc, copy, damaged),
                 Area::Region(index) => self.region_landed(proc, index, damaged),
                 Area::Table { block, copy } => self.table_landed(proc, block, copy, damaged),
+                Area::Fences(index) => self.fence_landed(proc, index, damaged),
                 Area::Doorbell | Area::Outside => {}
             }
         }
@@ -201,7 +203,7 @@ impl World {
             Area::Super(copy) => self.look_at_super(copy),
             Area::Region(index) => self.look_at_region(index),
             Area::Table { block, copy } => self.look_at_table(block, copy),
-            Area::Doorbell | Area::Outside => {}
+            Area::Fences(_) | Area::Doorbell | Area::Outside => {}
         }
     }
 
@@ -214,7 +216,7 @@ impl World {
         let same_kind = |other: Area| match area {
             Area::Region(_) | Area::Doorbell => of_region(other),
             Area::Super(_) => matches!(other, Area::Super(_)),
-            Area::Table { .. } | Area::Outside => false,
+            Area::Table { .. } | Area::Fences(_) | Area::Outside => false,
         };
         let overlaps = self.flights.iter().any(|flight| {
             flight.proc == proc
@@ -232,6 +234,7 @@ impl World {
         match area {
             Area::Super(copy) => self.super_submitted(proc, copy, bytes),
             Area::Table { .. } => self.check_leads(proc, "the client table"),
+            Area::Fences(_) => self.check_leads(proc, "the fence records"),
             Area::Region(_) | Area::Doorbell if !self.procs[proc].voter => {
                 violate!(self, "{} is no voter and writes {area:?}", self.procs[proc].name);
             }
@@ -283,7 +286,14 @@ impl World {
             Event::Elected(ballot) => self.elected(id, *ballot),
             Event::Sealed(ballot) => self.sealed(id, *ballot),
             Event::GaveUp { ballot, .. } => self.gave_up(*ballot),
-            Event::Serving { ballot, addr } => self.serving(id, *ballot, *addr),
+            Event::Silenced {
+                victim,
+                how: Silenced::Fenced | Silenced::LeaseRanOut,
+            } => self.procs[id].silenced.push(*victim),
+            Event::Serving { ballot, addr } => {
+                self.serving(id, *ballot, *addr);
+                self.check_fences_recorded(id);
+            }
             Event::StoppedServing { ballot, .. } => self.stopped_serving(*ballot),
             Event::ClientEvicted(rid) => self.client_evicted(*rid),
             Event::Unmounted(how) => self.procs[id].ended = Some(*how),

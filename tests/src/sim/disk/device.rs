@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ostrakon_core::bounds::{BLOCK_BYTES, REGION_BLOCKS, SECTOR_BYTES};
+use ostrakon_core::bounds::{BLOCK_BYTES, FENCE_BLOCKS, REGION_BLOCKS, SECTOR_BYTES};
 use ostrakon_core::format::{Geometry, SUPER_COPIES};
 
 use crate::sim::dice::Dice;
@@ -23,6 +23,8 @@ pub enum Area {
         /// 0 or 1.
         copy: usize,
     },
+    /// A block of the fence records.
+    Fences(usize),
     /// Nothing that anybody may write to.
     Outside,
 }
@@ -86,6 +88,9 @@ impl Device {
                 block: (index % blocks) as usize,
                 copy: (index / blocks) as usize,
             };
+        }
+        if within(layout.fences.0, FENCE_BLOCKS as u64) {
+            return Area::Fences((block - layout.fences.0) as usize);
         }
         Area::Outside
     }

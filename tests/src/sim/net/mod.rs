@@ -404,7 +404,7 @@ impl World {
             .received;
         let mut taken = 0;
         while taken < received.len() {
-            match process.mount.handle_bytes(now, id, &received[taken..]) {
+            match process.mount.handle_bytes(now, id, &mut received[taken..]) {
                 0 => break,
                 consumed => taken += consumed,
             }

@@ -49,6 +49,7 @@ fn puppet(world: &World, host: usize, rid: Rid) -> Proc {
         was_connected: false,
         turned_down: false,
         evicted: false,
+        silenced: Vec::new(),
         requests: 0,
         asked: BTreeMap::new(),
     }

@@ -59,7 +59,7 @@ impl Driver {
                     .sources
                     .get(number % options.sources.len().max(1))
                     .copied();
-                Unit::new(Mount::new(now, config, entropy::seed(), (), NoService), source)
+                Unit::new(Mount::new(now, config, entropy::bytes(), (), NoService), source)
             })
             .collect();
         let count = units.len();

@@ -135,7 +135,9 @@ impl Unit {
                 Ok(0) => self.lose(CloseReason::ByPeer),
                 Ok(count) => {
                     self.input.extend_from_slice(&scratch[..count]);
-                    let used = self.mount.handle_bytes(clock::now(), ConnId::CLIENT, &self.input);
+                    let used = self
+                        .mount
+                        .handle_bytes(clock::now(), ConnId::CLIENT, &mut self.input);
                     self.input.drain(..used);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

@@ -98,8 +98,7 @@ pub(super) fn leader_frozen(stage: &mut Stage) -> Result<()> {
 
 /// Waits until a successor serves and everybody on stage is connected to it.
 fn succeeded(stage: &mut Stage, what: &str, from: Mark, moment: Instant) -> Result<Record> {
-    let serving = stage.cluster.wait_serving(from)?;
-    let connected = stage.cluster.wait_connected(&stage.everyone(), from)?;
+    let (serving, connected) = stage.cluster.wait_settled(&stage.everyone(), from)?;
     stage.timings.add(what, connected.duration_since(moment));
     stage.narrate_leader(serving.mount, from, moment);
     stage.say_at(connected, "all others are connected to it");

@@ -17,8 +17,7 @@ pub(super) fn first_election(stage: &mut Stage) -> Result<()> {
         stage.start_voter(host, addr)?;
         stage.say(&format!("{host} mounts, a voter that would serve at {addr}"));
     }
-    let serving = stage.cluster.wait_serving(Mark::START)?;
-    let connected = stage.cluster.wait_connected(&stage.voters, Mark::START)?;
+    let (serving, connected) = stage.cluster.wait_settled(&stage.voters, Mark::START)?;
     stage.timings.add(
         "first election, from the start of three processes",
         connected.duration_since(moment),

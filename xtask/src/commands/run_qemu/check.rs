@@ -15,8 +15,10 @@ pub(crate) fn check() -> Result<Vec<String>> {
         skipped.push(format!("the cluster of bare images: no QEMU here ({how})"));
         return Ok(skipped);
     }
+    // What a machine without the bare target would run.
     show(&Wishes {
         conformance: true,
+        freestanding: true,
         ..Wishes::default()
     })?;
     show(&Wishes::default())?;
@@ -25,17 +27,19 @@ pub(crate) fn check() -> Result<Vec<String>> {
         voters: 1,
         clients: 1,
         linux: 1,
-        acts: Acts::NoBreakdowns,
+        acts: Acts::FailOvers,
         ..Wishes::default()
     })?;
     show(&Wishes {
         fence: Fence::Lease,
+        acts: Acts::FailOvers,
         clients: 1,
         ..Wishes::default()
     })?;
     // As many as a volume can have.
     show(&Wishes {
         voters: 16,
+        freestanding: true,
         clients: 0,
         acts: Acts::Election,
         ..Wishes::default()
@@ -43,7 +47,7 @@ pub(crate) fn check() -> Result<Vec<String>> {
     if NbdServer::installed().is_some() {
         show(&Wishes {
             nbd: true,
-            acts: Acts::NoBreakdowns,
+            acts: Acts::OneFailOver,
             voters: 2,
             clients: 1,
             ..Wishes::default()

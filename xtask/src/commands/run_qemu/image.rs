@@ -34,9 +34,10 @@ fn cargo_for(verb: &str, target: &str) -> Command {
     command
 }
 
-/// Builds the image, and what decodes its log if that is to be defmt's.
-pub(super) fn build(defmt: bool) -> Result<Image> {
-    let bare = is_installed(BARE_TARGET)?;
+/// Builds the image, and what decodes its log if that is to be defmt's. `freestanding`: as if the bare target were not there.
+pub(super) fn build(defmt: bool, freestanding: bool) -> Result<Image> {
+    let installed = is_installed(BARE_TARGET)?;
+    let bare = installed && !freestanding;
     let target = if bare { BARE_TARGET } else { HOST_TARGET };
     let mut command = cargo_for("build", target);
     if defmt {
@@ -47,12 +48,12 @@ pub(super) fn build(defmt: bool) -> Result<Image> {
     let decoder = defmt.then(build_decoder).transpose()?;
     let folder = target_folder().join("qemu");
     let path = folder.join(target).join("release").join(NAME);
-    let how = if bare {
-        format!("for {BARE_TARGET}")
-    } else {
-        format!(
+    let how = match (bare, installed) {
+        (true, _) => format!("for {BARE_TARGET}"),
+        (false, true) => format!("for {HOST_TARGET}, freestanding, as asked"),
+        (false, false) => format!(
             "for {HOST_TARGET}, freestanding, because {BARE_TARGET} is not installed (rustup target add {BARE_TARGET})"
-        )
+        ),
     };
     Ok(Image { path, how, decoder })
 }

@@ -40,7 +40,7 @@ pub(super) enum Fence {
 }
 
 /// The same lease as that of the images.
-const LEASE: [&str; 4] = ["--fence", "lease", "--lease-ms", "2000"];
+const LEASE: [&str; 4] = ["--fence", "lease", "--lease-ms", "1500"];
 
 /// Longest request of an agent.
 const REQUEST_BYTES_MAX: u64 = 4096;

@@ -62,6 +62,8 @@ In both forms the end is a summary: what took how long, and the memory of a node
   --seconds N  instead of the script: leaves everybody alone for N seconds or until ctrl-c, then unmounts them
   --memory M   MiB of memory of each guest (16)
   --log LEVEL  what the images log: error, warn, info, debug or trace (info)
+  --freestanding
+               builds for the host target, freestanding, even where x86_64-unknown-none is installed
   --text       they log text instead of defmt's frames, which are decoded here against the image's symbols
   --keep       keeps the folder with the image file
   --conformance
@@ -83,7 +85,7 @@ const TIMES: &str =
     "silence-ms=2000 recovery-ms=4000 fence-timeout-ms=10000 io-timeout-ms=2000 network-cut-ms=3000";
 
 /// What voters are told that promise a lease. The watchdog bites within it.
-const LEASE: &str = "fence=lease lease-ms=2000 watchdog-ms=1000";
+const LEASE: &str = "fence=lease lease-ms=1500 watchdog-ms=750";
 
 /// How voters silence earlier leaders.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,6 +104,7 @@ struct Wishes {
     log: String,
     keep: bool,
     defmt: bool,
+    freestanding: bool,
     fence: Fence,
     acts: Acts,
     conformance: bool,
@@ -122,6 +125,7 @@ impl Default for Wishes {
             log: "info".to_owned(),
             keep: false,
             defmt: true,
+            freestanding: false,
             fence: Fence::Line,
             acts: Acts::All,
             conformance: false,
@@ -150,6 +154,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             Arg::Long("linux") => wishes.linux = parser.value()?.parse()?,
             Arg::Long("memory") => wishes.memory = parser.value()?.parse()?,
             Arg::Long("log") => wishes.log = parser.value()?.string()?,
+            Arg::Long("freestanding") => wishes.freestanding = true,
             Arg::Long("text") => wishes.defmt = false,
             Arg::Long("fence") => wishes.fence = fence(&parser.value()?.string()?)?,
             Arg::Long("conformance") => wishes.conformance = true,
@@ -221,7 +226,7 @@ fn install_command() -> &'static str {
 
 fn show(wishes: &Wishes) -> Result<()> {
     let binary = ostrakon_binary(false)?;
-    let image = image::build(wishes.defmt)?;
+    let image = image::build(wishes.defmt, wishes.freestanding)?;
     let size = figures::ImageSize::of(&image.path)?;
     println!("image built {}: {size}", image.how);
 

@@ -67,11 +67,14 @@ impl Script<'_> {
             ),
         );
         // It stops, or was reset by its watchdog; a Linux mount always ends up as a client of the successor.
-        self.wait(thawed, "the one that was paused to give way", |item| {
+        let gave_way = self.wait(thawed, "the one that was paused to give way", |item| {
             let gave_way = ["stopped_serving", "superseded", "hello", "connected"];
-            (item.guest == old.guest && gave_way.contains(&item.name())).then_some(())
+            (item.guest == old.guest && gave_way.contains(&item.name())).then_some(item.seen)
         })?;
-        self.took("until the paused leader has given way", thawed_at.elapsed());
+        self.took(
+            "until the paused leader has given way",
+            gave_way.saturating_duration_since(thawed_at),
+        );
         let (now, _) = self.wait_settled(&self.everyone(), old.ballot.term)?;
         self.verify_leader(&now, Some(&old.ballot))?;
         self.verify_mounted(&self.everyone())?;

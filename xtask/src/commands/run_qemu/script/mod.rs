@@ -55,8 +55,10 @@ enum Proof {
 pub(super) enum Acts {
     /// Everything.
     All,
-    /// Everything but the acts in which a node breaks down and says so.
-    NoBreakdowns,
+    /// Without those in which a node breaks down and says so, a client is evicted, or no more than a fact is shown.
+    FailOvers,
+    /// The first election, one fail-over, and the end.
+    OneFailOver,
     /// The first election, and the end.
     Election,
 }
@@ -138,10 +140,14 @@ impl<'a> Script<'a> {
         let mut leader = self.elect()?;
         match self.fence {
             _ if self.voters() == 1 || self.acts == Acts::Election => {}
+            _ if self.acts == Acts::OneFailOver => leader = self.kill(&leader)?,
             Fence::Line => {
                 leader = self.kill(&leader)?;
                 leader = self.freeze(&leader, Freeze::Paused)?;
                 leader = self.freeze(&leader, Freeze::Stopped)?;
+                if self.acts == Acts::All {
+                    self.evict(&leader)?;
+                }
                 for what in [Breakdown::Panic, Breakdown::Disk, Breakdown::Network] {
                     // Only an image is taken apart: what becomes of Linux mounts then has tests of its own.
                     if self.acts == Acts::All && !self.fleet.guests[leader.guest].is_linux {
@@ -152,7 +158,9 @@ impl<'a> Script<'a> {
             Fence::Lease => {
                 leader = self.kill(&leader)?;
                 leader = self.hang(leader)?;
-                leader = self.pause_under_lease(&leader)?;
+                if self.acts == Acts::All {
+                    leader = self.pause_under_lease(&leader)?;
+                }
             }
         }
         self.leave(&leader)
@@ -393,6 +401,36 @@ impl<'a> Script<'a> {
             old.ballot.rid
         ));
         self.returns(old.guest, &leader)
+    }
+
+    /// A client that stands still for too long is evicted; when it goes on and learns of it, it begins anew.
+    fn evict(&mut self, leader: &Leader) -> Result<()> {
+        let client = |guest: &usize| {
+            let guest = &self.fleet.guests[*guest];
+            guest.addr.is_none() && !guest.is_linux
+        };
+        let Some(victim) = self.everyone().into_iter().find(client) else {
+            return Ok(());
+        };
+        let (name, rid) = (self.name(victim).to_owned(), self.rid(victim)?);
+        self.act(&format!("a client is paused until it is evicted: {name}"));
+        let (from, begun) = (self.fleet.news.mark(), Instant::now());
+        self.fleet.freeze(victim, Freeze::Paused)?;
+        self.wait(from, "an eviction", |item| {
+            (item.name() == "client_evicted" && item.word(0) == rid).then_some(())
+        })?;
+        self.took("until a paused client was evicted", begun.elapsed());
+        let mut others = self.everyone();
+        others.remove(&victim);
+        self.verify_mounted(&others)?;
+        self.act(&format!("{name} goes on"));
+        self.fleet.thaw(victim)?;
+        self.wait(from, "the evicted one to begin anew", |item| {
+            (item.guest == victim && item.name() == "hello" && item.rid != rid).then_some(())
+        })?;
+        self.wait_settled(&self.everyone(), leader.ballot.term - 1)?;
+        self.verify_leader(leader, None)?;
+        self.verify_mounted(&self.everyone())
     }
 
     /// Writes of a mount that stand in the quorum region: the block and the writer's number of it.

@@ -1,17 +1,19 @@
-//! Changing `quorum_count`, the one thing of a volume that is changed without a leader.
+//! What is changed of a volume without a leader: `quorum_count`, and the key.
 
 use std::fmt;
 use std::path::Path;
 
 use ostrakon_core::bounds::TORN_MAX;
 use ostrakon_core::disk::{DiskOutcome, DiskRequest, IoId};
-use ostrakon_core::ids::Ballot;
+use ostrakon_core::format::SuperBlock;
+use ostrakon_core::ids::{Ballot, VolumeId};
 use ostrakon_core::superio::SuperWriter;
 
 use super::{OfflineError, Region, Table, Volume, checksum};
 use crate::disk::{Access, AlignedBuffer, DeviceFile, Hold, IoError};
+use crate::entropy;
 
-/// Why the number of votes was not changed.
+/// Why nothing was changed.
 #[derive(Debug)]
 pub enum ChangeError {
     /// The volume cannot be read or written.
@@ -64,13 +66,26 @@ impl From<OfflineError> for ChangeError {
 
 /// Writes a new `quorum_count` to both copies of the super block and returns the old one.
 ///
-/// Only a leader may write the super block while there is one. Nothing on the device can lock out a mount that
-/// begins at this very moment on another host, so the election's traces are read twice, before and after.
-///
 /// # Panics
 /// If `count` is 0.
-pub fn change(path: &Path, count: u16) -> Result<u16, ChangeError> {
+pub fn quorum_count(path: &Path, count: u16) -> Result<u16, ChangeError> {
     assert!(count > 0, "somebody has to vote");
+    Ok(change(path, |state| state.quorum_count = count)?.quorum_count)
+}
+
+/// Replaces the volume's key by another one and returns the volume's id. Who knows the old one, from a copy of the device or
+/// from a host that was taken out of the cluster, is a stranger from then on; nobody is mounted, so that no session with
+/// the old one is left either.
+pub fn rekey(path: &Path) -> Result<VolumeId, ChangeError> {
+    let key = entropy::volume_key();
+    Ok(change(path, |state| state.key = key)?.volume)
+}
+
+/// Changes the super block in both copies and returns what it was before.
+///
+/// Only a leader may write the super block while there is one. Nothing on the device can lock out a mount that
+/// begins at this very moment on another host, so the election's traces are read twice, before and after.
+fn change(path: &Path, change: impl Fn(&mut SuperBlock)) -> Result<SuperBlock, ChangeError> {
     let device = DeviceFile::open(path, Access::ReadWrite).map_err(OfflineError::Open)?;
     match device.hold(Hold::Alone) {
         Ok(true) => {}
@@ -79,13 +94,14 @@ pub fn change(path: &Path, count: u16) -> Result<u16, ChangeError> {
     }
     let mut volume = Volume::on(device)?;
     check(&volume)?;
-    let before = volume.state().quorum_count;
+    let before = *volume.state();
+    let mut ours = before;
+    ours.seq += 1;
+    change(&mut ours);
     let region = Region::read(&volume);
-    write(&volume, count)?;
-    let seq = volume.state().seq;
+    write(&volume, change)?;
     volume.reread()?;
-    let is_ours = volume.state().seq == seq + 1 && volume.state().quorum_count == count;
-    if !is_ours || Region::read(&volume).blocks != region.blocks {
+    if *volume.state() != ours || Region::read(&volume).blocks != region.blocks {
         return Err(ChangeError::Changed);
     }
     Ok(before)
@@ -129,10 +145,10 @@ fn check(volume: &Volume) -> Result<(), ChangeError> {
     Ok(())
 }
 
-fn write(volume: &Volume, count: u16) -> Result<(), ChangeError> {
+fn write(volume: &Volume, change: impl FnOnce(&mut SuperBlock)) -> Result<(), ChangeError> {
     let mut writer = SuperWriter::new(volume.view());
     let mut buffer = AlignedBuffer::blocks(1);
-    writer.start(|state| state.quorum_count = count);
+    writer.start(change);
     let mut writes = 0;
     loop {
         let limit = ostrakon_core::time::Duration::ZERO;

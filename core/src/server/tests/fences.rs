@@ -1,0 +1,252 @@
+//! Every fence leaves a record, written by the leader that it brought to serve.
+
+extern crate std;
+
+use std::vec::Vec;
+
+use crate::bounds::{FENCE_BLOCKS, FENCES_WAITING_MAX};
+use crate::disk::DiskError;
+use crate::fence::FenceOutcome;
+use crate::format::{FenceMethod, FenceParam, FenceReason, FenceRecord, FenceResult, FenceWay, LogEntry};
+use crate::ids::{Ballot, BlockNo, BootId, HostId, Term};
+use crate::server::State;
+use crate::session::world::{World, addr, rid};
+use crate::time::Duration;
+
+const BY: u64 = 9;
+
+fn victim(node: usize, term: u64) -> LogEntry {
+    LogEntry {
+        ballot: Ballot {
+            term: Term(term),
+            rid: rid(node),
+        },
+        host: HostId(node as u64 + 100),
+        boot: BootId([0; 16]),
+        addr: addr(node),
+        quiet_ms: 0,
+        fence_param: FenceParam::default(),
+    }
+}
+
+fn by() -> Ballot {
+    Ballot {
+        term: Term(BY),
+        rid: rid(1),
+    }
+}
+
+/// The mount is told to fence, and told what came of it.
+fn fence(world: &mut World, victim: &LogEntry, attempt: u32, outcome: FenceOutcome) {
+    let journal = world.server(1).journal();
+    journal.set_unix_time(1_700_000_000);
+    journal.asked(victim, attempt, by());
+    journal.answered(victim.ballot, outcome, FenceMethod::of("kill"));
+}
+
+fn records(world: &World) -> Vec<FenceRecord> {
+    world
+        .disk
+        .fences()
+        .into_iter()
+        .map(|(_, record)| record)
+        .collect()
+}
+
+/// Two voters; the first is dead, and the second has recorded itself as the server, but did nothing yet.
+fn taken_over() -> World {
+    let mut world = World::with_voters(1, 2);
+    world.kill(0);
+    world.serve(1, BY);
+    world
+}
+
+#[test]
+fn a_take_over_leaves_who_which_term_why_how_and_with_what_result() {
+    let mut world = taken_over();
+    let old = victim(0, 1);
+    fence(&mut world, &old, 1, FenceOutcome::Failed);
+    fence(&mut world, &old, 2, FenceOutcome::Done);
+    let other = victim(5, 3);
+    world.server(1).journal().lapsed(&other, by());
+    assert_eq!(records(&world), [], "nobody writes before its time");
+    world.settle();
+    assert_eq!(world.server(1).state(), State::Serving);
+    let expected = FenceRecord {
+        term: Term(1),
+        rid: rid(0),
+        host: HostId(100),
+        addr: Some(addr(0)),
+        by: by(),
+        unix_s: 1_700_000_000,
+        attempts: 2,
+        others: 0,
+        why: FenceReason::Predecessor,
+        how: FenceWay::Fence,
+        result: FenceResult::Done,
+        method: FenceMethod::of("kill"),
+    };
+    let lapsed = FenceRecord {
+        term: Term(3),
+        rid: rid(5),
+        host: HostId(105),
+        addr: Some(addr(5)),
+        attempts: 0,
+        how: FenceWay::Lease,
+        method: FenceMethod::default(),
+        ..expected
+    };
+    assert_eq!(records(&world), [expected, lapsed]);
+    assert_eq!(
+        world.disk.durable_writes,
+        2 * 2 + 2,
+        "publishing twice, and these two"
+    );
+}
+
+#[test]
+fn a_fence_that_failed_is_recorded_when_its_leader_serves_later() {
+    let mut world = taken_over();
+    fence(&mut world, &victim(0, 1), 1, FenceOutcome::Failed);
+    world.settle();
+    let [record] = records(&world)[..] else {
+        panic!("{:?}", records(&world));
+    };
+    assert_eq!((record.result, record.attempts), (FenceResult::Failed, 1));
+}
+
+#[test]
+fn what_finds_no_room_is_counted() {
+    let mut world = taken_over();
+    for node in 0..FENCES_WAITING_MAX + 3 {
+        fence(&mut world, &victim(node + 10, 1), 1, FenceOutcome::Done);
+    }
+    world.settle();
+    let records = records(&world);
+    let others: Vec<u32> = records.iter().map(|record| record.others).collect();
+    assert_eq!(others, [0, 0, 3]);
+}
+
+#[test]
+fn the_newest_records_are_kept_and_another_server_goes_on_behind_them() {
+    let mut world = taken_over();
+    let all = FENCE_BLOCKS + 7;
+    for node in 0..all {
+        if node == FENCE_BLOCKS / 2 {
+            world.kill_server(1);
+            world.serve(1, BY + 1);
+        }
+        fence(&mut world, &victim(node, 1), 1, FenceOutcome::Done);
+        world.settle();
+    }
+    let kept: Vec<_> = world
+        .disk
+        .fences()
+        .into_iter()
+        .map(|(seq, record)| (seq, record.rid))
+        .collect();
+    let newest: Vec<_> = (7..all).map(|node| (node as u64 + 1, rid(node))).collect();
+    assert_eq!(kept, newest);
+}
+
+#[test]
+fn a_damaged_newest_record_is_the_one_that_is_written_over() {
+    let mut world = taken_over();
+    for node in 0..3 {
+        fence(&mut world, &victim(node, 1), 1, FenceOutcome::Done);
+        world.settle();
+    }
+    let first = world.super_block().geometry.fences.0;
+    world.disk.block(BlockNo(first + 2))[80] ^= 1;
+    world.disk.bad_medium = Some(BlockNo(first + 9));
+    world.kill_server(1);
+    world.serve(1, BY + 1);
+    fence(&mut world, &victim(7, 1), 1, FenceOutcome::Done);
+    world.settle();
+    let kept: Vec<_> = world
+        .disk
+        .fences()
+        .into_iter()
+        .map(|(seq, record)| (seq, record.rid))
+        .collect();
+    assert_eq!(kept, [(1, rid(0)), (2, rid(1)), (3, rid(7))]);
+}
+
+#[test]
+fn evictions_leave_records_and_plain_clients_share_one() {
+    let mut world = World::with_voters(1, 2);
+    for _ in 0..3 {
+        world.plain();
+        world.settle();
+    }
+    for gone in [1, 2, 3, 4] {
+        world.kill(gone);
+    }
+    let recovery = world.nodes[0].config.recovery_time;
+    world.pass(recovery + Duration::from_secs(2));
+    let records = records(&world);
+    let [voter, plain] = records.as_slice() else {
+        panic!("{records:?}");
+    };
+    assert_eq!((voter.rid, voter.addr), (rid(1), Some(addr(1))));
+    assert_eq!((plain.addr, plain.others), (None, 2));
+    for record in &records {
+        assert_eq!(
+            (record.why, record.how, record.result),
+            (FenceReason::Absent, FenceWay::Evicted, FenceResult::Done)
+        );
+    }
+}
+
+#[test]
+fn trying_for_a_place_again_and_again_does_not_fill_the_ring() {
+    let mut world = World::with_voters(1, 2);
+    world.kill(0);
+    world.serve(1, BY);
+    world.settle();
+    let ghost = victim(0, 0);
+    for attempt in 1..=40 {
+        fence(&mut world, &ghost, attempt, FenceOutcome::Failed);
+        world.settle();
+    }
+    fence(&mut world, &ghost, 41, FenceOutcome::Done);
+    world.settle();
+    let attempts: Vec<_> = records(&world)
+        .iter()
+        .map(|record| (record.attempts, record.result == FenceResult::Done))
+        .collect();
+    let failed = [1, 2, 4, 8, 16, 32].map(|attempts| (attempts, false));
+    assert_eq!(attempts, [&failed[..], &[(41, true)]].concat());
+    assert!(
+        records(&world)
+            .iter()
+            .all(|record| record.why == FenceReason::Place)
+    );
+}
+
+#[test]
+fn a_server_that_stops_writes_its_records_first_and_one_without_the_right_does_not() {
+    for may_act in [true, false] {
+        let mut world = taken_over();
+        world.settle();
+        fence(&mut world, &victim(7, 0), 1, FenceOutcome::Done);
+        world.nodes[1].may_act = may_act;
+        let now = world.now;
+        world.server(1).stop(now, false);
+        world.pass(Duration::from_secs(1));
+        assert!(world.server(1).is_off());
+        assert_eq!(records(&world).len(), usize::from(may_act));
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_a_device_that_fails() {
+    let mut world = taken_over();
+    world.settle();
+    world.disk.broken = Some(DiskError::Failed);
+    fence(&mut world, &victim(7, 0), 1, FenceOutcome::Done);
+    world.settle();
+    assert_eq!(world.server(1).state(), State::Failed);
+    assert!(!world.server(1).is_off(), "the write may still land");
+    assert_eq!(records(&world), []);
+}

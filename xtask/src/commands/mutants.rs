@@ -1,0 +1,217 @@
+//! `cargo xtask mutants`: breaks core in one place after the other, and sees whether a test notices.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use lexopt::{Arg, ValueExt};
+use ostrakon_xtask::failure::{During, Failure, Result, ensure};
+
+use crate::cargo::{cargo, target_folder, words};
+
+const HELP: &str = "\
+cargo xtask mutants [FOLDER[/FILE] …] [--shard K/N]
+
+Changes one operator, condition or result of core at a time and runs core's tests: a change that no test notices is a hole in
+the tests. Goes through the folders of core/src in the order of what they decide, or through those named:
+
+  cargo xtask mutants superio decide/safety.rs
+
+Each change is tried with the tests of its own folder first, and if they do not notice it, with all of core's.
+--shard tries every N-th change only, from the K-th (counted from 0). Those that no test could notice are listed, each with its
+reason, in .cargo/mutants.toml. A whole run takes hours; needs cargo-mutants (cargo install --locked cargo-mutants).
+";
+
+/// The folders of core, those on which safety hangs first.
+const FOLDERS: [&str; 8] = [
+    "decide", "superio", "format", "election", "session", "server", "client", "mount",
+];
+
+/// Seconds after which a change is taken to have made a test run for ever.
+const TIMEOUT_S: &str = "300";
+
+pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
+    let (mut places, mut shard) = (Vec::new(), None);
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => {
+                print!("{HELP}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Arg::Long("shard") => shard = Some(parser.value()?.string()?),
+            Arg::Value(place) => places.push(Place::named(&place.string()?)?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let there = cargo(["mutants", "--version"]).output();
+    ensure(there.is_ok_and(|output| output.status.success()), || {
+        "missing: cargo-mutants. cargo install --locked cargo-mutants brings it".to_owned()
+    })?;
+    if places.is_empty() {
+        for folder in FOLDERS {
+            places.push(Place::named(folder)?);
+        }
+    }
+    let mut all = Tally::default();
+    for place in &places {
+        let tally = try_place(place, shard.as_deref())?;
+        println!("{}: {tally}", place.name);
+        all.add(&tally);
+    }
+    println!("In all: {all}");
+    all.missed
+        .iter()
+        .for_each(|missed| println!("  not noticed: {missed}"));
+    Ok(if all.missed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// A folder of core, or a file in one.
+struct Place {
+    name: String,
+    /// The tests of its own folder.
+    tests: String,
+    /// Its files, as cargo-mutants wants to be told.
+    files: String,
+}
+
+impl Place {
+    fn named(name: &str) -> Result<Self> {
+        let name = name.trim_start_matches("core/src/").trim_end_matches('/');
+        let folder = name.split('/').next().unwrap_or(name);
+        ensure(FOLDERS.contains(&folder), || {
+            format!("core has no folder {folder}, only: {}", FOLDERS.join(", "))
+        })?;
+        let files = if name.contains('/') {
+            name.to_owned()
+        } else {
+            format!("{name}/**/*.rs")
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            tests: format!("{folder}::"),
+            files: format!("core/src/{files}"),
+        })
+    }
+}
+
+/// Tries every change of a place: first with its own tests, then what they missed with all.
+fn try_place(place: &Place, shard: Option<&str>) -> Result<Tally> {
+    let folder = target_folder().join("mutants").join(place.name.replace('/', "-"));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).during(format!("emptying {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).during(format!("making {}", folder.display()))?;
+    let mut tally = Tally::default();
+    for (first, tests) in [(true, place.tests.as_str()), (false, "")] {
+        let mut command = mutants(place, &folder, shard, first);
+        if !tests.is_empty() {
+            command.args(["--", tests]);
+        }
+        let status = command.status().during(format!("running {}", words(&command)))?;
+        // 2: some were missed, 3: some ran into the time limit.
+        ensure(matches!(status.code(), Some(0 | 2 | 3)), || {
+            format!("{} ended with {status}", words(&command))
+        })?;
+        tally.read(&folder.join("mutants.out"))?;
+        if tally.missed.is_empty() {
+            break;
+        }
+    }
+    Ok(tally)
+}
+
+fn mutants(place: &Place, folder: &Path, shard: Option<&str>, first: bool) -> Command {
+    let mut command = cargo(["mutants", "--package", "ostrakon-core", "--profile", "mutants"]);
+    command
+        .args([
+            "--cargo-arg=--lib",
+            "--no-shuffle",
+            "--timeout",
+            TIMEOUT_S,
+            "--file",
+            &place.files,
+        ])
+        .arg("--output")
+        .arg(folder)
+        // Property tests are bounded by time: each need not take all of it, thousands of times.
+        .env("ARBTEST_BUDGET_MS", "50");
+    if let Some(shard) = shard {
+        command.args(["--shard", shard]);
+    }
+    if !first {
+        command.args(["--iterate", "--baseline=skip"]);
+    }
+    command
+}
+
+/// What became of the changes.
+#[derive(Default, Debug, PartialEq, Eq)]
+struct Tally {
+    caught: usize,
+    missed: Vec<String>,
+}
+
+impl Tally {
+    /// Adds what this run caught, and keeps what it missed. A change that makes a test run for ever is noticed, too.
+    fn read(&mut self, folder: &Path) -> Result<()> {
+        self.caught += lines(&folder.join("caught.txt"))?.len() + lines(&folder.join("timeout.txt"))?.len();
+        self.missed = lines(&folder.join("missed.txt"))?;
+        Ok(())
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.caught += other.caught;
+        self.missed.extend_from_slice(&other.missed);
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = self.caught + self.missed.len();
+        let percent = if all == 0 {
+            100.0
+        } else {
+            self.caught as f64 * 100.0 / all as f64
+        };
+        write!(f, "{} of {all} changes noticed ({percent:.1} %)", self.caught)
+    }
+}
+
+fn lines(path: &PathBuf) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("reading {}: {error}", path.display())))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_folders_or_files_of_core() {
+        let files = |name: &str| Place::named(name).map(|place| (place.files, place.tests)).ok();
+        let pair = |files: &str, tests: &str| Some((files.to_owned(), tests.to_owned()));
+        assert_eq!(files("superio"), pair("core/src/superio/**/*.rs", "superio::"));
+        assert_eq!(
+            files("core/src/decide/log.rs"),
+            pair("core/src/decide/log.rs", "decide::")
+        );
+        assert_eq!(files("xtask"), None);
+    }
+
+    #[test]
+    fn a_tally_says_how_many_were_noticed() {
+        let mut all = Tally::default();
+        assert_eq!(all.to_string(), "0 of 0 changes noticed (100.0 %)");
+        all.add(&Tally {
+            caught: 9,
+            missed: vec!["a".to_owned()],
+        });
+        assert_eq!(all.to_string(), "9 of 10 changes noticed (90.0 %)");
+    }
+}
