@@ -6,12 +6,14 @@ use crate::decide::log::Log;
 use crate::event::Silenced;
 use crate::format::{PackedEntry, SuperBlock};
 use crate::ids::{Ballot, Mark, Term};
+use crate::rules::{self, Rule};
 use crate::superio::{Copies, SuperView};
 use crate::time::Duration;
 
 /// R5: the higher live ballot for which `own` is given up for good, if a merged log shows one.
 pub fn aborts_for(log: &Log, own: Ballot) -> Option<Ballot> {
-    log.highest().filter(|&highest| highest > own)
+    log.highest()
+        .filter(|&highest| highest > own && rules::holds(Rule::Abort))
 }
 
 /// R6 and R8: whether the super block has moved past `own`, so that it may never serve (any more).
@@ -21,9 +23,20 @@ pub const fn is_overtaken(view: &SuperView, own: Ballot) -> bool {
 
 /// R7: every lower ballot that the sealing collect merged. Each must be silent before `own` is claimed.
 pub fn victims(log: &Log, own: Ballot) -> impl Iterator<Item = &PackedEntry> {
+    let lower = move |entry: &&PackedEntry| entry.ballot() < own && entry.ballot().rid != own.rid;
+    let only = if rules::holds(Rule::SilenceAll) {
+        None
+    } else {
+        log.entries()
+            .iter()
+            .filter(lower)
+            .map(|entry| entry.ballot())
+            .max()
+    };
     log.entries()
         .iter()
-        .filter(move |entry| entry.ballot() < own && entry.ballot().rid != own.rid)
+        .filter(lower)
+        .filter(move |entry| only.is_none_or(|only| entry.ballot() == only))
 }
 
 /// R7: how this predecessor, whose entry promises `quiet_ms`, is known to be silent without being fenced, if it is: its rid declared it void (up to
@@ -102,8 +115,8 @@ pub const fn unnamed_readings(copies: Copies, before: u8) -> u8 {
 
 /// R3: whether a ballot may be declared void: its claim was never issued, or failed, and after W so many readings
 /// in a row of both copies do not name it.
-pub const fn may_void(claimed: bool, unnamed: u8) -> bool {
-    !claimed || unnamed >= READINGS_TO_VOID
+pub fn may_void(claimed: bool, unnamed: u8) -> bool {
+    !claimed || unnamed >= READINGS_TO_VOID || !rules::holds(Rule::NoVoidAfterClaim)
 }
 
 /// Read lease: whether a look gives `own` the right to act: a collect that showed no higher live ballot, and the

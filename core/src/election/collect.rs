@@ -5,6 +5,7 @@ use crate::decide::witness::Blocks;
 use crate::disk::{DiskError, DiskOutcome, IoId};
 use crate::event::{Event, Fault};
 use crate::format::RegionBlock;
+use crate::rules::{self, Rule};
 use crate::time::Instant;
 
 use super::Election;
@@ -119,6 +120,7 @@ impl Election {
             return;
         };
         match RegionBlock::decode(bytes, at, state.volume, self.config.checksum) {
+            Err(_) if !rules::holds(Rule::InvalidIsNotEmpty) => self.witness.empty(index),
             Err(_) => {
                 let fingerprint = (self.config.checksum)(bytes);
                 self.block_is_invalid(now, index, fingerprint);
@@ -139,7 +141,8 @@ impl Election {
                 }
                 let (target, trimmed) = (self.witness.target(), self.trimmed());
                 let mut carries = false;
-                for entry in entries.packed() {
+                let merges = rules::holds(Rule::MergeAllTerms) || head.term >= self.said.term;
+                for entry in entries.packed().filter(|_| merges) {
                     carries |= Some(entry.ballot()) == target;
                     let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
                     self.log.add(entry, trimmed, &|rid| {

@@ -5,6 +5,7 @@ use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
 use crate::format::{Doorbell, SUPER_COPIES};
 use crate::ids::BlockNo;
+use crate::rules::{self, Rule};
 use crate::superio::{SuperError, SuperView};
 use crate::time::{Duration, Instant};
 
@@ -108,6 +109,9 @@ impl Election {
     fn begin_collect(&mut self, now: Instant) {
         self.collect_began = now;
         self.collect.begin();
+        if !rules::holds(Rule::MergeAllTerms) {
+            self.log = crate::decide::log::Log::new();
+        }
         let void = self.said.void_spreads.map(|(ballot, _)| ballot);
         let own = self.own.filter(|_| self.has_entered_log());
         let target = own.or(void).or(self.log.highest());
@@ -182,7 +186,8 @@ impl Election {
         if !self.writer.as_ref()?.is_due() {
             return None;
         }
-        if !self.may_act(now) {
+        let stops = matches!(self.stage, Stage::Stop(_)) && !rules::holds(Rule::StopWithinRight);
+        if !self.may_act(now) && !stops {
             // A later look may bring the right back; the update then begins again from a fresh reading.
             self.writer = None;
             self.rest(now, Duration::ZERO);
@@ -258,6 +263,7 @@ impl Election {
         self.view = Some(view);
         self.views = self.views.wrapping_add(1);
         if let Some(own) = self.own
+            && rules::holds(Rule::CheckFenced)
             && crate::decide::safety::is_overtaken(&view, own)
         {
             self.overtaken(now, own);
@@ -413,7 +419,17 @@ impl Election {
         self.disk_fault(first, true, error);
         self.witness.fail();
         // W counts from now, not from when the write was handed out: a process can be frozen in between.
-        self.step = Step::Hold(now + self.config.write_time_max);
+        let outstanding = if rules::holds(Rule::OneWrite) {
+            self.config.write_time_max
+        } else {
+            Duration::ZERO
+        };
+        self.step = Step::Hold(now + outstanding);
+        if let Stage::Claim { .. } = &self.stage
+            && !rules::holds(Rule::NoVoidAfterClaim)
+        {
+            self.give_up(now, crate::event::GaveUp::ServerFailed);
+        }
         if let Stage::Lead(lead) = &self.stage {
             let ballot = lead.ballot;
             self.stop_leading_on_failure(now, ballot);

@@ -8,6 +8,7 @@ use crate::decide::safety::{self, Stopping};
 use crate::event::{Event, GaveUp};
 use crate::format::{Doorbell, VoteKind};
 use crate::ids::Ballot;
+use crate::rules::{self, Rule};
 use crate::superio::{Copies, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
 
@@ -74,6 +75,11 @@ impl Election {
         if self.yields(now, ballot) {
             self.stop_leading(now, ballot, None);
             return self.rest(now, Duration::ZERO);
+        }
+        if !rules::holds(Rule::LookEndsWithSuper)
+            && let Some(lease) = self.voter.lease
+        {
+            self.right_until = self.right_until.max(self.collect_began + lease);
         }
         if self.voter.lease.is_some() {
             self.read_super(true)
@@ -218,11 +224,20 @@ impl Election {
     /// Waits until the server has nothing outstanding, then reads the super block; under a lease that ran out it
     /// needs a look first.
     pub(super) fn begin_stopping(&mut self, now: Instant) {
-        if self.server_off {
+        if !rules::holds(Rule::OneBallot) && self.io_failing {
+            let Stage::Stop(Stop { ballot, .. }) = self.stage else {
+                return;
+            };
+            return self.stopped(now, ballot, false);
+        }
+        if self.server_off || !rules::holds(Rule::StopLast) {
             if let Stage::Stop(stop) = &mut self.stage {
                 stop.fresh = true;
             }
-            self.begin_cycle(now)
+            match self.view.filter(|_| !rules::holds(Rule::StopReads)) {
+                Some(seen) => self.write_stop(&seen),
+                None => self.begin_cycle(now),
+            }
         } else {
             self.rest(now, RETRY_PAUSE)
         }
@@ -248,16 +263,21 @@ impl Election {
         if let Some(lease) = self.voter.lease.filter(|_| right) {
             self.right_until = self.right_until.max(self.collect_began + lease);
         }
-        match (self.may_act(now), after) {
-            (true, _) => {
-                let mut writer = SuperWriter::new(view);
-                writer.start(|state| safety::stop(state, ballot));
-                self.writer = Some(writer);
-                self.step = Step::SuperWrite;
-            }
+        match (self.may_act(now) || !rules::holds(Rule::StopWithinRight), after) {
+            (true, _) => self.write_stop(view),
             (false, false) => self.begin_look(now),
             (false, true) => self.wait_or_abandon(now, stop),
         }
+    }
+
+    fn write_stop(&mut self, view: &SuperView) {
+        let Stage::Stop(Stop { ballot, .. }) = self.stage else {
+            return;
+        };
+        let mut writer = SuperWriter::new(view);
+        writer.start(|state| safety::stop(state, ballot));
+        self.writer = Some(writer);
+        self.step = Step::SuperWrite;
     }
 
     /// A stop that cannot be completed, because a higher ballot is live that nobody serves under, or because a copy of

@@ -33,6 +33,7 @@ use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{LogEntry, SuperBlock};
 use crate::ids::{Ballot, BlockNo, Mark, Rid, Term, WriteNr};
 use crate::io::{IoIds, Owner};
+use crate::rules::{self, Rule};
 use crate::superio::{SuperReader, SuperView, SuperWriter};
 use crate::time::Instant;
 
@@ -409,7 +410,7 @@ impl Election {
 
     /// Whether a leader may act now: always, unless it promised a lease that has run out.
     fn may_act(&self, now: Instant) -> bool {
-        self.voter.lease.is_none() || now < self.right_until
+        self.voter.lease.is_none() || now < self.right_until || !rules::holds(Rule::WithinRight)
     }
 
     /// The super block as it was last read or written: it describes the volume.

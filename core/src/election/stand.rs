@@ -6,6 +6,7 @@ use crate::event::{Event, Fault, GaveUp, Silenced};
 use crate::fence::FenceOutcome;
 use crate::format::PackedEntry;
 use crate::ids::{Ballot, Mark};
+use crate::rules::{self, Rule};
 use crate::superio::{Copies, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
 
@@ -59,7 +60,9 @@ impl Election {
                 let timer = *timer;
                 self.count_votes(now, own, timer);
             }
-            Stage::Seal { .. } if self.witness.is_sealed() => return self.read_super(true),
+            Stage::Seal { .. } if self.witness.is_sealed() || !rules::holds(Rule::Seal) => {
+                return self.read_super(true);
+            }
             Stage::Silence(_) => return self.silence(now),
             Stage::Claim { .. } => return self.read_super(true),
             Stage::Withdraw { why } => {
@@ -245,7 +248,11 @@ impl Election {
             self.stage = Stage::Claim { ballot };
         }
         match refused {
-            _ if done => return self.read_super(true),
+            _ if done && rules::holds(Rule::ReadAgain) => return self.read_super(true),
+            _ if done => {
+                let seen = self.view.expect("a look led here");
+                return self.claim(now, ballot, &seen);
+            }
             Some(why) => self.withdraw(now, why),
             None => {}
         }
@@ -275,6 +282,7 @@ impl Election {
         let how = match (victim.state, silent) {
             (VictimState::Silent | VictimState::Fenced | VictimState::Fencing { .. }, _) => return Ok(()),
             (_, Some(how)) => how,
+            _ if !rules::holds(Rule::Silence) => Silenced::Fenced,
             (VictimState::Asked, None) if self.withdraws(now, sealed_at, ballot) => return Ok(()),
             (VictimState::Asked, None) if victim.due <= now => {
                 victim.due = now;

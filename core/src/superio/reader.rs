@@ -5,6 +5,7 @@ use crate::checksum::Checksum;
 use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::format::{BlockError, SUPER_COPIES, SuperBlock};
 use crate::ids::VolumeId;
+use crate::rules::{self, Rule};
 use crate::time::Duration;
 
 /// Passes after which a reading is given up. Each update writes each copy once, so that a reader which is
@@ -62,7 +63,9 @@ pub fn belief(first: Option<&SuperBlock>, second: Option<&SuperBlock>, previous:
         (None, None) => None,
     };
     match only {
-        Some((copy, state)) if only == previous => believed(state, Copies::Only(copy)),
+        Some((copy, state)) if only == previous || !rules::holds(Rule::TwoPasses) => {
+            believed(state, Copies::Only(copy))
+        }
         _ => Belief::Again(only),
     }
 }

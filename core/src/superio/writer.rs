@@ -26,7 +26,7 @@ pub struct SuperWriter {
 
 impl SuperWriter {
     /// A writer that continues what a believed reading found.
-    pub const fn new(view: &SuperView) -> Self {
+    pub fn new(view: &SuperView) -> Self {
         Self {
             state: view.state,
             first: view.first_to_write(),
