@@ -21,6 +21,8 @@ Commands:
   scsi      the reservation fence on real SCSI commands: two guests under QEMU on one iSCSI target
   package   a Debian package of the program, its unit, its man pages and its completions
   sim       the simulator (options are passed on)
+  bench     fail-over, idle cost, scale: beside etcd, sanlock and sbd, in one run (--quick, --only PART)
+  counts    instructions of small things (--write, --check)
   size      code, RAM and stack of core on small targets (--write, --check)
   bare-compiler  where rustup has no bare targets: Debian's compiler, unpacked into the target folder
   mutants   breaks core in one place after the other: does a test notice?
@@ -58,6 +60,8 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("package") => commands::package::run(arguments),
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
+        Some("bench") => commands::bench::run(arguments),
+        Some("counts") => commands::counts::run(arguments),
         Some("size") => commands::size::run(arguments),
         Some("bare-compiler") => {
             let if_needed = arguments

@@ -28,7 +28,7 @@ use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::noise::Entropy;
 use crate::session::Requests;
 use crate::superio::{SuperReader, SuperView};
-use crate::time::{Duration, Instant, earliest};
+use crate::time::{Instant, earliest};
 
 /// How a client stands towards a server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -514,9 +514,4 @@ impl Client {
     pub const fn ended(&self) -> Option<Unmounted> {
         self.ended
     }
-}
-
-/// Grows a wait up to its limit.
-fn longer(wait: Duration, limit: Duration) -> Duration {
-    wait.times(2).min(limit)
 }

@@ -4,7 +4,7 @@ use crate::bounds::{LEFT_OUT_MAX, REGION_BLOCKS, REREADS};
 use crate::decide::witness::Blocks;
 use crate::disk::{DiskError, DiskOutcome, IoId};
 use crate::event::{Event, Fault};
-use crate::format::RegionBlock;
+use crate::format::{RegionBlock, RegionEntries};
 use crate::rules::{self, Rule};
 use crate::time::Instant;
 
@@ -100,8 +100,9 @@ impl Election {
         let (first, count) = self.collect.completed(id)?;
         match outcome {
             DiskOutcome::Read(bytes) if bytes.len() == count * crate::bounds::BLOCK_BYTES => {
+                let mut newest = None;
                 for (offset, block) in bytes.chunks_exact(crate::bounds::BLOCK_BYTES).enumerate() {
-                    self.judge_block(now, first + offset, block);
+                    self.judge_block(now, first + offset, block, &mut newest);
                 }
             }
             // Which block of a longer run is bad shows when each is read alone.
@@ -115,11 +116,20 @@ impl Election {
         Some(Ok(self.collect.next(self.witness.damage())))
     }
 
-    fn judge_block(&mut self, now: Instant, index: usize, bytes: &[u8]) {
+    /// `newest`: the log that was merged last, and whether it carries the ballot that is looked for. After an election most
+    /// blocks have the same one, and merging it again changes nothing.
+    fn judge_block<'a>(
+        &mut self,
+        now: Instant,
+        index: usize,
+        bytes: &'a [u8],
+        newest: &mut Option<(RegionEntries<'a>, bool)>,
+    ) {
         let (Some(at), Some(state)) = (self.region_block(index), self.state()) else {
             return;
         };
-        match RegionBlock::decode(bytes, at, state.volume, self.config.checksum) {
+        let before = newest.as_ref().map(|(entries, _)| entries);
+        match RegionBlock::decode_after(bytes, at, state.volume, self.config.checksum, before) {
             Err(_) if !rules::holds(Rule::InvalidIsNotEmpty) => self.witness.empty(index),
             Err(_) => {
                 let fingerprint = (self.config.checksum)(bytes);
@@ -139,23 +149,37 @@ impl Election {
                 if entries.absurd() > 0 {
                     self.tell(Event::Fault(Fault::AbsurdTerm(at)));
                 }
-                let (target, trimmed) = (self.witness.target(), self.trimmed());
-                let mut carries = false;
                 let merges = rules::holds(Rule::MergeAllTerms) || head.term >= self.said.term;
-                for entry in entries.packed().filter(|_| merges) {
-                    carries |= Some(entry.ballot()) == target;
-                    let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
-                    self.log.add(entry, trimmed, &|rid| {
-                        if rid == me {
-                            said.void_term
-                        } else {
-                            peers.void_term(rid)
-                        }
-                    });
-                }
+                let carries = match *newest {
+                    _ if !merges => false,
+                    Some((_, carries)) if entries.repeats() => carries,
+                    _ => {
+                        let carries = self.merge_log(entries);
+                        *newest = Some((entries, carries));
+                        carries
+                    }
+                };
                 self.witness.valid(index, head.writer, head.write_nr, carries);
             }
         }
+    }
+
+    /// Merges a block's log (R1); returns whether it carries the ballot that is looked for.
+    fn merge_log(&mut self, entries: RegionEntries<'_>) -> bool {
+        let (target, trimmed) = (self.witness.target(), self.trimmed());
+        let mut carries = false;
+        for entry in entries.packed() {
+            carries |= Some(entry.ballot()) == target;
+            let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
+            self.log.add(entry, trimmed, &|rid| {
+                if rid == me {
+                    said.void_term
+                } else {
+                    peers.void_term(rid)
+                }
+            });
+        }
+        carries
     }
 
     fn block_is_invalid(&mut self, now: Instant, index: usize, fingerprint: u32) {

@@ -1,6 +1,6 @@
 //! The walk through the disk: super block, region, (super block again,) one write, pause.
 
-use crate::bounds::{BLOCK_BYTES, CYCLE_PAUSE, LONELY_PAUSE_MAX, RETRY_PAUSE};
+use crate::bounds::{BLOCK_BYTES, CYCLE_PAUSE, HELPERS_MAX, LONELY_PAUSE_MAX, RETRY_PAUSE};
 use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
 use crate::format::{Doorbell, SUPER_COPIES};
@@ -398,11 +398,19 @@ impl Election {
         }
     }
 
+    /// Whether a ballot is being sealed that spreads faster with the writes of this voter. Of many voters each would only keep
+    /// the others from the disk.
+    fn helps_to_seal(&self, now: Instant) -> bool {
+        let sealing = self.rival().is_some_and(|rival| !self.is_sealed_elsewhere(rival));
+        sealing && self.peers.active(self.recently(now)).count() <= HELPERS_MAX
+    }
+
     /// Pause between two cycles: none while sealing, longer for a voter that nobody else keeps company.
     fn pause(&mut self, now: Instant) -> Duration {
         let short = CYCLE_PAUSE + CYCLE_PAUSE.drawn(self.random());
         match &self.stage {
             Stage::Seal { .. } | Stage::Claim { .. } => Duration::ZERO,
+            Stage::Follow(_) if self.helps_to_seal(now) => Duration::ZERO,
             Stage::Ask(ask) => {
                 let lonely = now.since(ask.since).0 / 64;
                 if ask.votes > 1 || ask.leader.is_some() {

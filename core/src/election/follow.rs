@@ -13,7 +13,7 @@ use crate::time::{Duration, Instant};
 
 use super::Election;
 use super::cycle::Step;
-use super::stage::{Ask, Stage, Timer, VictimState};
+use super::stage::{Ask, Stage, Timer, TimerKind, VictimState};
 
 impl Election {
     /// Begins to take part.
@@ -23,7 +23,12 @@ impl Election {
         self.peers.clear();
         self.witness.forget();
         self.stage = if self.admitted {
-            self.follow(now)
+            let random = self.random();
+            Stage::Follow(Timer {
+                since: now,
+                random,
+                kind: TimerKind::Fresh,
+            })
         } else {
             Stage::Gate { wait_until: None }
         };
@@ -35,7 +40,7 @@ impl Election {
         Stage::Follow(Timer {
             since: now,
             random,
-            stands_back: false,
+            kind: TimerKind::Plain,
         })
     }
 
@@ -45,7 +50,7 @@ impl Election {
         Stage::Follow(Timer {
             since: now,
             random,
-            stands_back: true,
+            kind: TimerKind::StandsBack,
         })
     }
 
@@ -54,7 +59,7 @@ impl Election {
     pub(super) fn is_over(&self, now: Instant, timer: Timer) -> bool {
         let recently = self.recently(now);
         let slowest = self.peers.slowest_cycle(recently);
-        let length = if timer.stands_back && self.peers.active(recently).next().is_some() {
+        let length = if timer.kind == TimerKind::StandsBack && self.peers.active(recently).next().is_some() {
             self.pace.stand_back(slowest, timer.random)
         } else {
             self.pace.election_timeout(slowest, timer.random)
@@ -74,6 +79,29 @@ impl Election {
             now.0
                 .saturating_sub(ASKING_TIME.max(self.pace.cycle().times(8)).0),
         )
+    }
+
+    /// Whether there is no reason to wait before asking: the server's connection broke and another is refused, and no
+    /// election was lost since. That all voters ask at the same moment does no harm: see `lets_another_first`.
+    fn may_ask_at_once(&self, timer: Timer) -> bool {
+        let server = self.view.and_then(|view| view.live_server());
+        let refused = self
+            .lost
+            .is_some_and(|lost| lost.refused && server.is_none_or(|server| server == lost.server));
+        timer.kind == TimerKind::Fresh && refused && !self.said.barren
+    }
+
+    /// Of several askers that may all stand, the highest does. Each of them would vote for itself, and none be elected:
+    /// so the others leave it one election time-out to raise its term. Returns whether to go on asking.
+    fn lets_another_first(&self, now: Instant, ask: &mut Ask) -> bool {
+        let recently = self.recently(now);
+        let higher = self
+            .peers
+            .active(recently.max(ask.since))
+            .any(|peer| peer.kind == VoteKind::Ask && peer.rid > self.config.rid);
+        let since = *ask.passed.get_or_insert(now);
+        let longest = self.pace.election_timeout(self.peers.slowest_cycle(recently), 0);
+        higher && now.since(since) < longest
     }
 
     pub(super) fn decide_following(&mut self, now: Instant) {
@@ -97,7 +125,7 @@ impl Election {
                 self.stage = self.follow(now);
                 false
             }
-            Stage::Follow(timer) if self.is_over(now, timer) => {
+            Stage::Follow(timer) if self.is_over(now, timer) || self.may_ask_at_once(timer) => {
                 self.start_asking(now, BACKOFF_MIN);
                 false
             }
@@ -238,6 +266,7 @@ impl Election {
             leader,
             rang: None,
             outvoted: None,
+            passed: None,
             backoff,
             votes: 0,
         });
@@ -255,6 +284,7 @@ impl Election {
                 leader,
                 rang: None,
                 outvoted: None,
+                passed: None,
                 backoff: BACKOFF_MIN,
                 votes: ask.votes,
             };
@@ -272,7 +302,7 @@ impl Election {
         let verdict = judge(votes, self.quorum_count(), seen);
         ask.outvoted = (verdict == Verdict::Outvoted).then(|| ask.outvoted.unwrap_or(now));
         match (verdict, ask.leader, ask.outvoted) {
-            (Verdict::Stand, ..) => {
+            (Verdict::Stand, ..) if !self.lets_another_first(now, &mut ask) => {
                 self.stage = Stage::Ask(ask);
                 self.stand(now)
             }

@@ -44,8 +44,18 @@ pub(super) struct Timer {
     pub(super) since: Instant,
     /// What its length is drawn with.
     pub(super) random: u32,
+    pub(super) kind: TimerKind,
+}
+
+/// What an election timer is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum TimerKind {
+    /// The first one since this mount lost its server.
+    Fresh,
+    /// Any later one.
+    Plain,
     /// The long timer of one that was beaten or has just stopped.
-    pub(super) stands_back: bool,
+    StandsBack,
 }
 
 /// A pre-vote.
@@ -59,6 +69,8 @@ pub(super) struct Ask {
     pub(super) rang: Option<(Instant, Instant)>,
     /// Since when the leader is known to have as many voters or more.
     pub(super) outvoted: Option<Instant>,
+    /// Since when the pre-vote passes.
+    pub(super) passed: Option<Instant>,
     /// Pause after being outvoted.
     pub(super) backoff: Duration,
     /// Voters in sight, this one counted.

@@ -11,7 +11,7 @@ use crate::superio::{Copies, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
 
 use super::cycle::Step;
-use super::stage::{Lead, Silence, Stage, Timer, Victim, VictimState};
+use super::stage::{Lead, Silence, Stage, Timer, TimerKind, Victim, VictimState};
 use super::{EVENTS_MAX, EVENTS_SPARE, Election};
 
 impl Election {
@@ -34,7 +34,7 @@ impl Election {
         let timer = Timer {
             since: now,
             random: self.random(),
-            stands_back: false,
+            kind: TimerKind::Plain,
         };
         self.stage = Stage::Candidate { ballot, timer };
         self.write_vote();

@@ -112,8 +112,10 @@ pub enum RegionBlock<'a> {
 /// Yields the entries sorted by rid, without those whose term is absurd.
 #[derive(Clone, Copy, Debug)]
 pub struct RegionEntries<'a> {
+    log: &'a [PackedEntry; LOG_ENTRIES_MAX],
     rest: &'a [PackedEntry],
     absurd: usize,
+    repeats: bool,
 }
 
 const FLAG_WON: u8 = 1;
@@ -204,6 +206,21 @@ impl<'a> RegionBlock<'a> {
         volume: VolumeId,
         checksum: Checksum,
     ) -> Result<Self, BlockError> {
+        Self::decode_after(bytes, at, volume, checksum, None)
+    }
+
+    /// The same, where most logs are alike: one whose bytes are those of `before`, a log that was judged already, is
+    /// not judged again.
+    ///
+    /// # Errors
+    /// Those of [`decode`](Self::decode).
+    pub fn decode_after(
+        bytes: &'a [u8],
+        at: BlockNo,
+        volume: VolumeId,
+        checksum: Checksum,
+        before: Option<&RegionEntries<'a>>,
+    ) -> Result<Self, BlockError> {
         let block = header::verify(bytes, at, Kind::Quorum, Some(volume), checksum)?;
         let bytes: &QuorumBytes = transmute_ref!(block);
         let Some(writer) = Rid::new(bytes.head.writer.get()) else {
@@ -212,7 +229,17 @@ impl<'a> RegionBlock<'a> {
             return Ok(Self::Empty);
         };
         let head = bytes.head.read(writer)?;
-        let entries = read_log(&bytes.log, bytes.head.log_count.get())?;
+        let count = bytes.head.log_count.get();
+        let alike = before.filter(|before| {
+            before.count() == usize::from(count) && before.log.as_bytes() == bytes.log.as_bytes()
+        });
+        let entries = match alike {
+            Some(before) => RegionEntries {
+                repeats: true,
+                ..*before
+            },
+            None => read_log(&bytes.log, count)?,
+        };
         Ok(Self::Written(head, entries))
     }
 }
@@ -323,8 +350,10 @@ fn read_log(log: &[PackedEntry; LOG_ENTRIES_MAX], count: u16) -> Result<RegionEn
         absurd += usize::from(field::is_absurd(bytes.term));
     }
     Ok(RegionEntries {
+        log,
         rest: entries,
         absurd,
+        repeats: false,
     })
 }
 
@@ -393,6 +422,16 @@ impl<'a> RegionEntries<'a> {
     /// The entries as they stand in the block.
     pub fn packed(&self) -> impl Iterator<Item = &'a PackedEntry> + use<'a> {
         self.rest.iter().filter(|entry| !field::is_absurd(entry.term))
+    }
+
+    /// The log is, byte for byte, the one that [`RegionBlock::decode_after`] was given.
+    pub const fn repeats(&self) -> bool {
+        self.repeats
+    }
+
+    /// Entries that were not fetched yet, absurd ones among them.
+    const fn count(&self) -> usize {
+        self.rest.len()
     }
 }
 

@@ -100,15 +100,13 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// A server that is off. Keys and challenges for its connections are drawn from `entropy`.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
-    pub fn new(config: &Config, mut memory: M, service: S, entropy: Entropy) -> Self {
-        let (clients, slots) = memory.slots();
-        let conns = Conns::new(slots, clients.len());
+    pub fn new(config: &Config, memory: M, service: S, entropy: Entropy) -> Self {
         Self {
             config: config.into(),
             memory,
             service,
             entropy,
-            conns,
+            conns: Conns::NONE,
             state: State::Off,
             listener: Listener::Closed,
             reign: None,
@@ -151,6 +149,8 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// If the server is not off.
     pub fn start(&mut self, now: Instant, view: &SuperView, ballot: Ballot, server_addr: SocketAddr) {
         assert!(self.is_off(), "one reign at a time");
+        let (clients, slots) = self.memory.slots();
+        self.conns = Conns::new(slots, clients.len());
         let reign = Reign::new(now, view, ballot, server_addr, &self.config);
         let (volume, layout) = (reign.layout.clients(), reign.layout);
         self.reign = Some(reign);
@@ -256,7 +256,7 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// that had no time to greet: whoever has a queue for them outside lets them wait there for a moment.
     pub fn may_accept(&mut self, now: Instant) -> bool {
         let (_, slots) = self.memory.slots();
-        self.conns.has_room(now, slots)
+        self.listener != Listener::Open || self.conns.has_room(now, slots)
     }
 
     /// A connection came in. `None`: no room, close it.
@@ -281,6 +281,9 @@ impl<M: Memory, S: Service> Server<M, S> {
 
     /// A connection is gone; its name is free again.
     pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
+        if self.reign.is_none() {
+            return;
+        }
         let (_, slots) = self.memory.slots();
         let Some(slot) = conns::slot(conn, slots.len()) else {
             return;
@@ -422,6 +425,8 @@ impl<M: Memory, S: Service> Server<M, S> {
             }
             Listener::Closed | Listener::Opening | Listener::Open => {}
         }
+        // A server that was never started does not touch its memory.
+        self.reign.as_ref()?;
         let (_, slots) = self.memory.slots();
         let conn = self.conns.next_to_close(slots)?;
         // Whether it may still write is not known here: with a record due, the next poll decides.
@@ -456,9 +461,10 @@ impl<M: Memory, S: Service> Server<M, S> {
             .and_then(|reign| reign.next_deadline(self.state))
             // All that may be missing then is a record, and its completion is an input.
             .filter(|_| self.state != State::Stopping || self.conns.open_count() > 0);
-        let running = matches!(self.state, State::Starting | State::Serving);
-        let (_, slots) = self.memory.slots();
-        let stranger = self.conns.oldest_stranger(slots).filter(|_| running);
+        let stranger = match self.state {
+            State::Starting | State::Serving => self.conns.oldest_stranger(self.memory.slots().1),
+            State::Off | State::Stopping | State::Failed => None,
+        };
         let stranger = stranger.map(|(since, _)| since + GREETING_TIMEOUT);
         let active = !matches!(self.state, State::Off | State::Failed);
         let journal = self.journal.deadline().filter(|_| active);

@@ -67,7 +67,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = milliseconds(100))]
     fence_timeout_ms: u64,
     /// The lease: how long one look at the device gives the right to act as leader
-    #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = milliseconds(200))]
+    #[arg(long, value_name = "MS", default_value_t = 2_500, value_parser = milliseconds(200))]
     lease_ms: u64,
     /// A watchdog device, such as /dev/watchdog0, that resets this host when it freezes while it leads under a lease. It is
     /// fed only within the lease, and others wait for its time-out too. An ostrakon that is killed takes its host with it

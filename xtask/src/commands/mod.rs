@@ -1,6 +1,8 @@
 //! One file or folder for each command.
 
+pub(crate) mod bench;
 pub(crate) mod ci;
+pub(crate) mod counts;
 pub(crate) mod coverage;
 pub(crate) mod demo;
 pub(crate) mod fuzz;

@@ -12,7 +12,7 @@ use ostrakon_xtask::bare::Compiler;
 use ostrakon_xtask::failure::{Failure, Result, ensure};
 
 use crate::cargo::{cargo, output, succeed};
-use crate::commands::{run_qemu, test};
+use crate::commands::{counts, run_qemu, test};
 
 /// A step: what it is called, what it shows, and how. It returns what it could not check on this machine.
 struct Step {
@@ -67,6 +67,11 @@ const STEPS: &[Step] = &[
         name: "qemu",
         about: "the bare image: its lints, and clusters of it under QEMU",
         run: run_qemu::check,
+    },
+    Step {
+        name: "counts",
+        about: "instructions of small things: no more than a tenth above core/COUNTS.md",
+        run: counts::check,
     },
     Step {
         name: "test",
