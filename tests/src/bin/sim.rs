@@ -10,8 +10,14 @@ use clap::Parser;
 use ostrakon_core::rules::Rule;
 use ostrakon_tests::sim::machine::Rules;
 use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, drawn_run, random_run_under};
+#[cfg(feature = "rules-off")]
+use ostrakon_tests::sim::runner::{EXIT_NO_PROGRESS, EXIT_SAFETY};
 use ostrakon_tests::sim::runner::{Plan, Summary, replay_line, run_many};
+#[cfg(feature = "rules-off")]
+use ostrakon_tests::sim::stories::stories;
 use ostrakon_tests::sim::trace::Listen;
+#[cfg(feature = "rules-off")]
+use ostrakon_tests::sim::world::Wrong;
 
 /// Exit code of a command line that cannot be followed; what clap uses, too.
 const EXIT_USAGE: u8 = 2;
@@ -139,7 +145,15 @@ fn leave_out(name: &str) -> Option<ExitCode> {
 #[cfg(feature = "rules-off")]
 fn switch_off(rule: Rule) -> Option<ExitCode> {
     ostrakon_core::rules::switch_off(rule);
-    None
+    // What goes wrong without some rules takes a sequence of rare events: it is told before anything is drawn.
+    catch_panics();
+    let mut own = stories().into_iter().filter(|story| story.rule == rule);
+    let wrong = own.find_map(|story| story.scenario.find(story.tell))?;
+    println!("a story about {}: {wrong}", rule.name());
+    Some(ExitCode::from(match wrong {
+        Wrong::Safety(_) => EXIT_SAFETY,
+        Wrong::NoProgress(_) => EXIT_NO_PROGRESS,
+    }))
 }
 
 #[cfg(not(feature = "rules-off"))]

@@ -197,9 +197,7 @@ fn the_reply_goes_to_those_who_know_the_key_only() {
     let raw = world.raw(0).unwrap();
     world.settle();
     let mut hello = messages[0].clone();
-    for at in 0..hello.len() {
-        hello[at] = hello[at].wrapping_add(1);
-    }
+    hello.iter_mut().for_each(|byte| *byte = byte.wrapping_add(1));
     world.say_raw(raw, &hello);
     world.settle();
     let heard = world.heard(raw).len();
