@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::hostile::{frame, greeting, undisturbed, world};
 use crate::event::{Event, Fault};
-use crate::format::hello::{CHALLENGE_BYTES, Offer, REPLY_BYTES};
+use crate::format::hello::{CHALLENGE_BYTES, Offer};
 use crate::format::wire::Command;
 use crate::session::world::{ADD, World};
 use crate::time::Duration;
@@ -189,6 +189,7 @@ fn worn_out_keys_make_a_new_connection_and_no_request_is_lost() {
     let disconnected = |event: &&Event| matches!(event, Event::Disconnected { .. });
     assert_eq!(world.nodes[1].events.iter().filter(disconnected).count(), 1);
 }
+<<<<<<< HEAD
 
 #[test]
 fn the_reply_goes_to_those_who_know_the_key_only() {
@@ -203,3 +204,5 @@ fn the_reply_goes_to_those_who_know_the_key_only() {
     let heard = world.heard(raw).len();
     assert!(heard < CHALLENGE_BYTES + REPLY_BYTES, "{heard} bytes");
 }
+=======
+>>>>>>> main
