@@ -23,7 +23,7 @@
 #define OSTRAKON_BLOCK_BYTES 4096
 
 // Bytes of the buffer that `ostrakon_poll_transmit` fills: the longest message.
-#define OSTRAKON_MESSAGE_BYTES 512
+#define OSTRAKON_MESSAGE_BYTES 1024
 
 // Bytes of the parameter by which others fence a voter.
 #define OSTRAKON_FENCE_PARAM_BYTES 40
@@ -41,7 +41,7 @@
 #define OSTRAKON_MOUNT_ALIGN 8
 
 // Bytes of a mount without clients, on any target. See `OSTRAKON_MOUNT_BYTES`.
-#define OSTRAKON_MOUNT_BASE_BYTES 22528
+#define OSTRAKON_MOUNT_BASE_BYTES 18176
 
 // Bytes that each client of the volume adds.
 #define OSTRAKON_MOUNT_CLIENT_BYTES 512
