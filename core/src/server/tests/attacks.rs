@@ -189,20 +189,3 @@ fn worn_out_keys_make_a_new_connection_and_no_request_is_lost() {
     let disconnected = |event: &&Event| matches!(event, Event::Disconnected { .. });
     assert_eq!(world.nodes[1].events.iter().filter(disconnected).count(), 1);
 }
-<<<<<<< HEAD
-
-#[test]
-fn the_reply_goes_to_those_who_know_the_key_only() {
-    let mut world = world();
-    let (_, messages) = record(&mut world);
-    let raw = world.raw(0).unwrap();
-    world.settle();
-    let mut hello = messages[0].clone();
-    hello.iter_mut().for_each(|byte| *byte = byte.wrapping_add(1));
-    world.say_raw(raw, &hello);
-    world.settle();
-    let heard = world.heard(raw).len();
-    assert!(heard < CHALLENGE_BYTES + REPLY_BYTES, "{heard} bytes");
-}
-=======
->>>>>>> main
