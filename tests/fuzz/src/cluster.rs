@@ -62,18 +62,28 @@ pub struct Cluster {
 impl Cluster {
     /// A voter and a client.
     pub fn new(device: Device) -> Self {
-        Self::start(device, 1, 2, 64)
+        Self::start(device, 1, 2, 64, None)
     }
 
-    /// So many mounts, the first of them voters, with requests of so many blocks at most.
-    pub fn start(device: Device, voters: usize, hosts: usize, transfer_blocks: u32) -> Self {
+    /// So many mounts, the first of them voters, with requests of so many blocks at most. With a lease nobody can fence.
+    pub fn start(
+        device: Device,
+        voters: usize,
+        hosts: usize,
+        transfer_blocks: u32,
+        lease: Option<Duration>,
+    ) -> Self {
         // Some time after the mounts that may have left something on the device.
         let now = Instant(3_600_000_000);
         let length = device.bytes.len() as u8;
         let host = |index: usize| {
             let rid = Rid::new(0x1000 * hosts as u64 + index as u64 + 1).expect("not 0");
             let addr = SocketAddr::from(([10, 0, 0, index as u8 + 1], 7_000));
-            let voter = VoterConfig::fencing(addr, FenceParam::default());
+            let voter = VoterConfig {
+                can_fence: lease.is_none(),
+                lease,
+                ..VoterConfig::fencing(addr, FenceParam::default())
+            };
             let config = Config {
                 voter: (index < voters).then_some(voter),
                 transfer_blocks,
@@ -363,7 +373,9 @@ pub fn run(u: &mut Unstructured<'_>) -> Result<()> {
     };
     let hosts = u.int_in_range(1..=3)?;
     let voters = u.int_in_range(0..=hosts)?;
-    let mut cluster = Cluster::start(device, voters, hosts, *u.choose(&[64, 9, 1])?);
+    let transfer_blocks = *u.choose(&[64, 9, 1])?;
+    let lease = u.ratio(1, 4)?.then_some(Duration::from_secs(2));
+    let mut cluster = Cluster::start(device, voters, hosts, transfer_blocks, lease);
     let mut left = Ok(());
     for _ in 0..u.int_in_range(1..=80)? {
         left = cluster.any_operation(u);

@@ -20,7 +20,7 @@ pub fn run(u: &mut Unstructured<'_>) -> Result<()> {
     };
     let harm = device.harm(u)?;
     let survivable = !harm.beyond && harm.region <= TORN_MAX && harm.supers <= 1;
-    let mut cluster = Cluster::start(device, 1, 1, *u.choose(&[64, 7, 1])?);
+    let mut cluster = Cluster::start(device, 1, 1, *u.choose(&[64, 7, 1])?, None);
     cluster.run_until(PATIENCE_MS, |cluster| {
         cluster.server().is_some() || cluster.has_ended(0)
     });

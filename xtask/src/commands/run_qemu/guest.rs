@@ -300,6 +300,8 @@ impl Machine {
 
 /// Exit codes of the image, by which it says why it ended.
 pub(super) const EXIT_LEFT: i32 = 1;
+pub(super) const EXIT_COMMAND_LINE: i32 = 3;
+pub(super) const EXIT_NO_DEVICE: i32 = 4;
 pub(super) const EXIT_DISK_LOST: i32 = 5;
 pub(super) const EXIT_NETWORK_LOST: i32 = 6;
 pub(super) const EXIT_PANIC: i32 = 7;

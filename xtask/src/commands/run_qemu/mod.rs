@@ -1,7 +1,7 @@
 //! `cargo xtask run-qemu`: a cluster of bare images on one disk.
 
+mod alone;
 mod check;
-mod conformance;
 mod figures;
 mod fleet;
 mod guest;
@@ -67,7 +67,8 @@ In both forms the end is a summary: what took how long, and the memory of a node
   --text       they log text instead of defmt's frames, which are decoded here against the image's symbols
   --keep       keeps the folder with the image file
   --conformance
-               instead of a cluster: one node runs core's conformance test of a platform's disk on an empty image file
+               instead of a cluster: one node runs core's conformance test of a platform's disk on an empty image file, and
+               is given what cannot work
 ";
 
 /// Clients that the image has memory for; a volume for more is refused by it.
@@ -85,7 +86,7 @@ const TIMES: &str =
     "silence-ms=2000 recovery-ms=4000 fence-timeout-ms=10000 io-timeout-ms=2000 network-cut-ms=3000";
 
 /// What voters are told that promise a lease. The watchdog bites within it.
-const LEASE: &str = "fence=lease lease-ms=1500 watchdog-ms=750";
+const LEASE: &str = "fence=lease lease-ms=1500 watchdog-ms=1200";
 
 /// How voters silence earlier leaders.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -235,7 +236,7 @@ fn show(wishes: &Wishes) -> Result<()> {
         println!("everything is kept in {}", cluster.keep_folder().display());
     }
     if wishes.conformance {
-        return conformance::passes(&image, cluster.folder());
+        return alone::passes(&image, cluster.folder());
     }
     let keys = wishes.keys && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let plays = keys || wishes.seconds.is_some();

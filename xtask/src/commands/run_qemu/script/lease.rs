@@ -26,8 +26,8 @@ impl Script<'_> {
             begun.elapsed(),
         );
         let bites = self.fleet.watchdog_bites(old.guest)?;
-        ensure(bites == 1, || {
-            format!("{name} began anew, and QEMU has seen {bites} bites of its watchdog")
+        ensure(bites > 0, || {
+            format!("{name} began anew, and QEMU has seen no bite of its watchdog")
         })?;
         self.fleet
             .news
