@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use lexopt::Arg;
-use ostrakon_xtask::bare::Compiler;
 use ostrakon_xtask::failure::{Failure, Result, ensure};
 
 use crate::cargo::{cargo, output, succeed};
@@ -54,11 +53,6 @@ const STEPS: &[Step] = &[
         run: freestanding::check,
     },
     Step {
-        name: "size",
-        about: "core has not grown on 32-bit targets beyond what core/SIZE.md says, and keeps its budget",
-        run: size,
-    },
-    Step {
         name: "sim",
         about: "a fixed small part of the simulator's runs",
         run: sim,
@@ -88,9 +82,6 @@ const STEPS: &[Step] = &[
 /// Runs of the simulator in CI, from a fixed seed: the same ones each time, so that a failure is never a matter
 /// of luck. Longer runs are started by hand.
 const SIM_ARGUMENTS: [&str; 4] = ["--seed", "1", "--runs", "1000"];
-
-/// Targets that `ostrakon-size --check` measures.
-const SIZE_TARGETS: [&str; 2] = ["thumbv7em-none-eabi", "riscv32imac-unknown-none-elf"];
 
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let mut chosen = Vec::new();
@@ -208,17 +199,6 @@ fn sim() -> Result<Vec<String>> {
     match crate::commands::sim::run(arguments)? {
         code if code == ExitCode::SUCCESS => Ok(Vec::new()),
         _ => Err(Failure::new("the simulator found something")),
-    }
-}
-
-fn size() -> Result<Vec<String>> {
-    let mut unchecked = Vec::new();
-    for target in SIZE_TARGETS {
-        unchecked.extend(Compiler::of(target)?.err());
-    }
-    match crate::commands::size::run(vec![OsString::from("--check")])? {
-        code if code == ExitCode::SUCCESS => Ok(unchecked),
-        _ => Err(Failure::new("core has grown; see above")),
     }
 }
 
