@@ -18,6 +18,7 @@ Commands:
   test      every test of the workspace, and what was skipped and why
   ci        what must hold before anything is merged; each step also by itself
   torture   fail-overs of real processes, many in a row, judged by what the program under `run` wrote
+  scsi      the reservation fence on real SCSI commands: two guests under QEMU on one iSCSI target
   package   a Debian package of the program, its unit, its man pages and its completions
   sim       the simulator (options are passed on)
   size      code, RAM and stack of core on small targets (--write, --check)
@@ -52,6 +53,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("demo") => commands::demo::run(arguments),
         Some("test") => commands::test::run(arguments),
         Some("torture") => commands::torture::run(arguments),
+        Some("scsi") => commands::scsi::run(arguments),
         Some("package") => commands::package::run(arguments),
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),

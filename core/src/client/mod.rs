@@ -448,6 +448,12 @@ impl Client {
         Some((conn, length))
     }
 
+    /// As after four billion frames on one connection.
+    #[cfg(test)]
+    pub(crate) fn wear_out(&mut self) {
+        self.talk.line.wear_out();
+    }
+
     /// The next thing to tell.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;

@@ -291,3 +291,72 @@ fn the_farewell_is_not_said_before_everything_else_is_answered() {
     let sent = core::iter::from_fn(|| client.poll_transmit(now, &mut buffer)).count();
     assert_eq!(sent, 2);
 }
+
+/// A client that has connected to a server whose part the test plays, and that server's side of the connection.
+fn greeted_by(world: &mut World, offer: crate::format::hello::Offer, key: u8) -> usize {
+    use crate::noise::{Arrived, Entropy, Responder, Secret};
+    let plain = world.informed();
+    let state = world.super_block();
+    let key = crate::ids::VolumeKey([key; 32]);
+    let secret = Secret {
+        volume: state.volume,
+        key: &key,
+    };
+    let now = world.now;
+    let client = &mut world.nodes[plain].client;
+    client.poll(now);
+    assert!(matches!(
+        client.poll_net(now),
+        Some(NetRequest::Connect(ConnId::CLIENT, _))
+    ));
+    client.handle_connected(now, ConnId::CLIENT);
+    let (mut server, mut entropy) = (Responder::default(), Entropy::new([5; 32]));
+    let mut buffer = [0; crate::bounds::MESSAGE_BYTES_MAX];
+    let length = server.challenge(&mut entropy, &mut buffer).unwrap();
+    client.handle_bytes(now, ConnId::CLIENT, &mut buffer[..length]);
+    let (_, length) = client.poll_transmit(now, &mut buffer).unwrap();
+    match server.take(&secret, &mut buffer[..length]) {
+        Ok((Arrived::Hello, _)) => {
+            let (length, _) = server.reply(&secret, offer, &mut entropy, &mut buffer).unwrap();
+            client.handle_bytes(now, ConnId::CLIENT, &mut buffer[..length]);
+        }
+        _ => {
+            let mut noise = [0x55; crate::format::hello::REPLY_BYTES];
+            client.handle_bytes(now, ConnId::CLIENT, &mut noise);
+        }
+    }
+    let news: Vec<_> = core::iter::from_fn(|| client.poll_event()).collect();
+    world.nodes[plain].events.extend(news);
+    plain
+}
+
+#[test]
+fn a_server_of_another_release_is_told_of_and_no_reason_to_elect_another() {
+    let mut world = World::with_voters(1, 1);
+    let newer = crate::format::hello::Offer {
+        oldest: 7,
+        newest: 9,
+        ..crate::format::hello::Offer::OURS
+    };
+    let plain = greeted_by(&mut world, newer, 0);
+    assert!(world.told(plain, &Event::Fault(Fault::ServerSpeaks(newer))));
+    assert!(matches!(
+        world.nodes[plain].client.link(),
+        Link::Seeking {
+            lost: None,
+            failures: 0,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn whoever_answers_without_the_key_is_no_server_and_hears_nothing() {
+    let mut world = World::with_voters(1, 1);
+    let plain = greeted_by(&mut world, crate::format::hello::Offer::OURS, 0x77);
+    assert!(world.told(plain, &Event::Fault(Fault::Unproven(addr(0)))));
+    assert_eq!(world.nodes[plain].client.connected_to(), None);
+    // The true one is found all the same.
+    world.pass(Duration::from_secs(2));
+    assert!(world.is_connected(plain));
+}

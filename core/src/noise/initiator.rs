@@ -128,6 +128,14 @@ impl Initiator {
         Ok((Heard::Reply(offer), REPLY_BYTES))
     }
 
+    /// As after four billion frames.
+    #[cfg(test)]
+    pub(crate) fn wear_out(&mut self) {
+        if let State::Open(channel) = &mut self.state {
+            channel.wear_out();
+        }
+    }
+
     /// Seals the frame of this length at the beginning of `buffer` and returns its new length. `None` if the connection
     /// is not open, or if its keys are worn out: then it has to be made anew.
     pub fn seal(&mut self, buffer: &mut [u8], length: usize) -> Option<usize> {

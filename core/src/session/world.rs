@@ -111,6 +111,10 @@ pub(crate) struct Wire {
     line: Option<Initiator>,
     /// What was heard there, opened.
     opened: Vec<u8>,
+    /// What it said in the handshake.
+    pub(crate) said: Vec<Vec<u8>>,
+    /// What the server speaks, as it was told.
+    pub(crate) told: Option<Offer>,
     /// What the server says is lost on the way.
     pub(crate) mute: bool,
     /// The server closed it.
@@ -331,6 +335,8 @@ impl World {
             down: Vec::new(),
             line: None,
             opened: Vec::new(),
+            said: Vec::new(),
+            told: None,
             mute: false,
             closed: false,
         });
@@ -477,12 +483,14 @@ impl Wire {
         };
         let (heard, used) = line.take(&secret, &mut self.down).unwrap();
         match heard {
-            Heard::Nothing | Heard::Reply(_) => {}
+            Heard::Nothing => {}
+            Heard::Reply(offer) => self.told = Some(offer),
             Heard::Challenge => {
                 let mut hello = [0; MESSAGE_BYTES_MAX];
                 let mut entropy = Entropy::new([0xee; 32]);
                 let length = line.hello(&secret, &mut entropy, &mut hello).unwrap();
                 self.up.extend_from_slice(&hello[..length]);
+                self.said.push(hello[..length].to_vec());
             }
             Heard::Frame(frame) => {
                 let at = self.opened.len();

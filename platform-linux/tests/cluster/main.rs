@@ -8,6 +8,7 @@ mod damage;
 mod events;
 mod failover;
 mod idle;
+mod insider;
 mod intruders;
 mod leaving;
 mod one_server;

@@ -8,6 +8,7 @@ pub(crate) mod mutants;
 pub(crate) mod package;
 pub(crate) mod power_cuts;
 pub(crate) mod run_qemu;
+pub(crate) mod scsi;
 pub(crate) mod sim;
 pub(crate) mod size;
 pub(crate) mod test;

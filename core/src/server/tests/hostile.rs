@@ -15,7 +15,7 @@ use crate::session::disk::VOLUME;
 use crate::session::world::{ADD, STRANGERS, World, addr};
 use crate::time::Duration;
 
-fn frame(command: Command, id: u64, body: &[u8]) -> Vec<u8> {
+pub(super) fn frame(command: Command, id: u64, body: &[u8]) -> Vec<u8> {
     let message = Message {
         command,
         answer: false,
@@ -55,14 +55,14 @@ fn status(bytes: &[u8]) -> Option<Status> {
 }
 
 /// A world with a server at 0 and a plain client at 1 that must not notice anything.
-fn world() -> World {
+pub(super) fn world() -> World {
     let mut world = World::with_voters(1, 1);
     world.plain();
     world.settle();
     world
 }
 
-fn undisturbed(world: &mut World) {
+pub(super) fn undisturbed(world: &mut World) {
     let before = world.server(0).service().executed;
     world.submit(1, ADD, &[0]);
     world.settle();

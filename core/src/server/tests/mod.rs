@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod attacks;
 mod durable;
 mod fences;
 mod hostile;

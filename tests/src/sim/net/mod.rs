@@ -9,10 +9,11 @@ mod stranger;
 
 pub use conn::{Conn, ConnKey, End, Pipe, Segment, Who};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use ostrakon_core::bounds::MESSAGE_BYTES_MAX;
+use ostrakon_core::format::hello::CHALLENGE_BYTES;
 use ostrakon_core::net::{CloseReason, ConnId, NetRequest};
 
 use super::clock::Time;
@@ -47,7 +48,12 @@ pub struct Net {
     conns: BTreeMap<ConnKey, Conn>,
     next: ConnKey,
     listeners: BTreeMap<SocketAddr, ProcId>,
+    /// What processes said lately, as it went over the wires: strangers listen.
+    overheard: VecDeque<Vec<u8>>,
 }
+
+/// Messages that a stranger remembers.
+const OVERHEARD_MAX: usize = 64;
 
 impl Net {
     /// Nothing is connected, nothing is cut.
@@ -58,6 +64,17 @@ impl Net {
             conns: BTreeMap::new(),
             next: 0,
             listeners: BTreeMap::new(),
+            overheard: VecDeque::new(),
+        }
+    }
+
+    fn overhear(&mut self, key: ConnKey, end: usize, bytes: &[u8]) {
+        let of_process = |conn: &Conn| matches!(conn.ends[end].who, Who::Process(..));
+        if self.conns.get(&key).is_some_and(of_process) {
+            if self.overheard.len() == OVERHEARD_MAX {
+                self.overheard.pop_front();
+            }
+            self.overheard.push_back(bytes.to_vec());
         }
     }
 
@@ -169,6 +186,7 @@ impl World {
 
     /// A process sends a message.
     pub(crate) fn transmit(&mut self, key: ConnKey, end: usize, bytes: &[u8]) {
+        self.net.overhear(key, end, bytes);
         let mut rest = bytes;
         while rest.len() > 1 && self.dice.chance(self.options.net.split_ppm) {
             let (head, tail) = rest.split_at(self.dice.between(1, rest.len() as u64 - 1) as usize);
@@ -383,7 +401,16 @@ impl World {
         };
         let (proc, id) = match conn.ends[end].who {
             Who::Process(proc, id) => (proc, id),
-            Who::Stranger => return conn.ends[end].received.clear(),
+            Who::Stranger => {
+                let heard = conn.ends[end].received.len();
+                if heard > CHALLENGE_BYTES {
+                    violate!(
+                        self,
+                        "a stranger heard {heard} bytes, expected a challenge and no more"
+                    );
+                }
+                return;
+            }
             Who::Backlog(_) | Who::Nobody => return,
         };
         if !self.is_running(proc) {

@@ -1,4 +1,4 @@
-//! Strangers: port scans, broken programs and floods that reach a listener.
+//! Strangers: port scans, broken programs and floods that reach a listener, and those who listened and repeat what they heard.
 
 use ostrakon_core::bounds::MESSAGE_BYTES_MAX;
 use ostrakon_core::format::wire::{Command, Message, RequestId, Status};
@@ -56,12 +56,33 @@ impl World {
                     Segment::Rst
                 };
                 self.close_end(key, 0, last);
+                self.forget_received(key, 0);
             }
         }
     }
 
-    /// Garbage, or a message that is well formed and out of place, whole or in part.
+    /// What was said in past sessions and in those of others: a message or several, in any order, whole, cut or changed.
+    fn repeated(&mut self) -> Vec<u8> {
+        let mut words = Vec::new();
+        for _ in 0..self.dice.between(1, 4) {
+            let at = self.dice.below(self.net.overheard.len() as u64) as usize;
+            words.extend_from_slice(&self.net.overheard[at]);
+        }
+        if self.dice.one_in(4) {
+            words.truncate(self.dice.below(words.len() as u64) as usize);
+        }
+        if self.dice.one_in(4) && !words.is_empty() {
+            let at = self.dice.below(words.len() as u64) as usize;
+            words[at] ^= 1 << self.dice.below(8);
+        }
+        words
+    }
+
+    /// Something that was said before, garbage, or a message that is well formed and out of place, whole or in part.
     fn words(&mut self) -> Vec<u8> {
+        if !self.net.overheard.is_empty() && self.dice.one_in(2) {
+            return self.repeated();
+        }
         let mut body = vec![0; self.dice.below(200) as usize];
         self.dice.fill(&mut body);
         if self.dice.one_in(3) {
