@@ -100,6 +100,9 @@ pub const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(100);
 /// See [`RECONNECT_WAIT_MIN`].
 pub const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// The first of these waits after a server was lost: a successor is elected within a tenth of a second or two.
+pub const LOST_WAIT_MIN: Duration = Duration::from_millis(20);
+
 /// Time that an evicted client takes at most to give its voter's place back before it ends.
 pub const EVICTED_FAREWELL_TIME: Duration = Duration::from_secs(5);
 
@@ -113,6 +116,9 @@ pub const DRAIN_TIME: Duration = Duration::from_secs(1);
 pub const LISTEN_TRIES_MAX: u32 = 5;
 /// See [`LISTEN_TRIES_MAX`].
 pub const LISTEN_RETRY_WAIT: Duration = Duration::from_millis(200);
+
+/// Blocks of the client table that a server which starts reads at once: their sequence numbers are kept meanwhile.
+pub const LOAD_BLOCKS_MAX: u32 = 16;
 
 /// Tries to read one part of the client table before a server gives up, and the wait between them.
 pub const LOAD_TRIES_MAX: u32 = 5;
@@ -143,6 +149,9 @@ pub const ELECTION_TIMEOUT_CYCLES: u64 = 6;
 
 /// Pause between two cycles of a voter, drawn between this and twice this. None while sealing.
 pub const CYCLE_PAUSE: Duration = Duration::from_millis(5);
+
+/// Voters, the candidate counted, up to which those that follow make no pauses while its ballot is sealed.
+pub const HELPERS_MAX: usize = 4;
 
 /// Longest pause between two cycles of a voter that waits for others to come.
 pub const LONELY_PAUSE_MAX: Duration = Duration::from_millis(200);
@@ -178,7 +187,7 @@ pub const DEAD_AFTER_MIN: Duration = Duration::from_secs(2);
 pub const DEAD_CYCLES_REFUSED: u64 = 4;
 
 /// The same as a time: a leader that lives has lost the same connection, and looks at the doorbell at the urgent pace.
-pub const DEAD_REFUSED_MIN: Duration = Duration::from_millis(60);
+pub const DEAD_REFUSED_MIN: Duration = Duration::from_millis(40);
 
 /// First pause of an asker that an answering leader outvotes; doubles each time.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);

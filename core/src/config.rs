@@ -53,6 +53,36 @@ pub struct VoterConfig {
     pub fence_time_max: Duration,
 }
 
+/// What of a configuration every machine of a mount keeps for itself: small, because there are several.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Basics {
+    pub(crate) rid: Rid,
+    pub(crate) host: HostId,
+    pub(crate) boot: BootId,
+    pub(crate) write_time_max: Duration,
+    pub(crate) silence_max: Duration,
+    pub(crate) recovery_time: Duration,
+    pub(crate) transfer_blocks: u32,
+    pub(crate) checksum: Checksum,
+    pub(crate) can_fence: bool,
+}
+
+impl From<&Config> for Basics {
+    fn from(config: &Config) -> Self {
+        Self {
+            rid: config.rid,
+            host: config.host,
+            boot: config.boot,
+            write_time_max: config.write_time_max,
+            silence_max: config.silence_max,
+            recovery_time: config.recovery_time,
+            transfer_blocks: config.transfer_blocks,
+            checksum: config.checksum,
+            can_fence: config.voter.as_ref().is_some_and(|voter| voter.can_fence),
+        }
+    }
+}
+
 /// A configuration that cannot work.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ConfigError {

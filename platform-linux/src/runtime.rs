@@ -163,6 +163,20 @@ impl RuntimeDir {
         look_at(&self.volume_dir(volume).join(format!("{rid}.lock")))
     }
 
+    /// A mount of this volume, other than this one, that lives on this host.
+    pub fn neighbour(&self, volume: VolumeId, own: Rid) -> Option<String> {
+        let own = format!("{own}.lock");
+        let locks = fs::read_dir(self.volume_dir(volume))
+            .into_iter()
+            .flatten()
+            .flatten();
+        locks
+            .map(|lock| lock.path())
+            .filter(|path| path.extension().is_some_and(|kind| kind == "lock") && !path.ends_with(&own))
+            .find(|path| matches!(look_at(path), Found::Alive(_)))
+            .and_then(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+    }
+
     /// The lock file of a mount of any volume, if there is one.
     pub fn find(&self, rid: Rid) -> Option<PathBuf> {
         let volumes = fs::read_dir(self.0.join("ostrakon"))
@@ -271,7 +285,11 @@ mod tests {
             assert_eq!(holder.pid, std::process::id() as i32);
             assert!(holder.same_namespace);
         }
+        assert_eq!(dir.neighbour(VOLUME, rid), None);
+        let other = Rid::new(rid.value() + 1).unwrap();
+        assert_eq!(dir.neighbour(VOLUME, other), Some(rid.to_string()));
         drop(lock);
+        assert_eq!(dir.neighbour(VOLUME, other), None);
         assert!(matches!(dir.look(VOLUME, rid), Found::Dead));
         assert!(matches!(dir.look_everywhere(rid), Found::Dead));
     }

@@ -25,6 +25,23 @@ fn a_mount_says_at_its_start_what_its_way_of_fencing_survives() {
     let not = told["does_not_survive"].as_array().unwrap();
     assert!(not.contains(&json!("a frozen host")), "{told}");
     let told = bench.voter(&[]).wait("silencing");
+    assert_eq!(told["method"], json!("kill agent"));
+    let not = told["does_not_survive"].as_array().unwrap();
+    assert!(
+        not.contains(&json!("a frozen host")),
+        "it reaches its own host only: {told}"
+    );
+    let addr = free_addr();
+    let agent = [
+        "mount",
+        "IMAGE",
+        "--json",
+        "--server-addr",
+        &addr,
+        "--fence",
+        "agent:true",
+    ];
+    let told = Mount::start(bench.command(&agent)).wait("silencing");
     assert_eq!(told["does_not_survive"], json!(["a lying agent"]));
     let mut client = bench.client(&[]);
     client.wait("started");

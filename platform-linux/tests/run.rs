@@ -311,6 +311,23 @@ fn what_cannot_work_is_refused() {
             "needs --fence",
         ),
         (
+            &[
+                "run",
+                "IMAGE",
+                "--server-addr",
+                &addr,
+                "--fence",
+                "scsi",
+                "--",
+                "true",
+            ],
+            "does not end PROGRAM",
+        ),
+        (
+            &["mount", "IMAGE", "--server-addr", &addr, "--fence", "scsi"],
+            "a file has no reservations",
+        ),
+        (
             &["run", "IMAGE", "--server-addr", &addr, "--fence", "lease"],
             "PROGRAM",
         ),

@@ -18,9 +18,13 @@ Commands:
   test      every test of the workspace, and what was skipped and why
   ci        what must hold before anything is merged; each step also by itself
   torture   fail-overs of real processes, many in a row, judged by what the program under `run` wrote
+  scsi      the reservation fence on real SCSI commands: two guests under QEMU on one iSCSI target
   package   a Debian package of the program, its unit, its man pages and its completions
   sim       the simulator (options are passed on)
+  bench     fail-over, idle cost, scale: beside etcd, sanlock and sbd, in one run (--quick, --only PART)
+  counts    instructions of small things (--write, --check)
   size      code, RAM and stack of core on small targets (--write, --check)
+  bare-compiler  where rustup has no bare targets: Debian's compiler, unpacked into the target folder
   mutants   breaks core in one place after the other: does a test notice?
   coverage  how much of core the tests run
   fuzz      inputs that break parsers or state machines, searched for with coverage
@@ -52,10 +56,20 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("demo") => commands::demo::run(arguments),
         Some("test") => commands::test::run(arguments),
         Some("torture") => commands::torture::run(arguments),
+        Some("scsi") => commands::scsi::run(arguments),
         Some("package") => commands::package::run(arguments),
         Some("ci") => commands::ci::run(arguments),
         Some("sim") => commands::sim::run(arguments),
+        Some("bench") => commands::bench::run(arguments),
+        Some("counts") => commands::counts::run(arguments),
         Some("size") => commands::size::run(arguments),
+        Some("bare-compiler") => {
+            let if_needed = arguments
+                .first()
+                .is_some_and(|argument| argument == "--if-needed");
+            ostrakon_xtask::bare::provide(if_needed)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some("mutants") => commands::mutants::run(arguments),
         Some("coverage") => commands::coverage::run(arguments),
         Some("fuzz") => commands::fuzz::run(arguments),

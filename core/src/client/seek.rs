@@ -1,7 +1,7 @@
 //! Where to look for a server, and when.
 
-use super::{Link, Target, longer};
-use crate::bounds::{RECONNECT_WAIT_MAX, RECONNECT_WAIT_MIN};
+use super::{Link, Target};
+use crate::bounds::{LOST_WAIT_MIN, RECONNECT_WAIT_MAX, RECONNECT_WAIT_MIN};
 use crate::event::Fault;
 use crate::format::wire::Status;
 use crate::ids::Ballot;
@@ -83,7 +83,8 @@ impl Seek {
     fn later(&mut self, now: Instant) {
         self.at_once = false;
         self.next = now + self.wait;
-        self.wait = longer(self.wait, RECONNECT_WAIT_MAX);
+        // By half: whoever serves next is found soon after it does, whenever that is, with few readings.
+        self.wait = Duration(self.wait.0 / 2 * 3).min(RECONNECT_WAIT_MAX);
     }
 
     /// Nobody serves, as far as is known.
@@ -139,6 +140,7 @@ impl Seek {
             lost: server,
             resigned,
             at_once: !resigned,
+            wait: LOST_WAIT_MIN,
             ..Self::new(now)
         };
     }

@@ -4,8 +4,8 @@ use crate::bounds::{LEFT_OUT_MAX, REGION_BLOCKS, REREADS};
 use crate::decide::witness::Blocks;
 use crate::disk::{DiskError, DiskOutcome, IoId};
 use crate::event::{Event, Fault};
-use crate::format::RegionBlock;
-use crate::ids::BlockNo;
+use crate::format::{RegionBlock, RegionEntries};
+use crate::rules::{self, Rule};
 use crate::time::Instant;
 
 use super::Election;
@@ -100,8 +100,9 @@ impl Election {
         let (first, count) = self.collect.completed(id)?;
         match outcome {
             DiskOutcome::Read(bytes) if bytes.len() == count * crate::bounds::BLOCK_BYTES => {
+                let mut newest = None;
                 for (offset, block) in bytes.chunks_exact(crate::bounds::BLOCK_BYTES).enumerate() {
-                    self.judge_block(now, first + offset, block);
+                    self.judge_block(now, first + offset, block, &mut newest);
                 }
             }
             // Which block of a longer run is bad shows when each is read alone.
@@ -115,12 +116,21 @@ impl Election {
         Some(Ok(self.collect.next(self.witness.damage())))
     }
 
-    fn judge_block(&mut self, now: Instant, index: usize, bytes: &[u8]) {
-        let (Some(volume), Some(view)) = (self.volume, self.view) else {
+    /// `newest`: the log that was merged last, and whether it carries the ballot that is looked for. After an election most
+    /// blocks have the same one, and merging it again changes nothing.
+    fn judge_block<'a>(
+        &mut self,
+        now: Instant,
+        index: usize,
+        bytes: &'a [u8],
+        newest: &mut Option<(RegionEntries<'a>, bool)>,
+    ) {
+        let (Some(at), Some(state)) = (self.region_block(index), self.state()) else {
             return;
         };
-        let at = BlockNo(volume.geometry.region.0 + index as u64);
-        match RegionBlock::decode(bytes, at, volume.id, self.config.checksum) {
+        let before = newest.as_ref().map(|(entries, _)| entries);
+        match RegionBlock::decode_after(bytes, at, state.volume, self.config.checksum, before) {
+            Err(_) if !rules::holds(Rule::InvalidIsNotEmpty) => self.witness.empty(index),
             Err(_) => {
                 let fingerprint = (self.config.checksum)(bytes);
                 self.block_is_invalid(now, index, fingerprint);
@@ -139,22 +149,37 @@ impl Election {
                 if entries.absurd() > 0 {
                     self.tell(Event::Fault(Fault::AbsurdTerm(at)));
                 }
-                let (target, trimmed) = (self.witness.target(), view.trimmed());
-                let mut carries = false;
-                for entry in entries {
-                    carries |= Some(entry.ballot) == target;
-                    let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
-                    self.log.add(&entry, trimmed, |rid| {
-                        if rid == me {
-                            said.void_term
-                        } else {
-                            peers.void_term(rid)
-                        }
-                    });
-                }
+                let merges = rules::holds(Rule::MergeAllTerms) || head.term >= self.said.term;
+                let carries = match *newest {
+                    _ if !merges => false,
+                    Some((_, carries)) if entries.repeats() => carries,
+                    _ => {
+                        let carries = self.merge_log(entries);
+                        *newest = Some((entries, carries));
+                        carries
+                    }
+                };
                 self.witness.valid(index, head.writer, head.write_nr, carries);
             }
         }
+    }
+
+    /// Merges a block's log (R1); returns whether it carries the ballot that is looked for.
+    fn merge_log(&mut self, entries: RegionEntries<'_>) -> bool {
+        let (target, trimmed) = (self.witness.target(), self.trimmed());
+        let mut carries = false;
+        for entry in entries.packed() {
+            carries |= Some(entry.ballot()) == target;
+            let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
+            self.log.add(entry, trimmed, &|rid| {
+                if rid == me {
+                    said.void_term
+                } else {
+                    peers.void_term(rid)
+                }
+            });
+        }
+        carries
     }
 
     fn block_is_invalid(&mut self, now: Instant, index: usize, fingerprint: u32) {
@@ -164,10 +189,9 @@ impl Election {
             .invalid(index, fingerprint, now, self.config.write_time_max);
         if damaged
             && !self.damage_told.has(index)
-            && let Some(volume) = self.volume
+            && let Some(at) = self.region_block(index)
         {
             self.damage_told.set(index, true);
-            let at = BlockNo(volume.geometry.region.0 + index as u64);
             self.tell(Event::Fault(Fault::DamagedBlock(at)));
         }
     }

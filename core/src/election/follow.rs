@@ -4,10 +4,8 @@ use crate::bounds::{
     ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BARREN_FORGOTTEN, BARREN_TIME, BELL_INTERVAL,
     CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX, OUTVOTED_TIME, RING_PAUSE, TERM_MAX, VOTERS_MAX,
 };
-use crate::decide::log::Log;
-use crate::decide::peers::Peers;
+use crate::decide::peers::Peer;
 use crate::decide::prevote::{LeaderSeen, Verdict, judge};
-use crate::decide::witness::Witness;
 use crate::event::{Event, Fault};
 use crate::format::VoteKind;
 use crate::ids::{Ballot, Rid, Term};
@@ -15,16 +13,22 @@ use crate::time::{Duration, Instant};
 
 use super::Election;
 use super::cycle::Step;
-use super::stage::{Ask, Stage, Timer, VictimState};
+use super::stage::{Ask, Stage, Timer, TimerKind, VictimState};
 
 impl Election {
     /// Begins to take part.
     pub(super) fn enter(&mut self, now: Instant) {
-        self.log = Log::new();
-        self.peers = Peers::new();
-        self.witness = Witness::new();
+        // In place: on a stack of firmware there is no room for another of each.
+        self.log.clear();
+        self.peers.clear();
+        self.witness.forget();
         self.stage = if self.admitted {
-            self.follow(now)
+            let random = self.random();
+            Stage::Follow(Timer {
+                since: now,
+                random,
+                kind: TimerKind::Fresh,
+            })
         } else {
             Stage::Gate { wait_until: None }
         };
@@ -36,7 +40,7 @@ impl Election {
         Stage::Follow(Timer {
             since: now,
             random,
-            stands_back: false,
+            kind: TimerKind::Plain,
         })
     }
 
@@ -46,7 +50,7 @@ impl Election {
         Stage::Follow(Timer {
             since: now,
             random,
-            stands_back: true,
+            kind: TimerKind::StandsBack,
         })
     }
 
@@ -55,7 +59,7 @@ impl Election {
     pub(super) fn is_over(&self, now: Instant, timer: Timer) -> bool {
         let recently = self.recently(now);
         let slowest = self.peers.slowest_cycle(recently);
-        let length = if timer.stands_back && self.peers.active(recently).next().is_some() {
+        let length = if timer.kind == TimerKind::StandsBack && self.peers.active(recently).next().is_some() {
             self.pace.stand_back(slowest, timer.random)
         } else {
             self.pace.election_timeout(slowest, timer.random)
@@ -75,6 +79,29 @@ impl Election {
             now.0
                 .saturating_sub(ASKING_TIME.max(self.pace.cycle().times(8)).0),
         )
+    }
+
+    /// Whether there is no reason to wait before asking: the server's connection broke and another is refused, and no
+    /// election was lost since. That all voters ask at the same moment does no harm: see `lets_another_first`.
+    fn may_ask_at_once(&self, timer: Timer) -> bool {
+        let server = self.view.and_then(|view| view.live_server());
+        let refused = self
+            .lost
+            .is_some_and(|lost| lost.refused && server.is_none_or(|server| server == lost.server));
+        timer.kind == TimerKind::Fresh && refused && !self.said.barren
+    }
+
+    /// Of several askers that may all stand, the highest does. Each of them would vote for itself, and none be elected:
+    /// so the others leave it one election time-out to raise its term. Returns whether to go on asking.
+    fn lets_another_first(&self, now: Instant, ask: &mut Ask) -> bool {
+        let recently = self.recently(now);
+        let higher = self
+            .peers
+            .active(recently.max(ask.since))
+            .any(|peer| peer.kind == VoteKind::Ask && peer.rid > self.config.rid);
+        let since = *ask.passed.get_or_insert(now);
+        let longest = self.pace.election_timeout(self.peers.slowest_cycle(recently), 0);
+        higher && now.since(since) < longest
     }
 
     pub(super) fn decide_following(&mut self, now: Instant) {
@@ -98,7 +125,7 @@ impl Election {
                 self.stage = self.follow(now);
                 false
             }
-            Stage::Follow(timer) if self.is_over(now, timer) => {
+            Stage::Follow(timer) if self.is_over(now, timer) || self.may_ask_at_once(timer) => {
                 self.start_asking(now, BACKOFF_MIN);
                 false
             }
@@ -140,7 +167,7 @@ impl Election {
 
     /// A mount that no server has admitted looks twice, with a random wait between, before its first write.
     fn pass_gate(&mut self, now: Instant, wait_until: Option<Instant>) {
-        let random = u64::from(self.random());
+        let random = self.random();
         let Some(until) = wait_until else {
             let crowded = self.peers.iter().count() > VOTERS_MAX / 2;
             let longest = if crowded {
@@ -148,7 +175,7 @@ impl Election {
             } else {
                 GATE_WAIT_MAX
             };
-            let wait = Duration(random % (longest.0 + 1));
+            let wait = longest.drawn(random);
             self.stage = Stage::Gate {
                 wait_until: Some(now + wait),
             };
@@ -162,7 +189,7 @@ impl Election {
             self.tell(Event::Fault(Fault::TooManyVoters {
                 active: active as u16,
             }));
-            self.peers = Peers::new();
+            self.peers.clear();
             self.stage = Stage::Gate { wait_until: None };
             return self.rest(now, CROWDED_GATE_WAIT_MAX);
         }
@@ -174,23 +201,19 @@ impl Election {
     pub(super) fn highest_term(&self) -> Term {
         let entries = self
             .log
-            .entries()
-            .iter()
-            .map(|entry| entry.ballot.term)
+            .ballots()
+            .map(|ballot| ballot.term)
             .max()
             .unwrap_or(Term(0));
-        let state = self.view.map_or((Term(0), Term(0)), |view| {
-            (
-                view.state.fenced.term,
-                view.state.server.map_or(Term(0), |server| server.term),
-            )
+        let state = self.state().map_or(Term(0), |state| {
+            let server = state.server.map_or(Term(0), |server| server.term);
+            server.max(state.fenced.term)
         });
         self.said
             .term
             .max(self.peers.highest_term())
             .max(entries)
-            .max(state.0)
-            .max(state.1)
+            .max(state)
     }
 
     /// Adopts the term of a candidate's vote for itself, and votes for a living candidate of the own term, once.
@@ -213,7 +236,7 @@ impl Election {
 
     /// A leader-to-be that was seen to write in this collect: it seals, silences or starts.
     pub(super) fn rival(&self) -> Option<Ballot> {
-        let trimmed = self.view?.trimmed();
+        let trimmed = self.trimmed();
         let active = self.peers.active(self.collect_began);
         active
             .filter_map(|peer| peer.taking_over())
@@ -237,12 +260,13 @@ impl Election {
 
     fn start_asking(&mut self, now: Instant, backoff: Duration) {
         self.said.round = self.said.round.wrapping_add(1);
-        let leader = self.view.and_then(|view| view.live_server());
+        let leader = self.live_server();
         self.stage = Stage::Ask(Ask {
             since: now,
             leader,
             rang: None,
             outvoted: None,
+            passed: None,
             backoff,
             votes: 0,
         });
@@ -250,7 +274,7 @@ impl Election {
 
     /// Counts and judges a pre-vote; returns whether the cycle's write was decided.
     fn go_on_asking(&mut self, now: Instant) -> bool {
-        let leader = self.view.and_then(|view| view.live_server());
+        let leader = self.live_server();
         let Stage::Ask(mut ask) = self.stage.clone() else {
             return false;
         };
@@ -260,6 +284,7 @@ impl Election {
                 leader,
                 rang: None,
                 outvoted: None,
+                passed: None,
                 backoff: BACKOFF_MIN,
                 votes: ask.votes,
             };
@@ -277,7 +302,7 @@ impl Election {
         let verdict = judge(votes, self.quorum_count(), seen);
         ask.outvoted = (verdict == Verdict::Outvoted).then(|| ask.outvoted.unwrap_or(now));
         match (verdict, ask.leader, ask.outvoted) {
-            (Verdict::Stand, ..) => {
+            (Verdict::Stand, ..) if !self.lets_another_first(now, &mut ask) => {
                 self.stage = Stage::Ask(ask);
                 self.stand(now)
             }
@@ -305,11 +330,11 @@ impl Election {
         let peer = self
             .peers
             .find(leader.rid)
-            .filter(|peer| peer.own == Some(leader));
-        let answer = peer.and_then(|peer| peer.answer);
+            .filter(|peer| peer.own() == Some(leader));
+        let answer = peer.and_then(Peer::answer);
         // A refused connection shortens the wait only for a leader that was not seen to write since: one that
         // answers lives, and is refused by a firewall or a wrong address.
-        let writes = peer.is_some_and(|peer| peer.advanced.is_some());
+        let writes = peer.is_some_and(|peer| peer.advanced().is_some());
         let refused = self
             .lost
             .is_some_and(|lost| lost.server == leader && lost.refused && !writes);
@@ -340,7 +365,7 @@ impl Election {
         else {
             return false;
         };
-        if self.view.and_then(|view| view.live_server()) != Some(leader) {
+        if self.live_server() != Some(leader) {
             self.stage = self.follow(now);
             return false;
         }
@@ -362,8 +387,8 @@ impl Election {
         match &self.stage {
             Stage::Ask(ask) => ask.leader.is_some() && ask.rang.is_none_or(|(_, last)| due(last)),
             Stage::Silence(silence) => {
-                let asked = |state| matches!(state, VictimState::Asked { .. });
-                silence.rang.is_none_or(due) && silence.victims.iter().any(|victim| asked(victim.state))
+                let mut victims = self.victims.iter();
+                silence.rang.is_none_or(due) && victims.any(|victim| victim.state == VictimState::Asked)
             }
             _ => false,
         }

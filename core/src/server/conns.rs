@@ -53,17 +53,23 @@ pub(super) fn slot(name: ConnId, slots: usize) -> Option<u32> {
 }
 
 impl Conns {
+    /// For a server that was never started: no slots.
+    pub(super) const NONE: Self = Self {
+        free: Ends::EMPTY,
+        ready: Ends::EMPTY,
+        closing: Ends::EMPTY,
+        strangers: Ends::EMPTY,
+        strangers_count: 0,
+        strangers_max: 0,
+        open: 0,
+    };
+
     /// No connection anywhere. Slots beyond those that `clients` clients take are for strangers.
     pub(super) fn new(slots: &mut [ConnSlot], clients: usize) -> Self {
         let strangers_max = slots.len().saturating_sub(clients).max(STRANGERS_MAX);
         let mut conns = Self {
-            free: Ends::EMPTY,
-            ready: Ends::EMPTY,
-            closing: Ends::EMPTY,
-            strangers: Ends::EMPTY,
-            strangers_count: 0,
             strangers_max: u32::try_from(strangers_max).unwrap_or(u32::MAX),
-            open: 0,
+            ..Self::NONE
         };
         assert!(u32::try_from(slots.len()).is_ok_and(|slots| slots < NONE));
         slots.fill(ConnSlot::default());

@@ -208,7 +208,8 @@ const _: () = assert!(
 /// Memory of a server. A volume formatted for more clients than there are slots is refused when it starts.
 pub trait Memory {
     /// The slots for clients and for connections. Neither their lengths nor their contents ever change but
-    /// through the server. The last slot for a connection is kept for the server's own mount.
+    /// through the server. The last slot for a connection is kept for the server's own mount. Not called before this
+    /// mount leads for the first time: memory may be found then.
     fn slots(&mut self) -> (&mut [ClientSlot], &mut [ConnSlot]);
 }
 

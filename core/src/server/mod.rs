@@ -38,7 +38,7 @@ use memory::{NONE, Role};
 use reign::{Listener, Reign, Table, Update};
 
 use crate::bounds::{EVENTS_MAX, GREETING_TIMEOUT, RESIGNING_TIME};
-use crate::config::Config;
+use crate::config::{Basics, Config};
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
 use crate::format::SuperBlock;
@@ -47,7 +47,7 @@ use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::noise::Entropy;
 use crate::service::Service;
 use crate::superio::SuperView;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 /// The server of one mount: off, until the mount's ballot is recorded in the super block.
 ///
@@ -61,7 +61,7 @@ use crate::time::Instant;
 /// `may_act` says whether the leader has the right to act at this moment. Without it nothing is written, answered or
 /// decided: it is held back until the right returns, or until [`abort`](Self::abort).
 pub struct Server<M, S> {
-    config: Config,
+    config: Basics,
     memory: M,
     service: S,
     entropy: Entropy,
@@ -79,7 +79,7 @@ type Events = heapless::Deque<Event, EVENTS_MAX>;
 
 /// The parts of a server that reigns, apart from one another, so that they can be changed together.
 struct Parts<'a, S> {
-    config: &'a Config,
+    config: &'a Basics,
     service: &'a mut S,
     entropy: &'a mut Entropy,
     state: State,
@@ -100,15 +100,13 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// A server that is off. Keys and challenges for its connections are drawn from `entropy`.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
-    pub fn new(config: Config, mut memory: M, service: S, entropy: Entropy) -> Self {
-        let (clients, slots) = memory.slots();
-        let conns = Conns::new(slots, clients.len());
+    pub fn new(config: &Config, memory: M, service: S, entropy: Entropy) -> Self {
         Self {
-            config,
+            config: config.into(),
             memory,
             service,
             entropy,
-            conns,
+            conns: Conns::NONE,
             state: State::Off,
             listener: Listener::Closed,
             reign: None,
@@ -119,6 +117,10 @@ impl<M: Memory, S: Service> Server<M, S> {
     }
 
     fn parts(&mut self) -> Option<Parts<'_, S>> {
+        if cfg!(not(feature = "voter")) {
+            // It never reigns, and the compiler may know.
+            return None;
+        }
         let reign = self.reign.as_mut()?;
         let (clients, slots) = self.memory.slots();
         let places = clients.len().min(reign.layout.clients() as usize);
@@ -147,6 +149,8 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// If the server is not off.
     pub fn start(&mut self, now: Instant, view: &SuperView, ballot: Ballot, server_addr: SocketAddr) {
         assert!(self.is_off(), "one reign at a time");
+        let (clients, slots) = self.memory.slots();
+        self.conns = Conns::new(slots, clients.len());
         let reign = Reign::new(now, view, ballot, server_addr, &self.config);
         let (volume, layout) = (reign.layout.clients(), reign.layout);
         self.reign = Some(reign);
@@ -252,7 +256,7 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// that had no time to greet: whoever has a queue for them outside lets them wait there for a moment.
     pub fn may_accept(&mut self, now: Instant) -> bool {
         let (_, slots) = self.memory.slots();
-        self.conns.has_room(now, slots)
+        self.listener != Listener::Open || self.conns.has_room(now, slots)
     }
 
     /// A connection came in. `None`: no room, close it.
@@ -277,6 +281,9 @@ impl<M: Memory, S: Service> Server<M, S> {
 
     /// A connection is gone; its name is free again.
     pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
+        if self.reign.is_none() {
+            return;
+        }
         let (_, slots) = self.memory.slots();
         let Some(slot) = conns::slot(conn, slots.len()) else {
             return;
@@ -418,6 +425,8 @@ impl<M: Memory, S: Service> Server<M, S> {
             }
             Listener::Closed | Listener::Opening | Listener::Open => {}
         }
+        // A server that was never started does not touch its memory.
+        self.reign.as_ref()?;
         let (_, slots) = self.memory.slots();
         let conn = self.conns.next_to_close(slots)?;
         // Whether it may still write is not known here: with a record due, the next poll decides.
@@ -452,16 +461,14 @@ impl<M: Memory, S: Service> Server<M, S> {
             .and_then(|reign| reign.next_deadline(self.state))
             // All that may be missing then is a record, and its completion is an input.
             .filter(|_| self.state != State::Stopping || self.conns.open_count() > 0);
-        let running = matches!(self.state, State::Starting | State::Serving);
-        let (_, slots) = self.memory.slots();
-        let stranger = self.conns.oldest_stranger(slots).filter(|_| running);
+        let stranger = match self.state {
+            State::Starting | State::Serving => self.conns.oldest_stranger(self.memory.slots().1),
+            State::Off | State::Stopping | State::Failed => None,
+        };
         let stranger = stranger.map(|(since, _)| since + GREETING_TIMEOUT);
         let active = !matches!(self.state, State::Off | State::Failed);
         let journal = self.journal.deadline().filter(|_| active);
-        [self.quiet_at, own, stranger, journal]
-            .into_iter()
-            .flatten()
-            .min()
+        earliest(&[self.quiet_at, own, stranger, journal])
     }
 
     /// How far the server is.

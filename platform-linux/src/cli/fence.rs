@@ -84,6 +84,7 @@ fn ask(args: &Args, volume: &Volume, runtime: &RuntimeDir, victim: LogEntry) -> 
     let (wake, woken) = mpsc::channel();
     let means = Means {
         agents: args.fence.clone(),
+        reservation: None,
         map: args.fence_map.as_deref().map(FenceMap::open).transpose()?,
         time_max: Duration::from_millis(args.fence_timeout_ms),
         // Nobody acts on this at once: the mount that believes it asks again.

@@ -18,7 +18,7 @@ use super::notify::{self, Notify};
 use super::printer::Printer;
 use super::{Exit, Narrator};
 use crate::disk::{Access, DeviceFile, Hold};
-use crate::fence::Means;
+use crate::fence::{Means, Reservation};
 use crate::host::{
     Guard, HeapMemory, Heartbeat, HookCommands, Host, HostEvent, HostOptions, Notice, Order, Orders, Watchdog,
 };
@@ -169,6 +169,7 @@ fn mount_once(
         return Ok(Unmounted::NeverMounted);
     };
     let rid = entropy::rid();
+    let barrier = volume.state().unmount_barrier;
     let mut narrator = Narrator::new(rid, volume.state().volume, plan.server_addr());
     if let Some(metrics) = &mut ears.metrics {
         metrics.begin(rid, volume.state().volume);
@@ -179,6 +180,7 @@ fn mount_once(
         heartbeat: heartbeat(),
         ..options(plan, volume, rid, orders)?
     };
+    let reservation = options.means.as_ref().and_then(|means| means.reservation.clone());
     let mut host = Host::start(options, NoService).map_err(|error| Exit::Failed.because(error))?;
     let ended = host.run(|event| {
         tell(&event, &mut narrator, ears);
@@ -188,7 +190,45 @@ fn mount_once(
         }
     });
     *ending = host.program_ending().or(*ending);
+    if let (Some(reservation), Ok(how)) = (&reservation, &ended) {
+        unregister(args, reservation, *how, barrier);
+    }
     ended.map_err(|error| Exit::Failed.because(format_args!("waiting for events fails: {error}")))
+}
+
+/// Registers a voter at a device whose reservation bars victims, before it writes there.
+fn register(plan: &Plan, volume: &Volume, rid: Rid) -> Result<Option<Arc<Reservation>>, Exit> {
+    if !plan.scsi {
+        return Ok(None);
+    }
+    let id = volume.state().volume;
+    let neighbour = RuntimeDir::candidates()
+        .iter()
+        .find_map(|dir| dir.neighbour(id, rid));
+    if let Some(neighbour) = neighbour {
+        return Err(Exit::Refused.because(format_args!(
+            "--fence scsi: mount {neighbour} of this volume lives on this host, and a reservation knows hosts, not processes: \
+             end that first"
+        )));
+    }
+    let limit = clock::std_duration(plan.config.write_time_max);
+    match Reservation::take(volume.device().path(), rid, limit) {
+        Ok(reservation) => Ok(Some(Arc::new(reservation))),
+        Err(why) => Err(Exit::Usage.because(why)),
+    }
+}
+
+/// A mount that leaves while others stay takes its key away. The last ones leave theirs, so that the reservation goes on
+/// keeping out whoever was barred.
+fn unregister(args: &Args, reservation: &Reservation, how: Unmounted, barrier: u64) {
+    let left = matches!(how, Unmounted::Farewell | Unmounted::NeverMounted);
+    let others_stay = || {
+        let volume = Volume::open(&args.device, Access::Read);
+        volume.is_ok_and(|volume| volume.state().unmount_barrier == barrier)
+    };
+    if left && others_stay() {
+        reservation.leave();
+    }
 }
 
 fn heartbeat() -> Option<Heartbeat> {
@@ -280,9 +320,12 @@ fn options(plan: &Plan, volume: Volume, rid: Rid, orders: &Orders) -> Result<Hos
     let lock = runtime
         .lock(id, rid)
         .map_err(|error| Exit::Failed.because(format_args!("cannot take the lock of this mount: {error}")))?;
+    // After the lock: of two that begin at once, one sees the other.
+    let reservation = register(plan, &volume, rid)?;
     let config = plan.config_for(rid);
     let means = config.voter.map(|voter| Means {
         agents: plan.agents.clone(),
+        reservation,
         map: plan.map.clone(),
         time_max: clock::std_duration(voter.fence_time_max),
         write_time_max: clock::std_duration(config.write_time_max),

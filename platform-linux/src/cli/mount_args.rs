@@ -34,6 +34,12 @@ use crate::{clock, machine, offline};
 /// script:PROGRAM [ARGS]: a program of your own, with the victim in its environment (OSTRAKON_VICTIM_RID, _TERM, _ADDR, _IP,
 /// _HOST, _BOOT and _PARAM, and OSTRAKON_MAP_KEY for each pair of --fence-map). Exit code 0 means that the victim is off.
 ///
+/// scsi: SCSI-3 persistent reservations, on a whole SCSI disk that has them and grants this user SCSI commands (root). Each voter
+/// registers a key, and whoever succeeds a leader removes the leader's: from then on the device refuses what its host writes. Needs
+/// nothing but the disk, and covers a frozen or paused host too. But it bars a host from this disk and from nothing else, so that it is
+/// not for `ostrakon run` nor --on-elected; it bars hosts, not processes, so that a host has one mount of the volume; and it
+/// stands alone, for another way could confirm where it would not. A device that refuses what is needed is refused at start.
+///
 /// lease: no fence at all, but time. This mount promises that, when it leads, it stops writing unless it has looked at the
 /// device within --lease-ms, and publishes how long others have to wait for it; and it waits that long for others that
 /// promise the same. This covers a crash, a severed network and a severed disk. It does NOT cover a process or host that
@@ -47,8 +53,8 @@ pub(super) struct Args {
     /// Take part in elections, and serve here: an address by which all other hosts reach this one
     #[arg(long, value_name = "IP:PORT")]
     server_addr: Option<SocketAddr>,
-    /// How earlier leaders are silenced: agent:PROGRAM, script:PROGRAM or lease; may be repeated. Required for a voter
-    #[arg(long, value_name = "agent:PROGRAM|script:PROGRAM|lease", value_parser = parse_fence)]
+    /// How earlier leaders are silenced: agent:PROGRAM, script:PROGRAM, scsi or lease; may be repeated. Required for a voter
+    #[arg(long, value_name = "agent:PROGRAM|script:PROGRAM|scsi|lease", value_parser = parse_fence)]
     fence: Vec<Fence>,
     /// What others need to fence this host, at most 40 bytes: key=value,key=value or a name
     #[arg(long, value_name = "STR", value_parser = fence_param)]
@@ -61,7 +67,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = milliseconds(100))]
     fence_timeout_ms: u64,
     /// The lease: how long one look at the device gives the right to act as leader
-    #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = milliseconds(200))]
+    #[arg(long, value_name = "MS", default_value_t = 2_500, value_parser = milliseconds(200))]
     lease_ms: u64,
     /// A watchdog device, such as /dev/watchdog0, that resets this host when it freezes while it leads under a lease. It is
     /// fed only within the lease, and others wait for its time-out too. An ostrakon that is killed takes its host with it
@@ -110,13 +116,15 @@ pub(super) struct Args {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Fence {
     Agent(FenceAgent),
+    Scsi,
     Lease,
 }
 
 fn parse_fence(text: &str) -> Result<Fence, String> {
     match text {
         "lease" => Ok(Fence::Lease),
-        _ if !text.contains(':') => Err("expected agent:PROGRAM, script:PROGRAM or lease".to_owned()),
+        "scsi" => Ok(Fence::Scsi),
+        _ if !text.contains(':') => Err("expected agent:PROGRAM, script:PROGRAM, scsi or lease".to_owned()),
         _ => parse_agent(text).map(Fence::Agent),
     }
 }
@@ -142,6 +150,8 @@ pub(super) struct Plan {
     pub(super) config: Config,
     /// Fence agents, in order.
     pub(super) agents: Vec<FenceAgent>,
+    /// Victims are barred from the device by its reservation.
+    pub(super) scsi: bool,
     /// What the operator says of each victim.
     pub(super) map: Option<FenceMap>,
     /// How a leader of this mount's making is silenced, if it is a voter.
@@ -193,6 +203,8 @@ impl Args {
     pub(super) fn plan(&self) -> Result<Plan, String> {
         let agents = self.agents()?;
         let lease = self.fence.contains(&Fence::Lease);
+        let scsi = self.fence.contains(&Fence::Scsi);
+        self.check_scsi(scsi)?;
         let voter = self.voter(&agents, lease)?;
         if self.watchdog.is_some() && !lease {
             return Err(
@@ -223,6 +235,8 @@ impl Args {
         }
         let silencing = voter.map(|_| Silencing {
             agent: !agents.is_empty(),
+            kill: agents.iter().any(FenceAgent::is_kill),
+            scsi,
             lease,
             watchdog: self.watchdog.is_some(),
         });
@@ -230,6 +244,7 @@ impl Args {
         Ok(Plan {
             config,
             agents,
+            scsi,
             map,
             silencing,
             guard: None,
@@ -237,10 +252,31 @@ impl Args {
         })
     }
 
+    fn check_scsi(&self, scsi: bool) -> Result<(), String> {
+        if scsi && self.fence.len() > 1 {
+            return Err(
+                "--fence scsi stands alone: another way could confirm where a reservation would not. Leave out the others"
+                    .to_owned(),
+            );
+        }
+        if scsi && self.on_elected.is_some() {
+            return Err(
+                "--fence scsi bars a host from this disk, and ends nothing that --on-elected began there: give --fence                  agent:PROGRAM instead, or leave out --on-elected"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether victims are barred by a reservation.
+    pub(super) fn is_scsi(&self) -> bool {
+        self.fence.contains(&Fence::Scsi)
+    }
+
     fn agents(&self) -> Result<Vec<FenceAgent>, String> {
         let agents = self.fence.iter().filter_map(|fence| match fence {
             Fence::Agent(agent) => Some(agent.clone()),
-            Fence::Lease => None,
+            Fence::Scsi | Fence::Lease => None,
         });
         let agents: Vec<_> = agents.collect();
         agents.iter().try_for_each(FenceAgent::check)?;
@@ -260,8 +296,8 @@ impl Args {
         };
         if self.fence.is_empty() {
             return Err("a voter needs --fence: before it may serve it has to make sure that no write of an earlier \
-                        leader can reach the device any more. Give --fence agent:PROGRAM for a fence agent, or --fence \
-                        lease for hosts without one (see `ostrakon mount --help` for what that does not cover), or \
+                        leader can reach the device any more. Give --fence agent:PROGRAM for a fence agent, --fence scsi for a disk with \
+                        reservations, or --fence lease for hosts without either (see `ostrakon mount --help` for what that does not cover), or \
                         leave out --server-addr for a plain client"
                 .to_owned());
         }
@@ -278,7 +314,7 @@ impl Args {
         }
         let param = self.fence_param.unwrap_or_default();
         Ok(Some(VoterConfig {
-            can_fence: !agents.is_empty(),
+            can_fence: !agents.is_empty() || self.fence.contains(&Fence::Scsi),
             lease: lease.then_some(Duration::from_millis(self.lease_ms)),
             fence_time_max: Duration::from_millis(self.fence_timeout_ms),
             ..VoterConfig::fencing(server_addr, param)
@@ -333,7 +369,7 @@ mod tests {
             ("--server-addr 10.0.0.1:7 --fence agent:", "names no program"),
             (
                 "--server-addr 10.0.0.1:7 --fence none",
-                "expected agent:PROGRAM, script:PROGRAM or lease",
+                "expected agent:PROGRAM, script:PROGRAM, scsi or lease",
             ),
             (
                 "--server-addr 10.0.0.1:7 --fence script:/nonexistent/x",
@@ -358,6 +394,15 @@ mod tests {
                 "guards a lease",
             ),
             ("--watchdog /dev/watchdog0", "guards a lease"),
+            ("--fence scsi", "for voters"),
+            (
+                "--server-addr 10.0.0.1:7 --fence scsi --fence lease",
+                "stands alone",
+            ),
+            (
+                "--server-addr 10.0.0.1:7 --fence scsi --on-elected true",
+                "ends nothing",
+            ),
             (
                 "--server-addr 10.0.0.1:7 --fence lease --fence-param xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
                 "at most 40",

@@ -53,6 +53,14 @@ pub(super) fn run(args: &Args) -> ExitCode {
             .because("run needs --server-addr and --fence: only a voter can become the server that PROGRAM runs beside")
             .into();
     }
+    if args.mount.is_scsi() {
+        return Exit::Usage
+            .because(
+                "--fence scsi bars a host from the volume's disk, and does not end PROGRAM there nor keep it from its own data: \
+                 give --fence agent:PROGRAM or --fence lease",
+            )
+            .into();
+    }
     let program = Path::new(&args.command[0]);
     if find_program(program).is_none() {
         return Exit::Usage

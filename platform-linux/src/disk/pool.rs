@@ -19,8 +19,9 @@ const WORKERS: usize = 4;
 /// on requests wait in the queue, time out there, and are never begun.
 const STUCK_MAX: usize = 16;
 
-/// Buffers kept for the next request; others are given back to the system.
-const SPARE_BUFFERS_MAX: usize = 4;
+/// Buffers kept for the next request; others are given back to the system. One is asked for in each turn of the loop, and
+/// a mount seldom has more than one request under way.
+const SPARE_BUFFERS_MAX: usize = 2;
 
 /// An answered request.
 #[derive(Debug)]

@@ -157,6 +157,11 @@ impl FenceAgent {
         ))
     }
 
+    /// Whether this is our own agent, which reaches processes of the same host only.
+    pub fn is_kill(&self) -> bool {
+        self.is_own() && self.arguments.iter().any(|argument| argument == "fence-kill")
+    }
+
     fn is_own(&self) -> bool {
         self.program == "ostrakon"
     }

@@ -8,6 +8,10 @@ use std::fmt;
 pub struct Silencing {
     /// Fence agents.
     pub agent: bool,
+    /// One of them kills a process of the same host.
+    pub kill: bool,
+    /// SCSI reservations.
+    pub scsi: bool,
     /// The read lease.
     pub lease: bool,
     /// A watchdog that is fed within the lease only.
@@ -55,34 +59,44 @@ pub const FAILURES: [Failure; 7] = [
     Failure::LyingAgent,
 ];
 
-/// Every combination that a mount may choose.
-pub const COMBINATIONS: [Silencing; 5] = [
+/// No way at all, to name those that are chosen on top of.
+const NONE: Silencing = Silencing {
+    agent: false,
+    kill: false,
+    scsi: false,
+    lease: false,
+    watchdog: false,
+};
+
+/// Every combination that a mount may choose, as far as it makes a difference.
+pub const COMBINATIONS: [Silencing; 7] = [
+    Silencing { agent: true, ..NONE },
     Silencing {
         agent: true,
-        lease: false,
-        watchdog: false,
+        kill: true,
+        ..NONE
     },
+    Silencing { scsi: true, ..NONE },
+    Silencing { lease: true, ..NONE },
     Silencing {
-        agent: false,
-        lease: true,
-        watchdog: false,
-    },
-    Silencing {
-        agent: false,
         lease: true,
         watchdog: true,
+        ..NONE
     },
     Silencing {
         agent: true,
         lease: true,
-        watchdog: false,
+        ..NONE
     },
     Silencing {
         agent: true,
         lease: true,
         watchdog: true,
+        ..NONE
     },
 ];
+
+const IF_SAME_HOST: Survives = Survives::If("the victim is a process of the host that succeeds it");
 
 const IF_CONFIRMED: Survives =
     Survives::If("the agent confirms; if it does not, the lease is waited out, which is not enough");
@@ -90,6 +104,18 @@ const IF_CONFIRMED: Survives =
 impl Silencing {
     /// Whether one writer is left after this failure of a leader.
     pub const fn survives(self, failure: Failure) -> Survives {
+        if self.kill && !self.lease {
+            return match failure {
+                Failure::Crash | Failure::SeveredNetwork | Failure::SeveredDisk | Failure::FrozenProcess => {
+                    IF_SAME_HOST
+                }
+                Failure::FrozenHost | Failure::PausedMachine | Failure::LyingAgent => Survives::No,
+            };
+        }
+        if self.scsi {
+            // The device itself refuses what comes late, from whatever woke up, and no agent is asked.
+            return Survives::Yes;
+        }
         match failure {
             Failure::Crash | Failure::SeveredNetwork | Failure::SeveredDisk => Survives::Yes,
             Failure::FrozenProcess | Failure::FrozenHost => match (self.agent, self.lease, self.watchdog) {
@@ -163,7 +189,9 @@ impl Failure {
 impl fmt::Display for Silencing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = [
-            (self.agent, "agent"),
+            (self.agent && !self.kill, "agent"),
+            (self.kill, "kill agent"),
+            (self.scsi, "scsi"),
             (self.lease, "lease"),
             (self.watchdog, "watchdog"),
         ];
@@ -206,6 +234,8 @@ mod tests {
             rows,
             [
                 "agent: yyyyyin",
+                "kill agent: iiiinnn",
+                "scsi: yyyyyyy",
                 "lease: yyynnny",
                 "lease + watchdog: yyyyyny",
                 "agent + lease: yyyiiin",
@@ -223,7 +253,7 @@ mod tests {
             }
             assert!(table().contains(&text));
         }
-        let lease = COMBINATIONS[1].row().to_string();
+        let lease = COMBINATIONS[3].row().to_string();
         assert!(
             lease.contains("NOT after: a frozen process, a frozen host"),
             "{lease}"

@@ -12,6 +12,7 @@ use ostrakon_core::ids::{Ballot, BootId, HostId, VolumeId};
 use super::FenceAgent;
 use super::known::{Here, Known};
 use super::map::{FenceMap, Pairs};
+use super::reservation::Reservation;
 use crate::runtime::RuntimeDir;
 
 /// How often a victim on this host is looked at.
@@ -22,6 +23,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 pub struct Means {
     /// Tried in this order until one confirms.
     pub agents: Vec<FenceAgent>,
+    /// This host's registration at the device, if that bars victims.
+    pub reservation: Option<Arc<Reservation>>,
     /// What the operator says of each victim.
     pub map: Option<FenceMap>,
     /// For all agents together.
@@ -49,6 +52,8 @@ pub enum How {
     DeadProcess,
     /// This agent confirmed.
     Agent(String),
+    /// The device writes for its host no more.
+    Barred,
     /// An operator confirmed, with `ostrakon fence`.
     Operator,
 }
@@ -59,6 +64,7 @@ impl std::fmt::Display for How {
             Self::EarlierBoot => f.write_str("an earlier boot of this host"),
             Self::DeadProcess => f.write_str("a process of this host that is gone"),
             Self::Agent(agent) => write!(f, "confirmed by {agent}"),
+            Self::Barred => f.write_str("barred from the device by a reservation"),
             Self::Operator => f.write_str("confirmed by the operator"),
         }
     }
@@ -91,6 +97,7 @@ impl FenceReport {
         FenceMethod::of(match &self.how {
             Some(How::EarlierBoot) => "earlier boot",
             Some(How::DeadProcess) => "dead process",
+            Some(How::Barred) => "scsi",
             Some(How::Operator) => "operator",
             Some(How::Agent(line)) => program_name(line),
             None => "",
@@ -120,7 +127,7 @@ struct Running {
     failures: Vec<String>,
 }
 
-/// Carries out fence requests, each in threads of its own: at most two for each victim, and those are as many as
+/// Carries out fence requests, each in threads of its own: at most three for each victim, and those are as many as
 /// the log has entries.
 pub struct Fencer {
     means: Arc<Means>,
@@ -164,7 +171,8 @@ impl Fencer {
         let known = self.here.look(&victim);
         let watched = matches!(known, Known::Alive | Known::Dead);
         let asked = !self.means.agents.is_empty();
-        let ways = usize::from(watched) + usize::from(asked);
+        let barred = self.means.reservation.clone();
+        let ways = usize::from(watched) + usize::from(asked) + usize::from(barred.is_some());
         self.running.insert(
             victim.ballot,
             Running {
@@ -193,10 +201,18 @@ impl Fencer {
             let (here, means) = (self.here.clone(), Arc::clone(&self.means));
             self.spawn(victim.ballot, move || watch(&here, &means, &victim));
         }
+        if let Some(reservation) = barred {
+            self.bar(reservation, victim);
+        }
         if asked {
             let means = Arc::clone(&self.means);
             self.spawn(victim.ballot, move || ask_agents(&means, &victim));
         }
+    }
+
+    fn bar(&self, reservation: Arc<Reservation>, victim: LogEntry) {
+        let means = Arc::clone(&self.means);
+        self.spawn(victim.ballot, move || bar(&reservation, &means, &victim));
     }
 
     fn report(&self, victim: Ballot, result: Result<How, Vec<String>>) {
@@ -281,6 +297,23 @@ fn watch(here: &Here, means: &Means, victim: &LogEntry) -> Result<How, Vec<Strin
     Ok(How::DeadProcess)
 }
 
+/// Removes the victim's registration, and waits W for what it has under way, unless that was aborted.
+fn bar(reservation: &Reservation, means: &Means, victim: &LogEntry) -> Result<How, Vec<String>> {
+    if victim.host == means.host {
+        // The device knows this host, not its processes.
+        return Err(vec![
+            "the victim ran on this very host, which a reservation cannot bar, or on one with the same machine id: give each host an \
+             /etc/machine-id of its own".to_owned(),
+        ]);
+    }
+    let barred = reservation.bar(victim.ballot.rid);
+    let aborted = barred.map_err(|why| vec![format!("scsi: {why}")])?;
+    if !aborted {
+        std::thread::sleep(means.write_time_max);
+    }
+    Ok(How::Barred)
+}
+
 /// Asks one agent after the other; each gets its share of the time that is left.
 fn ask_agents(means: &Means, victim: &LogEntry) -> Result<How, Vec<String>> {
     let mapped = means
@@ -314,6 +347,7 @@ mod tests {
                 .iter()
                 .map(|line| FenceAgent::parse(line).unwrap())
                 .collect(),
+            reservation: None,
             map: None,
             time_max: Duration::from_secs(10),
             write_time_max: Duration::from_millis(150),

@@ -5,6 +5,7 @@
 //! - [`FenceMap`]: what an operator says of each victim.
 //! - [`Fencer`]: requests carried out off the loop.
 //! - [`coverage`]: which failures each way of silencing survives.
+//! - [`Reservation`]: SCSI-3 persistent reservations, a device that writes for nobody but its registrants.
 //! - [`kill`]: our own agent, which kills a process of this host.
 
 mod agent;
@@ -15,8 +16,10 @@ pub mod kill;
 mod known;
 mod map;
 mod params;
+mod reservation;
 
 pub use agent::{AgentError, FenceAgent};
 pub use fencer::{FenceReport, Fencer, How, Means};
 pub use map::FenceMap;
 pub use params::{NotUtf8, fence_param, fence_param_text};
+pub use reservation::Reservation;

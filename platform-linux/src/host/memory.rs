@@ -11,9 +11,10 @@ fn strangers(clients: usize) -> usize {
 /// The most of them, however many clients a volume has.
 const STRANGERS_LIMIT: usize = 1024;
 
-/// Memory for the clients of one volume.
+/// Memory for the clients of one volume. A mount that never leads takes none.
 #[derive(Clone, Debug, Default)]
 pub struct HeapMemory {
+    count: usize,
     clients: Box<[ClientSlot]>,
     conns: Box<[ConnSlot]>,
 }
@@ -24,20 +25,24 @@ impl HeapMemory {
         Self::default()
     }
 
-    /// Memory for this many clients, their connections and a few strangers.
+    /// Memory for this many clients, their connections and some strangers, once this mount leads.
     pub fn clients(count: u32) -> Self {
-        let count = count as usize;
         Self {
-            clients: std::iter::repeat_with(ClientSlot::default).take(count).collect(),
-            conns: std::iter::repeat_with(ConnSlot::default)
-                .take(count + strangers(count))
-                .collect(),
+            count: count as usize,
+            ..Self::default()
         }
     }
 }
 
 impl Memory for HeapMemory {
     fn slots(&mut self) -> (&mut [ClientSlot], &mut [ConnSlot]) {
+        if self.clients.len() < self.count {
+            let conns = self.count + strangers(self.count);
+            self.clients = std::iter::repeat_with(ClientSlot::default)
+                .take(self.count)
+                .collect();
+            self.conns = std::iter::repeat_with(ConnSlot::default).take(conns).collect();
+        }
         (&mut self.clients, &mut self.conns)
     }
 }

@@ -55,6 +55,30 @@ fn a_leader_that_was_killed_is_fenced_and_succeeded_at_once() {
 }
 
 #[test]
+fn voters_that_lose_their_server_at_one_moment_do_not_vote_past_one_another() {
+    for io_us in [50, 100, 300, 700, 1_000, 2_000, 3_000, 7_000, 20_000, 40_000] {
+        let mut world = World::voters(2, 3);
+        world.io = Duration(io_us);
+        let first = world.expect_leader(SECOND.times(60));
+        world.connect_all(first);
+        world.run(SECOND.times(10));
+        world.voters[first].alive = false;
+        world.lose(first, true);
+        let before: Vec<usize> = world.voters.iter().map(|voter| voter.events.len()).collect();
+        let began = world.now;
+        assert!(world.run_until(SECOND.times(60), |world| {
+            world.leaders().iter().any(|&n| n != first)
+        }));
+        std::println!("{io_us} us an I/O: {} us", world.now.since(began).0);
+        for (voter, before) in world.voters.iter().zip(before) {
+            let in_vain = |event: &&Event| matches!(event, Event::GaveUp { .. });
+            let given_up: Vec<_> = voter.events[before..].iter().filter(in_vain).collect();
+            assert!(given_up.is_empty(), "{io_us} us an I/O: {given_up:?}");
+        }
+    }
+}
+
+#[test]
 fn hole_03_a_frozen_leader_is_fenced_before_the_next_one_serves() {
     let mut world = World::voters(2, 3);
     let first = world.expect_leader(SECOND.times(3));

@@ -6,7 +6,7 @@ use std::vec;
 
 use super::*;
 use crate::bounds::{LOG_ENTRIES_MAX, TERM_MAX};
-use crate::format::{CLIENTS_PER_BLOCK, Kind, SUPER_COPIES, VERSION, identify};
+use crate::format::{CLIENTS_PER_BLOCK, Kind, RegionEntries, SUPER_COPIES, VERSION, identify};
 
 #[test]
 fn every_changed_byte_is_refused() {
@@ -335,6 +335,38 @@ fn absurd_terms_in_the_log_are_skipped_and_counted() {
 }
 
 #[test]
+fn a_log_like_the_one_before_is_told_and_any_other_is_judged_by_itself() {
+    let at = BlockNo(70);
+    let encode = |log: &[LogEntry]| {
+        let mut block = [0; BLOCK_BYTES];
+        encode_quorum(&sample_head(), log, at, VOLUME, hardware, &mut block);
+        block
+    };
+    fn entries<'a>(block: &'a [u8], before: Option<&RegionEntries<'a>>) -> RegionEntries<'a> {
+        match RegionBlock::decode_after(block, BlockNo(70), VOLUME, hardware, before) {
+            Ok(RegionBlock::Written(_, entries)) => entries,
+            other => panic!("expected a vote, found {other:?}"),
+        }
+    }
+    let (first, same) = (encode(&sample_log()), encode(&sample_log()));
+    let before = entries(&first, None);
+    assert!(!before.repeats());
+    let again = entries(&same, Some(&before));
+    assert!(again.repeats() && again.eq(sample_log()));
+    let mut other_log = sample_log();
+    other_log[1].quiet_ms += 1;
+    for log in [&other_log[..], &sample_log()[..1], &[]] {
+        let block = encode(log);
+        let found = entries(&block, Some(&before));
+        assert!(!found.repeats() && found.eq(log.iter().copied()));
+    }
+    let mut damaged = encode(&sample_log());
+    damaged[300] ^= 1;
+    let judged = RegionBlock::decode_after(&damaged, at, VOLUME, hardware, Some(&before));
+    assert!(matches!(judged, Err(BlockError::Checksum { .. })));
+}
+
+#[test]
 fn a_full_log_and_a_full_table_come_back() {
     let log: vec::Vec<LogEntry> = (1..=LOG_ENTRIES_MAX as u64)
         .map(|value| LogEntry {
@@ -396,7 +428,7 @@ fn nobody_calls_anothers_ballot_its_own() {
         own: Some(ballot(9, 1)),
         ..sample_head()
     };
-    encode_quorum(&head, &[], BlockNo(70), VOLUME, hardware, &mut [0; BLOCK_BYTES]);
+    encode_quorum::<LogEntry>(&head, &[], BlockNo(70), VOLUME, hardware, &mut [0; BLOCK_BYTES]);
 }
 
 #[test]

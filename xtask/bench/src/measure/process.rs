@@ -1,0 +1,125 @@
+//! What the kernel counts of a process.
+
+use std::time::{Duration, Instant};
+
+use ostrakon_xtask::failure::{During, Failure, Result};
+
+/// Counters of a process at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// When.
+    pub at: Instant,
+    /// Processor time, in user and kernel mode.
+    pub cpu: Duration,
+    /// Bytes read from storage.
+    pub read_bytes: u64,
+    /// Bytes written to storage.
+    pub write_bytes: u64,
+    /// Resident memory, in bytes.
+    pub resident: u64,
+}
+
+impl Usage {
+    /// Now, of this process.
+    pub fn of(pid: u32) -> Result<Self> {
+        let io = text(pid, "io")?;
+        let status = text(pid, "status")?;
+        Ok(Self {
+            at: Instant::now(),
+            cpu: cpu(&text(pid, "stat")?)?,
+            read_bytes: field(&io, "read_bytes:")?,
+            write_bytes: field(&io, "write_bytes:")?,
+            // One that has ended, and was not collected yet, has none.
+            resident: field(&status, "VmRSS:").unwrap_or(0) * 1024,
+        })
+    }
+
+    /// What several processes use; nothing, if one of them has ended.
+    pub fn of_all(pids: &[u32]) -> Vec<Self> {
+        let nothing = || Self {
+            at: Instant::now(),
+            cpu: Duration::ZERO,
+            read_bytes: 0,
+            write_bytes: 0,
+            resident: 0,
+        };
+        pids.iter()
+            .map(|&pid| Self::of(pid).unwrap_or_else(|_| nothing()))
+            .collect()
+    }
+
+    /// Share of one processor since `before`.
+    pub fn cpu_share(&self, before: &Self) -> f64 {
+        self.cpu.saturating_sub(before.cpu).as_secs_f64() / (self.at - before.at).as_secs_f64()
+    }
+}
+
+fn text(pid: u32, name: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/{name}");
+    std::fs::read_to_string(&path).during(format!("reading {path}"))
+}
+
+fn field(text: &str, name: &str) -> Result<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    number.ok_or_else(|| Failure::new(format!("expected {name} and a number in {text:?}")))
+}
+
+/// Ticks of user and kernel mode: the 12th and 13th field behind the name in brackets, which may hold anything.
+fn cpu(stat: &str) -> Result<Duration> {
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok());
+    let (Some(user), Some(kernel)) = (ticks(11), ticks(12)) else {
+        return Err(Failure::new(format!("expected processor times in {stat:?}")));
+    };
+    let per_second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_secs_f64(
+        (user + kernel) as f64 / per_second as f64,
+    ))
+}
+
+/// A process and all that descend from it.
+pub fn tree(pid: u32) -> Vec<u32> {
+    let mut pids = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = pids.get(next) {
+        next += 1;
+        let path = format!("/proc/{parent}/task/{parent}/children");
+        let children = std::fs::read_to_string(path).unwrap_or_default();
+        pids.extend(
+            children
+                .split_whitespace()
+                .filter_map(|text| text.parse::<u32>().ok()),
+        );
+    }
+    pids
+}
+
+/// Sends a signal; a process that is gone needs none.
+pub fn signal(pids: &[u32], signal: rustix::process::Signal) {
+    for &pid in pids {
+        if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_counted() {
+        let usage = Usage::of(std::process::id()).expect("the kernel tells of this process");
+        assert!(usage.resident > 4096);
+        assert!(tree(std::process::id()).contains(&std::process::id()));
+    }
+
+    #[test]
+    fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
+        let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 100 50 0 0";
+        let ticks = rustix::param::clock_ticks_per_second() as f64;
+        let expected = Duration::from_secs_f64(150.0 / ticks);
+        assert_eq!(cpu(stat).expect("a good line"), expected);
+    }
+}

@@ -1,0 +1,100 @@
+//! What a user would pick instead, run on this machine.
+//!
+//! - `etcd`: three members on loopback addresses.
+//! - `sanlock`: hosts as daemons of their own, on one image.
+//! - `sbd`: watchers of one block device.
+
+pub mod etcd;
+mod http;
+pub mod sanlock;
+pub mod sbd;
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ostrakon_xtask::cluster::reaper::Reaper;
+use ostrakon_xtask::failure::{During, Failure, Result};
+use rustix::process::Signal;
+
+use crate::measure::process::{signal, tree};
+
+/// A program of the system that runs until this value goes.
+pub struct Daemon {
+    child: Child,
+    reaper: Reaper,
+}
+
+impl Daemon {
+    /// Starts it; what it prints goes to a file.
+    pub fn start(command: &mut Command, log: &Path, reaper: &Reaper) -> Result<Self> {
+        let file = || File::options().create(true).append(true).open(log);
+        let during = || format!("making {}", log.display());
+        command
+            .stdin(Stdio::null())
+            .stdout(file().during(during())?)
+            .stderr(file().during(during())?);
+        let child = command
+            .spawn()
+            .during(format!("starting {:?}", command.get_program()))?;
+        reaper.watch(child.id())?;
+        Ok(Self {
+            child,
+            reaper: reaper.clone(),
+        })
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its processes, and all that they started.
+    pub fn pids(&self) -> Vec<u32> {
+        tree(self.child.id())
+    }
+
+    /// Sends a signal to all of them.
+    pub fn signal(&self, what: Signal) {
+        signal(&self.pids(), what);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        self.reaper.forget(self.child.id());
+        let _ = self.child.wait();
+    }
+}
+
+/// Why a peer is missing here, unless it can be run.
+pub fn find(program: &str, package: &str) -> std::result::Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    if folders.any(|folder| folder.join(program).is_file()) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{program} is not installed (Debian: apt-get install {package})"
+        ))
+    }
+}
+
+/// Tries until something succeeds.
+pub fn until<T>(limit: Duration, what: &str, mut attempt: impl FnMut() -> Option<T>) -> Result<T> {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = attempt() {
+            return Ok(found);
+        }
+        if started.elapsed() > limit {
+            return Err(Failure::new(format!(
+                "waited {} s for {what}, in vain",
+                limit.as_secs()
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
