@@ -117,6 +117,9 @@ pub const LISTEN_TRIES_MAX: u32 = 5;
 /// See [`LISTEN_TRIES_MAX`].
 pub const LISTEN_RETRY_WAIT: Duration = Duration::from_millis(200);
 
+/// Blocks of the client table that a server which starts reads at once: their sequence numbers are kept meanwhile.
+pub const LOAD_BLOCKS_MAX: u32 = 16;
+
 /// Tries to read one part of the client table before a server gives up, and the wait between them.
 pub const LOAD_TRIES_MAX: u32 = 5;
 /// See [`LOAD_TRIES_MAX`].

@@ -9,6 +9,7 @@
 //! - [`format`]: bytes of blocks and messages.
 //! - [`noise`]: the handshake with the volume's key, and what is sealed after it.
 //! - [`disk`], [`net`], [`fence`]: the seams of a platform, as requests and completions.
+//! - [`rules`]: the rules that safety rests on, by name; a test build can leave one out.
 //! - [`superio`]: reading and writing the super block in its two copies.
 //! - [`config`], [`event`], [`service`]: what a platform decides, what it is told, what a server does.
 //! - [`decide`]: decisions without I/O.
@@ -38,6 +39,7 @@ mod io;
 pub mod mount;
 pub mod net;
 pub mod noise;
+pub mod rules;
 pub mod server;
 pub mod service;
 pub mod session;

@@ -27,13 +27,36 @@ impl Duration {
 
     /// Whole milliseconds, rounded up, so that a promise is never shortened by rounding.
     pub const fn as_millis_ceil(self) -> u64 {
-        self.0.div_ceil(1_000)
+        Self(self.0.saturating_add(999)).divided(1_000).0
     }
 
     /// This many times as long; saturates.
     #[must_use]
+    #[inline(never)]
     pub const fn times(self, factor: u64) -> Self {
         Self(self.0.saturating_mul(factor))
+    }
+
+    /// The part of it that `random` is of 2^32: spread evenly, and never the whole.
+    #[must_use]
+    pub const fn drawn(self, random: u32) -> Self {
+        let (high, low) = (self.0 >> 32, self.0 & 0xffff_ffff);
+        Self(high * random as u64 + ((low * random as u64) >> 32))
+    }
+
+    /// One of `parts` equal parts, rounded down.
+    // Digit by digit: a general division of 64 bits is a kilobyte of code where the processor has none.
+    #[must_use]
+    #[inline(never)]
+    pub const fn divided(self, parts: u16) -> Self {
+        let (mut quotient, mut rest, mut shift) = (0, 0, 64);
+        while shift > 0 {
+            shift -= 16;
+            rest = (rest << 16) | (self.0 >> shift) as u32 & 0xffff;
+            quotient = (quotient << 16) | (rest / parts as u32) as u64;
+            rest %= parts as u32;
+        }
+        Self(quotient)
     }
 }
 
@@ -45,6 +68,12 @@ impl Instant {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// The earliest of these moments, if there is any.
+#[inline(never)]
+pub fn earliest(moments: &[Option<Instant>]) -> Option<Instant> {
+    moments.iter().copied().flatten().min()
 }
 
 impl Add<Duration> for Instant {
@@ -71,5 +100,46 @@ impl Sub for Duration {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divided_is_a_division() {
+        for span in [0, 1, 999, 1_000, 123_456_789_012_345, u64::MAX - 1, u64::MAX] {
+            for parts in [1, 2, 3, 1_000, u16::MAX] {
+                assert_eq!(
+                    Duration(span).divided(parts).0,
+                    span / u64::from(parts),
+                    "{span} / {parts}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn milliseconds_are_rounded_up() {
+        for (us, ms) in [
+            (0, 0),
+            (1, 1),
+            (1_000, 1),
+            (1_001, 2),
+            (u64::MAX, u64::MAX / 1_000),
+        ] {
+            assert_eq!(Duration(us).as_millis_ceil(), ms);
+        }
+    }
+
+    #[test]
+    fn what_is_drawn_is_spread_over_the_whole_and_never_all_of_it() {
+        for span in [1, 5_000, 1 << 32, (1 << 40) + 12_345] {
+            let drawn = |random| Duration(span).drawn(random).0;
+            assert_eq!(drawn(0), 0);
+            assert_eq!(drawn(1 << 31), span / 2);
+            assert!(drawn(u32::MAX) < span && drawn(u32::MAX) >= span - 1 - span / (1 << 32));
+        }
     }
 }

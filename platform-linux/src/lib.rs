@@ -24,3 +24,8 @@ pub mod net;
 pub mod offline;
 pub mod program;
 pub mod runtime;
+
+const _: () = assert!(
+    !ostrakon_core::rules::CAN_BE_SWITCHED_OFF,
+    "core was built for the simulator, with rules that can be left out: no real device may meet it"
+);

@@ -1,46 +1,65 @@
-//! Scenarios for rules for safety that random runs seldom need: what would go wrong without them takes a sequence of
-//! rare events. Each was seen to fail with its rule switched off.
+//! Scenarios for rules for safety that random runs seldom need. With all rules they end well; that each of them fails
+//! with its rule switched off is tested in `rules_off.rs`.
 
 #![forbid(unsafe_code)]
 
-use ostrakon_core::event::Event;
-use ostrakon_tests::sim::{World, voters};
+use ostrakon_core::rules::Rule;
+use ostrakon_tests::sim::stories::stories;
 
-/// Waits until somebody has won the votes, and stops the world at that very moment.
-fn expect_winner(world: &mut World) -> usize {
-    world.expect("somebody who has won", |world| {
-        world.told_by_anybody(|event| matches!(event, Event::Elected(_))) > 0
-    });
-    let won = |host: &usize| world.told(*host, |event| matches!(event, Event::Elected(_))) > 0;
-    (0..world.hosts.len())
-        .find(won)
-        .expect("it was there a moment ago")
+fn tell(rule: Rule) {
+    let mut told = 0;
+    for story in stories().into_iter().filter(|story| story.rule == rule) {
+        story.scenario.play(story.tell);
+        told += 1;
+    }
+    assert!(told > 0, "a story about {}", rule.name());
+}
+
+#[test]
+fn r5_a_lower_candidate_gives_way_to_a_higher_one_that_waits() {
+    tell(Rule::Abort);
 }
 
 #[test]
 fn r6_a_candidate_that_slept_through_a_whole_reign_does_not_serve() {
-    // It wins and is frozen before it has sealed. Others wait out its promise, serve, stop cleanly and leave: nothing
-    // in the region is higher and live when it wakes, and only the super block knows that it is long overtaken.
-    voters(3).quorum(1).lease(2_000).play(|world| {
-        let sleeper = expect_winner(world);
-        world.pause(sleeper);
-        world.expect_another_server_than(sleeper);
-        let others = world.other_voters(sleeper);
-        world.expect("the others are connected", |world| {
-            others.iter().all(|&host| world.is_connected(host))
-        });
-        for &host in &others {
-            world.unmount(host);
-        }
-        for &host in &others {
-            world.expect_left(host);
-        }
-        let before = world.check.server;
-        world.resume(sleeper);
-        world.expect_server();
-        assert!(world.check.server > before, "it serves under a new ballot");
-        // By the super block, or by the newer ballot if its collect had begun before that was trimmed.
-        let gave_up = |event: &Event| matches!(event, Event::GaveUp { .. });
-        assert!(world.told(sleeper, gave_up) > 0, "it has found out");
-    });
+    tell(Rule::CheckFenced);
+}
+
+#[test]
+fn r8_a_clean_stop_at_the_moment_of_the_fence_is_not_overwritten() {
+    tell(Rule::ReadAgain);
+}
+
+#[test]
+fn r8_two_leaders_that_die_in_their_first_update_leave_a_super_block() {
+    tell(Rule::CopyOrder);
+}
+
+#[test]
+fn lease_a_look_that_was_paused_gives_no_right_when_the_reign_is_over() {
+    tell(Rule::LookEndsWithSuper);
+}
+
+#[test]
+fn lease_a_leader_that_was_paused_has_no_right_when_it_wakes() {
+    tell(Rule::WithinRight);
+}
+
+#[test]
+fn lease_a_clean_stop_that_was_paused_is_not_written_beside_a_successor() {
+    tell(Rule::StopWithinRight);
+}
+
+#[test]
+fn every_story_is_told() {
+    let told = [
+        Rule::Abort,
+        Rule::CheckFenced,
+        Rule::ReadAgain,
+        Rule::CopyOrder,
+        Rule::LookEndsWithSuper,
+        Rule::WithinRight,
+        Rule::StopWithinRight,
+    ];
+    assert!(stories().iter().all(|story| told.contains(&story.rule)));
 }

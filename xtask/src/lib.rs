@@ -1,5 +1,6 @@
 //! What the project's commands and its end-to-end tests share: clusters of real processes on one image file.
 //!
+//! - [`bare`]: compilers for bare targets.
 //! - [`cluster`]: formats an image, runs mounts of it as processes, follows their events, and looks at the
 //!   device through `ostrakon status` and `ostrakon dump`.
 //! - [`failure`]: one error for all of it, a sentence for a human.
@@ -8,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bare;
 pub mod cluster;
 pub mod failure;
 pub mod skipped;

@@ -24,6 +24,7 @@ Commands:
   bench     fail-over, idle cost, scale: beside etcd, sanlock and sbd, in one run (--quick, --only PART)
   counts    instructions of small things (--write, --check)
   size      code, RAM and stack of core on small targets (--write, --check)
+  bare-compiler  where rustup has no bare targets: Debian's compiler, unpacked into the target folder
   mutants   breaks core in one place after the other: does a test notice?
   coverage  how much of core the tests run
   fuzz      inputs that break parsers or state machines, searched for with coverage
@@ -62,6 +63,13 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("bench") => commands::bench::run(arguments),
         Some("counts") => commands::counts::run(arguments),
         Some("size") => commands::size::run(arguments),
+        Some("bare-compiler") => {
+            let if_needed = arguments
+                .first()
+                .is_some_and(|argument| argument == "--if-needed");
+            ostrakon_xtask::bare::provide(if_needed)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some("mutants") => commands::mutants::run(arguments),
         Some("coverage") => commands::coverage::run(arguments),
         Some("fuzz") => commands::fuzz::run(arguments),

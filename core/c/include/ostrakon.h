@@ -41,7 +41,7 @@
 #define OSTRAKON_MOUNT_ALIGN 8
 
 // Bytes of a mount without clients, on any target. See `OSTRAKON_MOUNT_BYTES`.
-#define OSTRAKON_MOUNT_BASE_BYTES 22528
+#define OSTRAKON_MOUNT_BASE_BYTES 18176
 
 // Bytes that each client of the volume adds.
 #define OSTRAKON_MOUNT_CLIENT_BYTES 512

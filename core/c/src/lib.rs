@@ -29,6 +29,11 @@ mod service;
 mod types;
 mod volume;
 
+const _: () = assert!(
+    !ostrakon_core::rules::CAN_BE_SWITCHED_OFF,
+    "core was built for the simulator, with rules that can be left out: no real device may meet it"
+);
+
 pub use error::{ostrakon_error, ostrakon_error_text};
 pub use event::{
     ostrakon_detail, ostrakon_event, ostrakon_event_kind, ostrakon_event_text, ostrakon_poll_event,

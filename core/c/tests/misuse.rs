@@ -195,7 +195,7 @@ fn inputs_and_buffers_are_judged() {
             E::BufferTooSmall
         );
         assert_eq!(
-            ostrakon_poll_transmit(mount, 0, at, 1024, &mut conn, &mut length),
+            ostrakon_poll_transmit(mount, 0, at, OSTRAKON_MESSAGE_BYTES, &mut conn, &mut length),
             E::Nothing
         );
         assert_eq!(

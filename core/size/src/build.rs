@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ostrakon_xtask::bare::Compiler;
+
 use crate::Result;
 
 /// Targets of firmware: three of 32 bits, two of 64.
@@ -13,6 +15,9 @@ pub(crate) const TARGETS: [&str; 5] = [
     "aarch64-unknown-none",
     "x86_64-unknown-none",
 ];
+
+/// Those that are held to the table each time: a build takes a while.
+pub(crate) const CHECKED: [&str; 2] = ["thumbv7em-none-eabi", "riscv32imac-unknown-none-elf"];
 
 /// What is built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,29 +54,20 @@ pub(crate) fn core_file(name: &str) -> PathBuf {
     workspace().join("core").join(name)
 }
 
-fn rustc() -> Command {
-    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-}
-
-/// Whether the compiler has the libraries of a target.
-pub(crate) fn is_installed(target: &str) -> Result<bool> {
-    let output = rustc()
-        .args(["--print", "target-libdir", "--target", target])
-        .output()?;
-    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    Ok(output.status.success() && folder.is_dir())
-}
-
 /// Builds the probe and returns its static library. The sizes of stack frames are a feature of unstable compilers
 /// that every compiler has; nothing else of it is used.
-pub(crate) fn probe(target: &str, variant: Variant) -> Result<PathBuf> {
+pub(crate) fn probe(compiler: &Compiler, target: &str, variant: Variant) -> Result<PathBuf> {
     let folder = workspace()
         .join("target/size")
         .join(variant.features().replace(',', "-"));
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
         .current_dir(workspace())
         .env("RUSTC_BOOTSTRAP", "1")
-        .args(["rustc", "--quiet", "--package", "ostrakon-size-probe", "--lib"])
+        .arg("rustc");
+    let status = compiler
+        .prepare(&mut cargo)
+        .args(["--quiet", "--package", "ostrakon-size-probe", "--lib"])
         .args(["--profile", "firmware", "--crate-type", "staticlib"])
         .args(["--features", variant.features(), "--target", target])
         .arg("--target-dir")

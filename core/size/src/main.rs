@@ -3,8 +3,9 @@
 //! ```text
 //! ostrakon-size            measure and print the table
 //! ostrakon-size --write    measure and keep the table in core/SIZE.md
-//! ostrakon-size --check    measure, and fail if anything has grown by more than 2 % over core/SIZE.md, or exceeds a
+//! ostrakon-size --check    measure targets of 32 bits, and fail if anything has grown by more than 2 % over core/SIZE.md, or exceeds a
 //!                          budget that it kept there
+//! ostrakon-size --parts T  what takes most on target T: functions, and the deepest chains of calls
 //! ```
 //!
 //! - `build`: builds the probe for each target that is installed.
@@ -19,7 +20,8 @@ mod table;
 
 use std::process::ExitCode;
 
-use build::{TARGETS, Variant};
+use build::{CHECKED, TARGETS, Variant};
+use ostrakon_xtask::bare::Compiler;
 use table::Row;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -28,10 +30,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words[..] {
-        [] => measure().map(drop),
-        ["--write"] => measure().and_then(|rows| table::write(&rows)),
-        ["--check"] => measure().and_then(|rows| table::check(&rows)),
-        _ => Err("usage: ostrakon-size [--write | --check]".into()),
+        [] => measure(&TARGETS).map(drop),
+        ["--write"] => measure(&TARGETS).and_then(|rows| table::write(&rows)),
+        ["--check"] => measure(&CHECKED).and_then(|rows| table::check(&rows)),
+        ["--parts", target] => parts(target),
+        _ => Err("usage: ostrakon-size [--write | --check | --parts TARGET]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -42,16 +45,30 @@ fn main() -> ExitCode {
     }
 }
 
-/// Every variant on every target that is there; says which are not.
-fn measure() -> Result<Vec<Row>> {
+/// Prints what takes most, for those who want to make it less.
+fn parts(target: &str) -> Result<()> {
+    let compiler = Compiler::of(target)??;
+    for variant in [Variant::Voter, Variant::Client] {
+        let library = build::probe(&compiler, target, variant)?;
+        println!("{target}, {}", variant.name());
+        print!("{}", program::parts(&std::fs::read(&library)?)?);
+    }
+    Ok(())
+}
+
+/// Every variant on each of these targets that is there; says which are not.
+fn measure(targets: &[&str]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for target in TARGETS {
-        if !build::is_installed(target)? {
-            println!("SKIPPED {target}: not installed (rustup target add {target})");
-            continue;
-        }
+    for &target in targets {
+        let compiler = match Compiler::of(target)? {
+            Ok(compiler) => compiler,
+            Err(reason) => {
+                println!("SKIPPED {target}: {reason}");
+                continue;
+            }
+        };
         for variant in [Variant::Voter, Variant::Client] {
-            let library = build::probe(target, variant)?;
+            let library = build::probe(&compiler, target, variant)?;
             let size = program::measure(&std::fs::read(&library)?)
                 .map_err(|error| format!("{}: {error}", library.display()))?;
             rows.push(Row {
@@ -62,7 +79,7 @@ fn measure() -> Result<Vec<Row>> {
         }
     }
     if rows.is_empty() {
-        println!("SKIPPED everything: no bare target is installed");
+        println!("SKIPPED everything: no bare target can be built for");
     }
     print!("{}", table::text(&rows));
     Ok(rows)

@@ -10,6 +10,8 @@ use crate::Result;
 
 /// Entry points of the probe.
 const ENTRIES: [&str; 2] = [START, LOOP];
+/// Functions and constants that are listed.
+const PARTS_SHOWN: usize = 80;
 const START: &str = "ostrakon_probe_start";
 const LOOP: &str = "ostrakon_probe_loop";
 
@@ -36,6 +38,7 @@ type Place = (usize, SectionIndex);
 /// What one section holds and refers to.
 #[derive(Default)]
 struct Section {
+    name: String,
     bytes: u64,
     is_code: bool,
     is_constant: bool,
@@ -54,20 +57,56 @@ struct Program {
 
 /// Measures a static library of the probe.
 pub(crate) fn measure(library: &[u8]) -> Result<Size> {
-    let mut program = Program::default();
-    for (index, member) in ArchiveFile::parse(library)?.members().enumerate() {
-        let bytes = member?.data(library)?;
-        // Cargo's metadata is in there too.
-        if let Ok(file) = ElfFile32::<object::Endianness>::parse(bytes) {
-            program.take(index, &file)?;
-        } else if let Ok(file) = ElfFile64::<object::Endianness>::parse(bytes) {
-            program.take(index, &file)?;
+    Program::read(library)?.size()
+}
+
+/// Lists what takes most of a static library of the probe: the largest functions and constants, and the frames of the
+/// deepest chain of calls from each entry point.
+pub(crate) fn parts(library: &[u8]) -> Result<String> {
+    let program = Program::read(library)?;
+    let mut text = format!("{:?}\n", program.size()?);
+    let mut reached: Vec<&Section> = program
+        .reached()?
+        .iter()
+        .filter_map(|place| program.sections.get(place))
+        .filter(|section| section.is_code || section.is_constant)
+        .collect();
+    reached.sort_by_key(|section| std::cmp::Reverse(section.bytes));
+    for section in reached.iter().take(PARTS_SHOWN) {
+        text.push_str(&format!("{:8} {}\n", section.bytes, section.name));
+    }
+    let mut depths = HashMap::new();
+    for entry in ENTRIES {
+        text.push_str(&format!("deepest calls of {entry}:\n"));
+        let mut at = program.names.get(entry).copied();
+        while let Some(place) = at {
+            let section = &program.sections[&place];
+            text.push_str(&format!("{:8} {}\n", section.frame, section.name));
+            at = program
+                .next(place)
+                .filter(|next| *next != place)
+                .max_by_key(|&next| program.depth(next, &mut depths))
+                .filter(|&next| program.depth(next, &mut depths) > 0);
         }
     }
-    program.size()
+    Ok(text)
 }
 
 impl Program {
+    fn read(library: &[u8]) -> Result<Self> {
+        let mut program = Self::default();
+        for (index, member) in ArchiveFile::parse(library)?.members().enumerate() {
+            let bytes = member?.data(library)?;
+            // Cargo's metadata is in there too.
+            if let Ok(file) = ElfFile32::<object::Endianness>::parse(bytes) {
+                program.take(index, &file)?;
+            } else if let Ok(file) = ElfFile64::<object::Endianness>::parse(bytes) {
+                program.take(index, &file)?;
+            }
+        }
+        Ok(program)
+    }
+
     fn take<'a>(&mut self, member: usize, file: &impl Object<'a>) -> Result<()> {
         for symbol in file.symbols().filter(|symbol| !symbol.is_undefined()) {
             let (Ok(name), Some(section)) = (symbol.name(), symbol.section_index()) else {
@@ -80,6 +119,7 @@ impl Program {
         }
         for section in file.sections() {
             let mut found = Section {
+                name: section.name().unwrap_or_default().to_owned(),
                 bytes: section.size(),
                 is_code: section.kind() == SectionKind::Text,
                 is_constant: matches!(
@@ -163,13 +203,19 @@ impl Program {
         }
     }
 
-    fn size(&self) -> Result<Size> {
+    /// Everything that the entry points reach.
+    fn reached(&self) -> Result<HashSet<Place>> {
         let (mut seen, mut due) = (HashSet::new(), self.entries()?);
         while let Some(place) = due.pop() {
             if seen.insert(place) {
                 due.extend(self.next(place));
             }
         }
+        Ok(seen)
+    }
+
+    fn size(&self) -> Result<Size> {
+        let seen = self.reached()?;
         let total = |of: fn(&Section) -> bool| -> u64 {
             let sections = seen.iter().filter_map(|place| self.sections.get(place));
             sections

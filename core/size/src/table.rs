@@ -27,6 +27,9 @@ block buffer (`transfer_blocks` is 1), one 1 KiB message buffer, the 1 KiB check
 - A plain client is core without its default feature `voter`.
 - The code counts what the compiler brings (64-bit division, memory copies: 4.5 KiB), which a firmware often has already.
 
+Where rustup has no bare targets, `cargo xtask bare-compiler` brings a compiler for them. `cargo xtask size --parts TARGET`
+lists what takes most.
+
 `cargo xtask size --check` fails when anything has grown by more than 2 % over this table, or exceeds its budget where it
 did not in this table; `--write` updates it. A change of compiler can do that too.
 

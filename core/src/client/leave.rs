@@ -109,7 +109,7 @@ impl Client {
             self.end(Unmounted::NeverMounted);
             return;
         }
-        if self.view.is_some_and(|view| self.released_by(&view)) {
+        if self.view.as_ref().is_some_and(|view| self.released_by(view)) {
             self.end_left(Unmounted::Barrier);
             return;
         }
@@ -126,7 +126,12 @@ impl Client {
         let leaving = self.leaving?;
         let time = if leaving.evicted {
             Some(EVICTED_FAREWELL_TIME)
-        } else if self.welcome.is_none() && self.view.is_some_and(|view| view.live_server().is_none()) {
+        } else if self.welcome.is_none()
+            && self
+                .view
+                .as_ref()
+                .is_some_and(|view| view.live_server().is_none())
+        {
             // It was never told that it is mounted, and nobody is there to ask: a record that it may have goes
             // with the next recovery.
             let patience = self.config.recovery_time;

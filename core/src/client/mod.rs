@@ -28,7 +28,7 @@ use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::noise::Entropy;
 use crate::session::Requests;
 use crate::superio::{SuperReader, SuperView};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 /// How a client stands towards a server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -436,7 +436,7 @@ impl Client {
             return Some(NetRequest::Close(ConnId::LOCAL));
         }
         let to = self.to()?;
-        let own = self.config.voter.map(|voter| voter.server_addr);
+        let own = self.config.voter.as_ref().map(|voter| voter.server_addr);
         let addr = to.addr.or(own)?;
         core::mem::take(&mut self.wires.connect).then_some(NetRequest::Connect(to.conn, addr))
     }
@@ -475,7 +475,7 @@ impl Client {
             Phase::Connecting { until, .. } | Phase::Greeting { until, .. } => Some(until),
             Phase::Connected { .. } => Some(self.talk.deadline(self.config.silence_max)),
         };
-        [phase, self.leaving_deadline()].into_iter().flatten().min()
+        earliest(&[phase, self.leaving_deadline()])
     }
 
     /// How it stands towards a server.

@@ -239,7 +239,7 @@ impl Client {
             server: self.welcome.map(|welcome| welcome.server),
             host: self.config.host,
             boot: self.config.boot,
-            addr: self.config.voter.map(|voter| voter.server_addr),
+            addr: self.config.voter.as_ref().map(|voter| voter.server_addr),
             fence_param: self
                 .config
                 .voter

@@ -1,12 +1,15 @@
 //! The merged election log (rule R1).
 
 use crate::bounds::{LOG_ENTRIES_MAX, VOTERS_MAX};
-use crate::format::LogEntry;
+use crate::format::{LogEntry, PackedEntry};
 use crate::ids::{Ballot, Mark, Rid, Term};
 
 /// The merged log had more live entries than a block has room for. Nothing was dropped to make them fit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct LogFull;
+
+/// Up to which term each rid declared its ballots void.
+pub type Voids<'a> = &'a dyn Fn(Rid) -> Term;
 
 /// Leaders that were elected and are not known to be gone: one entry per rid, its highest, sorted by rid.
 ///
@@ -14,7 +17,8 @@ pub struct LogFull;
 /// loses an entry but to `fenced` or a void. Rule R1 asks for the union of one collect only; more is safe.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Log {
-    entries: heapless::Vec<LogEntry, LOG_ENTRIES_MAX>,
+    // As they stand in a block: this is what a voter has most of in its memory, and they come from there and go there.
+    entries: heapless::Vec<PackedEntry, LOG_ENTRIES_MAX>,
     overflowed: bool,
 }
 
@@ -27,24 +31,35 @@ impl Log {
         }
     }
 
+    /// Forgets all of it.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.overflowed = false;
+    }
+
     /// The entries, sorted by rid.
-    pub fn entries(&self) -> &[LogEntry] {
+    pub fn entries(&self) -> &[PackedEntry] {
         &self.entries
     }
 
+    /// Their ballots.
+    pub fn ballots(&self) -> impl Iterator<Item = Ballot> {
+        self.entries.iter().map(PackedEntry::ballot)
+    }
+
     /// The entry of exactly this ballot.
-    pub fn find(&self, ballot: Ballot) -> Option<&LogEntry> {
-        self.entries.iter().find(|entry| entry.ballot == ballot)
+    pub fn find(&self, ballot: Ballot) -> Option<LogEntry> {
+        self.of_rid(ballot.rid).filter(|entry| entry.ballot == ballot)
     }
 
     /// The entry of this rid.
-    pub fn of_rid(&self, rid: Rid) -> Option<&LogEntry> {
-        self.place(rid).ok().map(|at| &self.entries[at])
+    pub fn of_rid(&self, rid: Rid) -> Option<LogEntry> {
+        self.place(rid).ok().map(|at| self.entries[at].unpack())
     }
 
     /// The highest ballot.
     pub fn highest(&self) -> Option<Ballot> {
-        self.entries.iter().map(|entry| entry.ballot).max()
+        self.ballots().max()
     }
 
     /// Whether a rid may begin a candidacy: unless it has an entry already, one must be free for each of the `active`
@@ -58,19 +73,25 @@ impl Log {
     ///
     /// A void covers every ballot of the rid up to its term, so that keeping the highest before the voids of the
     /// same collect are known, and dropping it in [`settle`](Self::settle), gives what rule R1's order gives.
-    pub fn add(&mut self, entry: &LogEntry, trimmed: Mark, void_term: impl Fn(Rid) -> Term) {
-        if trimmed.covers(entry.ballot) || void_term(entry.ballot.rid) >= entry.ballot.term {
+    pub fn add(&mut self, entry: &PackedEntry, trimmed: Mark, void_term: Voids<'_>) {
+        let ballot = entry.ballot();
+        if !is_live(ballot, trimmed, void_term) {
             return;
         }
-        match self.place(entry.ballot.rid) {
-            Ok(at) if self.entries[at].ballot < entry.ballot => self.entries[at] = *entry,
+        match self.place(ballot.rid) {
+            Ok(at) if self.entries[at].ballot() < ballot => self.entries[at] = *entry,
             Ok(_) => {}
             Err(_) => {
                 if self.entries.is_full() {
-                    self.drop_gone(trimmed, &void_term);
+                    self.drop_gone(trimmed, void_term);
                 }
-                let at = self.place(entry.ballot.rid).unwrap_or_else(|at| at);
-                self.overflowed |= self.entries.insert(at, *entry).is_err();
+                self.overflowed |= self.entries.push(*entry).is_err();
+                // Down to its place, one by one: that is less code than moving all the others at once.
+                let mut at = self.entries.len().saturating_sub(1);
+                while at > 0 && self.entries[at - 1].ballot().rid > self.entries[at].ballot().rid {
+                    self.entries.swap(at - 1, at);
+                    at -= 1;
+                }
             }
         }
     }
@@ -83,28 +104,34 @@ impl Log {
     pub fn settle(
         &mut self,
         trimmed: Mark,
-        void_term: impl Fn(Rid) -> Term,
+        void_term: Voids<'_>,
         own: Option<&LogEntry>,
     ) -> Result<(), LogFull> {
-        self.drop_gone(trimmed, &void_term);
+        self.drop_gone(trimmed, void_term);
         if let Some(own) = own {
-            self.add(own, trimmed, |_| Term(0));
+            self.add(&own.into(), trimmed, &|_| Term(0));
         }
         if self.overflowed {
-            *self = Self::new();
+            self.clear();
             return Err(LogFull);
         }
         Ok(())
     }
 
     fn place(&self, rid: Rid) -> Result<usize, usize> {
-        self.entries.binary_search_by_key(&rid, |entry| entry.ballot.rid)
+        self.entries
+            .binary_search_by_key(&rid, |entry| entry.ballot().rid)
     }
 
-    fn drop_gone(&mut self, trimmed: Mark, void_term: &impl Fn(Rid) -> Term) {
+    fn drop_gone(&mut self, trimmed: Mark, void_term: Voids<'_>) {
         self.entries
-            .retain(|entry| !trimmed.covers(entry.ballot) && void_term(entry.ballot.rid) < entry.ballot.term);
+            .retain(|entry| is_live(entry.ballot(), trimmed, void_term));
     }
+}
+
+/// Whether neither `fenced` covers a ballot nor its rid declared it void.
+fn is_live(ballot: Ballot, trimmed: Mark, void_term: Voids<'_>) -> bool {
+    !trimmed.covers(ballot) && void_term(ballot.rid) < ballot.term
 }
 
 #[cfg(test)]
@@ -113,8 +140,8 @@ mod tests {
     use crate::format::FenceParam;
     use crate::ids::{BootId, HostId};
 
-    fn entry(term: u64, rid: u64) -> LogEntry {
-        LogEntry {
+    fn entry(term: u64, rid: u64) -> PackedEntry {
+        PackedEntry::from(&LogEntry {
             ballot: Ballot {
                 term: Term(term),
                 rid: Rid::new(rid).unwrap(),
@@ -124,7 +151,7 @@ mod tests {
             addr: core::net::SocketAddr::from(([10, 0, 0, 1], 1)),
             quiet_ms: 0,
             fence_param: FenceParam::default(),
-        }
+        })
     }
 
     fn no_void(_: Rid) -> Term {
@@ -134,7 +161,7 @@ mod tests {
     fn ballots(log: &Log) -> heapless::Vec<(u64, u64), LOG_ENTRIES_MAX> {
         log.entries()
             .iter()
-            .map(|entry| (entry.ballot.term.0, entry.ballot.rid.value()))
+            .map(|entry| (entry.ballot().term.0, entry.ballot().rid.value()))
             .collect()
     }
 
@@ -148,8 +175,8 @@ mod tests {
             let mut log = Log::new();
             order
                 .iter()
-                .for_each(|&(term, rid)| log.add(&entry(term, rid), Mark::NONE, no_void));
-            log.settle(Mark::NONE, no_void, None).unwrap();
+                .for_each(|&(term, rid)| log.add(&entry(term, rid), Mark::NONE, &no_void));
+            log.settle(Mark::NONE, &no_void, None).unwrap();
             assert_eq!(ballots(&log), [(5, 1), (4, 2)]);
         }
     }
@@ -159,12 +186,12 @@ mod tests {
         let mut log = Log::new();
         [(1, 9), (2, 3), (2, 4), (6, 5)]
             .iter()
-            .for_each(|&(t, r)| log.add(&entry(t, r), Mark::NONE, no_void));
+            .for_each(|&(t, r)| log.add(&entry(t, r), Mark::NONE, &no_void));
         let fenced = Mark {
             term: Term(2),
             rid: 3,
         };
-        log.settle(fenced, |rid| Term(if rid.value() == 5 { 6 } else { 0 }), None)
+        log.settle(fenced, &|rid| Term(if rid.value() == 5 { 6 } else { 0 }), None)
             .unwrap();
         assert_eq!(ballots(&log), [(2, 4)]);
     }
@@ -172,30 +199,31 @@ mod tests {
     #[test]
     fn r1_the_own_live_ballot_is_always_there() {
         let mut log = Log::new();
-        log.settle(Mark::NONE, no_void, Some(&entry(7, 7))).unwrap();
+        log.settle(Mark::NONE, &no_void, Some(&entry(7, 7).unpack()))
+            .unwrap();
         assert_eq!(ballots(&log), [(7, 7)]);
     }
 
     #[test]
     fn hole_09_a_log_that_does_not_fit_drops_nothing_and_says_so_and_void_entries_make_room() {
         let mut log = Log::new();
-        (1..=LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, no_void));
+        (1..=LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, &no_void));
         assert!(!log.has_room_for(Rid::new(99).unwrap(), 1));
         assert!(log.has_room_for(Rid::new(3).unwrap(), 1));
         let void_one = |rid: Rid| Term(u64::from(rid.value() == 5));
-        log.add(&entry(2, 99), Mark::NONE, void_one);
+        log.add(&entry(2, 99), Mark::NONE, &void_one);
         log.clone()
-            .settle(Mark::NONE, void_one, None)
+            .settle(Mark::NONE, &void_one, None)
             .expect("a void entry made room");
-        log.add(&entry(2, 98), Mark::NONE, void_one);
-        assert_eq!(log.settle(Mark::NONE, void_one, None), Err(LogFull));
+        log.add(&entry(2, 98), Mark::NONE, &void_one);
+        assert_eq!(log.settle(Mark::NONE, &void_one, None), Err(LogFull));
         assert_eq!(log, Log::new(), "the next collect starts from the device alone");
     }
 
     #[test]
     fn hole_09_leftover_entries_leave_room_for_those_who_can_fence_them() {
         let mut log = Log::new();
-        (1..LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, no_void));
+        (1..LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, &no_void));
         let newcomer = Rid::new(99).unwrap();
         assert!(log.has_room_for(newcomer, 1));
         assert!(

@@ -76,15 +76,13 @@ impl Pace {
     /// An election time-out, drawn with `random`. `slowest` is the longest cycle that other voters publish.
     pub fn election_timeout(&self, slowest: Duration, random: u32) -> Duration {
         let base = ELECTION_TIMEOUT_MIN.max(self.slower(slowest).times(ELECTION_TIMEOUT_CYCLES));
-        base + Duration(u64::from(random) % base.0.saturating_add(1))
+        base + base.drawn(random)
     }
 
     /// How long a candidate that was beaten leaves the field: at least twice the expected time of a seal.
     pub fn stand_back(&self, slowest: Duration, random: u32) -> Duration {
         let seal = self.slower(slowest).times(SEAL_BLOCKS as u64);
-        self.election_timeout(slowest, random)
-            + seal.times(2)
-            + Duration(u64::from(random) % seal.0.saturating_add(1))
+        self.election_timeout(slowest, random) + seal.times(2) + seal.drawn(random)
     }
 
     /// The interval that a leader publishes with its answers.

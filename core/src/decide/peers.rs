@@ -5,7 +5,8 @@ use crate::format::{Answer, QuorumHead, VoteKind};
 use crate::ids::{Ballot, Rid, Term, WriteNr};
 use crate::time::{Duration, Instant};
 
-/// The newest block of one rid, by write number (terms of one rid only grow with it).
+/// The newest block of one rid, by write number (terms of one rid only grow with it). There is one of these for each
+/// writer of the region: it is laid out to be small.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Peer {
     /// The voter.
@@ -14,36 +15,113 @@ pub struct Peer {
     pub write_nr: WriteNr,
     /// The term it is in.
     pub term: Term,
-    /// What it is doing.
-    pub kind: VoteKind,
     /// Whom it votes for, or would.
     pub vote_for: Option<Rid>,
-    /// Its live ballot.
-    pub own: Option<Ballot>,
     /// Its ballots up to this term are void.
     pub void_term: Term,
-    /// Its own ballot won the votes.
-    pub won: bool,
-    /// Its own ballot is sealed.
-    pub sealed: bool,
-    /// Yielded for want of remote clients, and has had none since.
-    pub barren: bool,
+    /// The term of its live ballot; 0 without one.
+    own_term: Term,
+    /// The newest write that the last completed collect had shown, if it had shown one.
+    known: WriteNr,
+    /// When it was last seen to write, if it ever was.
+    advanced: Instant,
     /// Number of its pre-vote.
     pub round: u32,
-    /// Its answer to the doorbell.
-    pub answer: Option<Answer>,
-    /// Its cycle time.
-    pub cycle: Duration,
-    /// The newest write that the last completed collect had shown.
-    known: Option<WriteNr>,
-    /// When it was last seen with a newer write number than the collect before had shown; `None` if it was only ever seen with one: it may be long dead.
-    pub advanced: Option<Instant>,
+    cycle_us: u32,
+    answer_interval_us: u32,
+    /// Voters of its answer to the doorbell; 0 without an answer.
+    answer_voters: u16,
+    /// What it is doing.
+    pub kind: VoteKind,
+    flags: u8,
+}
+
+const WON: u8 = 1;
+const SEALED: u8 = 2;
+const BARREN: u8 = 4;
+/// `known` holds a number.
+const KNOWN: u8 = 8;
+/// `advanced` holds a moment.
+const SEEN_WRITING: u8 = 16;
+
+const _: () = assert!(size_of::<Peer>() == 80, "firmware has room for that, 32 times");
+
+/// Microseconds in 32 bits: 71 minutes, longer than anything that is measured here.
+fn short(span: Duration) -> u32 {
+    u32::try_from(span.0).unwrap_or(u32::MAX)
 }
 
 impl Peer {
+    fn new(head: &QuorumHead) -> Self {
+        Self {
+            rid: head.writer,
+            write_nr: head.write_nr,
+            term: head.term,
+            vote_for: head.vote_for,
+            void_term: head.void_term,
+            own_term: head.own.map_or(Term(0), |own| own.term),
+            known: WriteNr(0),
+            advanced: Instant(0),
+            round: head.round,
+            cycle_us: short(head.cycle),
+            answer_interval_us: head.answer.map_or(0, |answer| short(answer.interval)),
+            answer_voters: head.answer.map_or(0, |answer| answer.voters),
+            kind: head.kind,
+            flags: [(head.won, WON), (head.sealed, SEALED), (head.barren, BARREN)]
+                .iter()
+                .fold(0, |flags, &(set, flag)| if set { flags | flag } else { flags }),
+        }
+    }
+
+    const fn is(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Its own ballot won the votes.
+    pub const fn won(&self) -> bool {
+        self.is(WON)
+    }
+
+    /// Its own ballot is sealed.
+    pub const fn sealed(&self) -> bool {
+        self.is(SEALED)
+    }
+
+    /// It yielded for want of remote clients, and has had none since.
+    pub const fn barren(&self) -> bool {
+        self.is(BARREN)
+    }
+
+    /// Its live ballot.
+    pub fn own(&self) -> Option<Ballot> {
+        (self.own_term > Term(0)).then_some(Ballot {
+            term: self.own_term,
+            rid: self.rid,
+        })
+    }
+
+    /// Its answer to the doorbell.
+    pub fn answer(&self) -> Option<Answer> {
+        (self.answer_voters > 0).then_some(Answer {
+            voters: self.answer_voters,
+            interval: Duration(self.answer_interval_us.into()),
+        })
+    }
+
+    /// Its cycle time.
+    pub fn cycle(&self) -> Duration {
+        Duration(self.cycle_us.into())
+    }
+
+    /// When it was last seen with a newer write number than the collect before had shown; `None` if it was only ever
+    /// seen with one: it may be long dead.
+    pub fn advanced(&self) -> Option<Instant> {
+        self.is(SEEN_WRITING).then_some(self.advanced)
+    }
+
     /// Whether it was seen to write at `since` or later.
     pub fn is_active(&self, since: Instant) -> bool {
-        self.advanced.is_some_and(|advanced| advanced >= since)
+        self.advanced().is_some_and(|advanced| advanced >= since)
     }
 
     /// Whether it is a candidate of the term it is in.
@@ -53,7 +131,7 @@ impl Peer {
 
     /// The ballot that it won the votes for and has not served under yet, as far as its block says.
     pub fn taking_over(&self) -> Option<Ballot> {
-        self.own.filter(|_| self.won && self.answer.is_none())
+        self.own().filter(|_| self.won() && self.answer_voters == 0)
     }
 }
 
@@ -71,55 +149,46 @@ impl Peers {
         }
     }
 
+    /// Forgets everybody.
+    pub fn clear(&mut self) {
+        self.peers.clear();
+    }
+
     /// Takes note of a block. Where there is no room, those that were never seen to write make room first.
     pub fn note(&mut self, now: Instant, head: &QuorumHead) {
-        let known = self.peers.iter().position(|peer| peer.rid == head.writer);
-        let before = known.map(|at| self.peers[at]);
-        if before.is_some_and(|peer| peer.write_nr >= head.write_nr) {
+        let mut peer = Peer::new(head);
+        let Some(before) = self.peers.iter_mut().find(|peer| peer.rid == head.writer) else {
+            return self.meet(peer);
+        };
+        if before.write_nr >= head.write_nr {
             return;
         }
         // Older blocks of one writer stand beside its newest: two numbers in one collect do not say that it lives.
-        let settled = before.and_then(|peer| peer.known);
-        let advanced = match settled {
-            Some(settled) if settled < head.write_nr => Some(now),
-            _ => before.and_then(|peer| peer.advanced),
-        };
-        let peer = Peer {
-            rid: head.writer,
-            write_nr: head.write_nr,
-            term: head.term,
-            kind: head.kind,
-            vote_for: head.vote_for,
-            own: head.own,
-            void_term: head.void_term,
-            won: head.won,
-            sealed: head.sealed,
-            barren: head.barren,
-            round: head.round,
-            answer: head.answer,
-            cycle: head.cycle,
-            known: settled,
-            advanced,
-        };
-        match known {
-            Some(at) => self.peers[at] = peer,
-            None => {
-                if self.peers.is_full()
-                    && let Some(at) = (0..self.peers.len()).min_by_key(|&at| self.peers[at].advanced)
-                {
-                    self.peers.swap_remove(at);
-                }
-                // Cannot fail: one was removed if it was full.
-                let _ = self.peers.push(peer);
-            }
+        peer.flags |= before.flags & (KNOWN | SEEN_WRITING);
+        (peer.known, peer.advanced) = (before.known, before.advanced);
+        if before.is(KNOWN) && before.known < head.write_nr {
+            peer.flags |= SEEN_WRITING;
+            peer.advanced = now;
         }
+        *before = peer;
+    }
+
+    fn meet(&mut self, peer: Peer) {
+        if self.peers.is_full()
+            && let Some(at) = (0..self.peers.len()).min_by_key(|&at| self.peers[at].advanced())
+        {
+            self.peers.swap_remove(at);
+        }
+        // Cannot fail: one was removed if it was full.
+        let _ = self.peers.push(peer);
     }
 
     /// A collect has completed: whoever shows a newer write from now on is alive.
     pub fn settle(&mut self) {
-        self.peers
-            .iter_mut()
-            .for_each(|peer| peer.known = Some(peer.write_nr));
+        for peer in &mut self.peers {
+            peer.flags |= KNOWN;
+            peer.known = peer.write_nr;
+        }
     }
 
     /// Everybody known.
@@ -145,7 +214,7 @@ impl Peers {
     /// The slowest cycle that an active voter publishes.
     pub fn slowest_cycle(&self, since: Instant) -> Duration {
         self.active(since)
-            .map(|peer| peer.cycle)
+            .map(Peer::cycle)
             .max()
             .unwrap_or(Duration::ZERO)
     }
@@ -185,13 +254,10 @@ impl Peers {
 
     /// The highest term anybody is in or was a candidate of.
     pub fn highest_term(&self) -> Term {
-        let terms = self.peers.iter().flat_map(|peer| {
-            [
-                peer.term,
-                peer.void_term,
-                peer.own.map_or(Term(0), |own| own.term),
-            ]
-        });
+        let terms = self
+            .peers
+            .iter()
+            .map(|peer| peer.term.max(peer.void_term).max(peer.own_term));
         terms.max().unwrap_or(Term(0))
     }
 }

@@ -4,14 +4,16 @@
 use crate::bounds::READINGS_TO_VOID;
 use crate::decide::log::Log;
 use crate::event::Silenced;
-use crate::format::{LogEntry, SuperBlock};
+use crate::format::{PackedEntry, SuperBlock};
 use crate::ids::{Ballot, Mark, Term};
+use crate::rules::{self, Rule};
 use crate::superio::{Copies, SuperView};
 use crate::time::Duration;
 
 /// R5: the higher live ballot for which `own` is given up for good, if a merged log shows one.
 pub fn aborts_for(log: &Log, own: Ballot) -> Option<Ballot> {
-    log.highest().filter(|&highest| highest > own)
+    log.highest()
+        .filter(|&highest| highest > own && rules::holds(Rule::Abort))
 }
 
 /// R6 and R8: whether the super block has moved past `own`, so that it may never serve (any more).
@@ -20,10 +22,21 @@ pub const fn is_overtaken(view: &SuperView, own: Ballot) -> bool {
 }
 
 /// R7: every lower ballot that the sealing collect merged. Each must be silent before `own` is claimed.
-pub fn victims(log: &Log, own: Ballot) -> impl Iterator<Item = &LogEntry> {
+pub fn victims(log: &Log, own: Ballot) -> impl Iterator<Item = &PackedEntry> {
+    let lower = move |entry: &&PackedEntry| entry.ballot() < own && entry.ballot().rid != own.rid;
+    let only = if rules::holds(Rule::SilenceAll) {
+        None
+    } else {
+        log.entries()
+            .iter()
+            .filter(lower)
+            .map(|entry| entry.ballot())
+            .max()
+    };
     log.entries()
         .iter()
-        .filter(move |entry| entry.ballot < own && entry.ballot.rid != own.rid)
+        .filter(lower)
+        .filter(move |entry| only.is_none_or(|only| entry.ballot() == only))
 }
 
 /// R7: how this predecessor, whose entry promises `quiet_ms`, is known to be silent without being fenced, if it is: its rid declared it void (up to
@@ -50,7 +63,7 @@ pub fn is_silent(
 /// How long a lease of `quiet_ms` is waited out by clocks that may each be wrong by `clock_error_ppm`.
 pub const fn quiet_time(quiet_ms: u32, clock_error_ppm: u32) -> Duration {
     let (quiet, error) = (Duration::from_millis(quiet_ms as u64), 2 * clock_error_ppm as u64);
-    Duration(quiet.0 + quiet.0 / 1_000_000 * error + error)
+    Duration(quiet.0 + quiet.divided(1_000).divided(1_000).0 * error + error)
 }
 
 /// R8: what the claim makes of the super block: everything below the ballot is silent, and the ballot is server.
@@ -102,8 +115,8 @@ pub const fn unnamed_readings(copies: Copies, before: u8) -> u8 {
 
 /// R3: whether a ballot may be declared void: its claim was never issued, or failed, and after W so many readings
 /// in a row of both copies do not name it.
-pub const fn may_void(claimed: bool, unnamed: u8) -> bool {
-    !claimed || unnamed >= READINGS_TO_VOID
+pub fn may_void(claimed: bool, unnamed: u8) -> bool {
+    !claimed || unnamed >= READINGS_TO_VOID || !rules::holds(Rule::NoVoidAfterClaim)
 }
 
 /// Read lease: whether a look gives `own` the right to act: a collect that showed no higher live ballot, and the
@@ -117,7 +130,7 @@ pub fn look_gives_right(log: &Log, view: &SuperView, own: Ballot) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{FenceParam, Geometry};
+    use crate::format::{FenceParam, Geometry, LogEntry};
     use crate::ids::{BootId, HostId, Rid, VolumeId, VolumeKey};
 
     fn ballot(term: u64, rid: u64) -> Ballot {
@@ -127,22 +140,22 @@ mod tests {
         }
     }
 
-    fn entry(term: u64, rid: u64, quiet_ms: u32) -> LogEntry {
-        LogEntry {
+    fn entry(term: u64, rid: u64, quiet_ms: u32) -> PackedEntry {
+        PackedEntry::from(&LogEntry {
             ballot: ballot(term, rid),
             host: HostId(0),
             boot: BootId::default(),
             addr: core::net::SocketAddr::from(([10, 0, 0, 1], 1)),
             quiet_ms,
             fence_param: FenceParam::default(),
-        }
+        })
     }
 
     fn log(ballots: &[(u64, u64)]) -> Log {
         let mut log = Log::new();
         ballots
             .iter()
-            .for_each(|&(term, rid)| log.add(&entry(term, rid, 0), Mark::NONE, |_| Term(0)));
+            .for_each(|&(term, rid)| log.add(&entry(term, rid, 0), Mark::NONE, &|_| Term(0)));
         log
     }
 
@@ -175,7 +188,7 @@ mod tests {
     fn r7_every_lower_ballot_of_others_is_a_victim() {
         let log = log(&[(4, 5), (4, 4), (3, 9), (4, 6)]);
         let mut found: heapless::Vec<Ballot, 4> =
-            victims(&log, ballot(4, 5)).map(|entry| entry.ballot).collect();
+            victims(&log, ballot(4, 5)).map(PackedEntry::ballot).collect();
         found.sort_unstable();
         assert_eq!(found, [ballot(3, 9), ballot(4, 4)]);
     }

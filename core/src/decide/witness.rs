@@ -15,11 +15,14 @@ impl Blocks {
     pub const ALL: Self = Self(u64::MAX >> (64 - REGION_BLOCKS));
 
     /// Whether block `index` is in the set.
+    // Out of line, like the next: shifts of 64 bits take a dozen instructions on 32.
+    #[inline(never)]
     pub const fn has(self, index: usize) -> bool {
         self.0 & (1 << index) != 0
     }
 
     /// Puts block `index` into the set, or takes it out.
+    #[inline(never)]
     pub const fn set(&mut self, index: usize, value: bool) {
         if value {
             self.0 |= 1 << index;
@@ -57,23 +60,59 @@ impl Blocks {
     }
 }
 
-/// How a block looked when it was last read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Seen {
-    Unread,
-    Empty,
-    Written(Rid, WriteNr),
-    /// Invalid with these bytes since then.
-    Bad {
-        fingerprint: u32,
-        since: Instant,
-    },
+/// How a block looked when it was last read. In sixteen bytes each, because there are many: what they mean is in two
+/// sets beside them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Looks {
+    /// Blocks that somebody wrote: writer and number of the write.
+    written: Blocks,
+    /// Blocks that were invalid: a fingerprint of their bytes, and since when they have that one.
+    bad: Blocks,
+    of: [(u64, u64); REGION_BLOCKS],
+}
+
+impl Looks {
+    const fn new() -> Self {
+        Self {
+            written: Blocks::NONE,
+            bad: Blocks::NONE,
+            of: [(0, 0); REGION_BLOCKS],
+        }
+    }
+
+    const fn forget(&mut self, index: usize) {
+        self.written.set(index, false);
+        self.bad.set(index, false);
+        self.of[index] = (0, 0);
+    }
+
+    fn is_written(&self, index: usize, writer: Rid, write_nr: WriteNr) -> bool {
+        self.written.has(index) && self.of[index] == (writer.value(), write_nr.0)
+    }
+
+    const fn write(&mut self, index: usize, writer: Rid, write_nr: WriteNr) {
+        self.written.set(index, true);
+        self.bad.set(index, false);
+        self.of[index] = (writer.value(), write_nr.0);
+    }
+
+    /// Takes note of an invalid block; returns since when it has these bytes.
+    fn spoil(&mut self, index: usize, fingerprint: u32, now: Instant) -> Instant {
+        let fingerprint = u64::from(fingerprint);
+        if self.bad.has(index) && self.of[index].0 == fingerprint {
+            return Instant(self.of[index].1);
+        }
+        self.written.set(index, false);
+        self.bad.set(index, true);
+        self.of[index] = (fingerprint, now.0);
+        now
+    }
 }
 
 /// Looks over the region in collects, and tells a seal.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Witness {
-    seen: [Seen; REGION_BLOCKS],
+    seen: Looks,
     target: Option<Ballot>,
     carried: Blocks,
     carries: Blocks,
@@ -90,7 +129,7 @@ impl Witness {
     /// Knows nothing.
     pub const fn new() -> Self {
         Self {
-            seen: [Seen::Unread; REGION_BLOCKS],
+            seen: Looks::new(),
             target: None,
             carried: Blocks::NONE,
             carries: Blocks::NONE,
@@ -100,6 +139,14 @@ impl Witness {
             completed: false,
             own: None,
         }
+    }
+
+    /// Knows nothing any more.
+    pub fn forget(&mut self) {
+        self.seen.of.fill((0, 0));
+        (self.seen.written, self.seen.bad) = (Blocks::NONE, Blocks::NONE);
+        (self.carries, self.damaged, self.target) = (Blocks::NONE, Blocks::NONE, None);
+        self.fail();
     }
 
     /// A collect begins that looks for blocks which carry `target`.
@@ -120,15 +167,15 @@ impl Witness {
 
     /// Block `index` is valid and was never written.
     pub const fn empty(&mut self, index: usize) {
-        self.seen[index] = Seen::Empty;
+        self.seen.forget(index);
     }
 
     /// Block `index` is valid; `carries` says whether its log has exactly the target.
     pub fn valid(&mut self, index: usize, writer: Rid, write_nr: WriteNr, carries: bool) {
-        let now = Seen::Written(writer, write_nr);
-        self.unchanged.set(index, self.seen[index] == now);
+        self.unchanged
+            .set(index, self.seen.is_written(index, writer, write_nr));
         self.carries.set(index, carries);
-        self.seen[index] = now;
+        self.seen.write(index, writer, write_nr);
     }
 
     /// Block `index` is invalid; returns whether it is damage: the same bytes for longer than `write_time_max`.
@@ -139,14 +186,7 @@ impl Witness {
         now: Instant,
         write_time_max: Duration,
     ) -> bool {
-        let since = match self.seen[index] {
-            Seen::Bad {
-                fingerprint: before,
-                since,
-            } if before == fingerprint => since,
-            _ => now,
-        };
-        self.seen[index] = Seen::Bad { fingerprint, since };
+        let since = self.seen.spoil(index, fingerprint, now);
         let damaged = now.since(since) > write_time_max;
         self.damaged.set(index, damaged);
         damaged
@@ -178,7 +218,7 @@ impl Witness {
         let mut blocks = self.carries.and(self.carried).and(self.unchanged);
         if let Some((index, writer, write_nr)) = self.own
             && self.carries.has(index)
-            && self.seen[index] == Seen::Written(writer, write_nr)
+            && self.seen.is_written(index, writer, write_nr)
         {
             blocks.set(index, true);
         }

@@ -14,18 +14,10 @@ impl Election {
 
     /// Encodes the vote for block `index` of the region, under a new write number.
     pub(super) fn encode_vote(&mut self, index: usize, block: &mut [u8]) -> Option<BlockNo> {
-        let volume = self.volume?;
-        let at = BlockNo(volume.geometry.region.0 + index as u64);
+        let (at, volume) = (self.region_block(index)?, self.state()?.volume);
         self.said.write_nr = WriteNr(self.said.write_nr.0 + 1);
         let head = self.head();
-        encode_quorum(
-            &head,
-            self.log.entries(),
-            at,
-            volume.id,
-            self.config.checksum,
-            block,
-        );
+        encode_quorum(&head, self.log.entries(), at, volume, self.config.checksum, block);
         self.witness.wrote(index, self.config.rid, self.said.write_nr);
         Some(at)
     }
@@ -95,14 +87,14 @@ impl Election {
 
     /// Encodes a ring of the doorbell.
     pub(super) fn encode_ring(&mut self, block: &mut [u8]) -> Option<BlockNo> {
-        let volume = self.volume?;
+        let (at, volume) = (self.state()?.geometry.doorbell, self.state()?.volume);
         self.said.ring += 1;
         let bell = Doorbell {
             rid: Some(self.config.rid),
             ring: self.said.ring,
             term: self.said.term,
         };
-        bell.encode(volume.geometry.doorbell, volume.id, self.config.checksum, block);
-        Some(volume.geometry.doorbell)
+        bell.encode(at, volume, self.config.checksum, block);
+        Some(at)
     }
 }

@@ -5,7 +5,7 @@ use crate::decide::witness::Blocks;
 use crate::disk::{DiskError, DiskOutcome, IoId};
 use crate::event::{Event, Fault};
 use crate::format::{RegionBlock, RegionEntries};
-use crate::ids::{BlockNo, Mark};
+use crate::rules::{self, Rule};
 use crate::time::Instant;
 
 use super::Election;
@@ -125,12 +125,12 @@ impl Election {
         bytes: &'a [u8],
         newest: &mut Option<(RegionEntries<'a>, bool)>,
     ) {
-        let (Some(volume), Some(view)) = (self.volume, self.view) else {
+        let (Some(at), Some(state)) = (self.region_block(index), self.state()) else {
             return;
         };
-        let at = BlockNo(volume.geometry.region.0 + index as u64);
         let before = newest.as_ref().map(|(entries, _)| entries);
-        match RegionBlock::decode_after(bytes, at, volume.id, self.config.checksum, before) {
+        match RegionBlock::decode_after(bytes, at, state.volume, self.config.checksum, before) {
+            Err(_) if !rules::holds(Rule::InvalidIsNotEmpty) => self.witness.empty(index),
             Err(_) => {
                 let fingerprint = (self.config.checksum)(bytes);
                 self.block_is_invalid(now, index, fingerprint);
@@ -149,10 +149,12 @@ impl Election {
                 if entries.absurd() > 0 {
                     self.tell(Event::Fault(Fault::AbsurdTerm(at)));
                 }
+                let merges = rules::holds(Rule::MergeAllTerms) || head.term >= self.said.term;
                 let carries = match *newest {
+                    _ if !merges => false,
                     Some((_, carries)) if entries.repeats() => carries,
                     _ => {
-                        let carries = self.merge_log(entries, view.trimmed());
+                        let carries = self.merge_log(entries);
                         *newest = Some((entries, carries));
                         carries
                     }
@@ -163,13 +165,13 @@ impl Election {
     }
 
     /// Merges a block's log (R1); returns whether it carries the ballot that is looked for.
-    fn merge_log(&mut self, entries: RegionEntries<'_>, trimmed: Mark) -> bool {
-        let target = self.witness.target();
+    fn merge_log(&mut self, entries: RegionEntries<'_>) -> bool {
+        let (target, trimmed) = (self.witness.target(), self.trimmed());
         let mut carries = false;
-        for entry in entries {
-            carries |= Some(entry.ballot) == target;
+        for entry in entries.packed() {
+            carries |= Some(entry.ballot()) == target;
             let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
-            self.log.add(&entry, trimmed, |rid| {
+            self.log.add(entry, trimmed, &|rid| {
                 if rid == me {
                     said.void_term
                 } else {
@@ -187,10 +189,9 @@ impl Election {
             .invalid(index, fingerprint, now, self.config.write_time_max);
         if damaged
             && !self.damage_told.has(index)
-            && let Some(volume) = self.volume
+            && let Some(at) = self.region_block(index)
         {
             self.damage_told.set(index, true);
-            let at = BlockNo(volume.geometry.region.0 + index as u64);
             self.tell(Event::Fault(Fault::DamagedBlock(at)));
         }
     }

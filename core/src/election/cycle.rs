@@ -5,12 +5,13 @@ use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
 use crate::format::{Doorbell, SUPER_COPIES};
 use crate::ids::BlockNo;
+use crate::rules::{self, Rule};
 use crate::superio::{SuperError, SuperView};
 use crate::time::{Duration, Instant};
 
+use super::Election;
 use super::collect::Next;
 use super::stage::Stage;
-use super::{Election, Volume};
 
 /// Pause between two readings of blocks that keep changing or are torn.
 const REREAD_PAUSE: Duration = Duration::from_millis(2);
@@ -108,6 +109,9 @@ impl Election {
     fn begin_collect(&mut self, now: Instant) {
         self.collect_began = now;
         self.collect.begin();
+        if !rules::holds(Rule::MergeAllTerms) {
+            self.log = crate::decide::log::Log::new();
+        }
         let void = self.said.void_spreads.map(|(ballot, _)| ballot);
         let own = self.own.filter(|_| self.has_entered_log());
         let target = own.or(void).or(self.log.highest());
@@ -123,7 +127,7 @@ impl Election {
                 self.reader.poll_disk(id, limit)
             }
             Step::Collect => {
-                let region = self.volume?.geometry.region.0;
+                let region = self.state()?.geometry.region.0;
                 let id = self.ids.draw();
                 let (first, count) = self.collect.request(id, self.config.transfer_blocks as usize)?;
                 Some(DiskRequest::Read {
@@ -159,7 +163,7 @@ impl Election {
             }
             Step::BellDue => {
                 let id = self.ids.draw();
-                let first = self.volume?.geometry.doorbell;
+                let first = self.state()?.geometry.doorbell;
                 self.step = Step::Bell(id);
                 Some(DiskRequest::Read {
                     id,
@@ -182,7 +186,8 @@ impl Election {
         if !self.writer.as_ref()?.is_due() {
             return None;
         }
-        if !self.may_act(now) {
+        let stops = matches!(self.stage, Stage::Stop(_)) && !rules::holds(Rule::StopWithinRight);
+        if !self.may_act(now) && !stops {
             // A later look may bring the right back; the update then begins again from a fresh reading.
             self.writer = None;
             self.rest(now, Duration::ZERO);
@@ -252,18 +257,13 @@ impl Election {
     }
 
     fn super_read(&mut self, now: Instant, view: SuperView, after: bool) {
-        let state = &view.state;
-        if self.volume.is_none() {
-            self.reader.pin(state.volume);
+        if self.view.is_none() {
+            self.reader.pin(view.state.volume);
         }
-        self.volume = Some(Volume {
-            id: state.volume,
-            geometry: state.geometry,
-            quorum_count: state.quorum_count,
-        });
         self.view = Some(view);
         self.views = self.views.wrapping_add(1);
         if let Some(own) = self.own
+            && rules::holds(Rule::CheckFenced)
             && crate::decide::safety::is_overtaken(&view, own)
         {
             self.overtaken(now, own);
@@ -281,7 +281,7 @@ impl Election {
         self.witness.complete();
         self.io_failing = false;
         self.pace.cycle_took(now.since(self.cycle_began));
-        let trimmed = self.view.map_or_else(Default::default, |view| view.trimmed());
+        let trimmed = self.trimmed();
         let own = self
             .own
             .filter(|_| self.has_entered_log())
@@ -294,7 +294,7 @@ impl Election {
                 peers.void_term(rid)
             }
         };
-        let full = self.log.settle(trimmed, void_term, own.as_ref()).is_err();
+        let full = self.log.settle(trimmed, &void_term, own.as_ref()).is_err();
         if full {
             // Nothing may be written on the strength of this collect.
             if self.log_full {
@@ -366,11 +366,11 @@ impl Election {
             DiskOutcome::Read(_) => Some(DiskError::Failed),
         };
         if let Some(error) = failed {
-            let at = self.volume.map_or(BlockNo(0), |volume| {
+            let at = self.state().map_or(BlockNo(0), |state| {
                 if ring {
-                    volume.geometry.doorbell
+                    state.geometry.doorbell
                 } else {
-                    volume.geometry.region
+                    state.geometry.region
                 }
             });
             return self.write_failed(now, at, error);
@@ -407,8 +407,7 @@ impl Election {
 
     /// Pause between two cycles: none while sealing, longer for a voter that nobody else keeps company.
     fn pause(&mut self, now: Instant) -> Duration {
-        let random = u64::from(self.random());
-        let short = CYCLE_PAUSE + Duration(random % CYCLE_PAUSE.0);
+        let short = CYCLE_PAUSE + CYCLE_PAUSE.drawn(self.random());
         match &self.stage {
             Stage::Seal { .. } | Stage::Claim { .. } => Duration::ZERO,
             Stage::Follow(_) if self.helps_to_seal(now) => Duration::ZERO,
@@ -428,7 +427,17 @@ impl Election {
         self.disk_fault(first, true, error);
         self.witness.fail();
         // W counts from now, not from when the write was handed out: a process can be frozen in between.
-        self.step = Step::Hold(now + self.config.write_time_max);
+        let outstanding = if rules::holds(Rule::OneWrite) {
+            self.config.write_time_max
+        } else {
+            Duration::ZERO
+        };
+        self.step = Step::Hold(now + outstanding);
+        if let Stage::Claim { .. } = &self.stage
+            && !rules::holds(Rule::NoVoidAfterClaim)
+        {
+            self.give_up(now, crate::event::GaveUp::ServerFailed);
+        }
         if let Stage::Lead(lead) = &self.stage {
             let ballot = lead.ballot;
             self.stop_leading_on_failure(now, ballot);
@@ -445,8 +454,8 @@ impl Election {
 
     fn read_failed(&mut self, now: Instant, error: Option<DiskError>) {
         self.witness.fail();
-        if let (Some(error), Some(volume)) = (error, self.volume) {
-            self.disk_fault(volume.geometry.region, false, error);
+        if let (Some(error), Some(region)) = (error, self.region_block(0)) {
+            self.disk_fault(region, false, error);
         }
         self.rest(now, RETRY_PAUSE);
         self.leader_read_failed(now);
@@ -460,15 +469,14 @@ impl Election {
     }
 
     fn bell_read(&mut self, now: Instant, outcome: DiskOutcome<'_>) {
-        let Some(volume) = self.volume else { return };
+        let Some(state) = self.state() else { return };
+        let (at, volume) = (state.geometry.doorbell, state.volume);
         let bell = match outcome {
-            DiskOutcome::Read(bytes) => {
-                Doorbell::decode(bytes, volume.geometry.doorbell, volume.id, self.config.checksum).ok()
-            }
+            DiskOutcome::Read(bytes) => Doorbell::decode(bytes, at, volume, self.config.checksum).ok(),
             // A damaged bell means nothing: the askers ring again.
             DiskOutcome::Failed(DiskError::Medium) => None,
             DiskOutcome::Failed(error) => {
-                self.disk_fault(volume.geometry.doorbell, false, error);
+                self.disk_fault(at, false, error);
                 self.rest(now, RETRY_PAUSE);
                 return self.leader_read_failed(now);
             }

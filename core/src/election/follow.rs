@@ -4,10 +4,8 @@ use crate::bounds::{
     ASKING_TIME, BACKOFF_MAX, BACKOFF_MIN, BARREN_FORGOTTEN, BARREN_TIME, BELL_INTERVAL,
     CROWDED_GATE_WAIT_MAX, GATE_WAIT_MAX, OUTVOTED_TIME, RING_PAUSE, TERM_MAX, VOTERS_MAX,
 };
-use crate::decide::log::Log;
-use crate::decide::peers::Peers;
+use crate::decide::peers::Peer;
 use crate::decide::prevote::{LeaderSeen, Verdict, judge};
-use crate::decide::witness::Witness;
 use crate::event::{Event, Fault};
 use crate::format::VoteKind;
 use crate::ids::{Ballot, Rid, Term};
@@ -20,9 +18,10 @@ use super::stage::{Ask, Stage, Timer, TimerKind, VictimState};
 impl Election {
     /// Begins to take part.
     pub(super) fn enter(&mut self, now: Instant) {
-        self.log = Log::new();
-        self.peers = Peers::new();
-        self.witness = Witness::new();
+        // In place: on a stack of firmware there is no room for another of each.
+        self.log.clear();
+        self.peers.clear();
+        self.witness.forget();
         self.stage = if self.admitted {
             let random = self.random();
             Stage::Follow(Timer {
@@ -168,7 +167,7 @@ impl Election {
 
     /// A mount that no server has admitted looks twice, with a random wait between, before its first write.
     fn pass_gate(&mut self, now: Instant, wait_until: Option<Instant>) {
-        let random = u64::from(self.random());
+        let random = self.random();
         let Some(until) = wait_until else {
             let crowded = self.peers.iter().count() > VOTERS_MAX / 2;
             let longest = if crowded {
@@ -176,7 +175,7 @@ impl Election {
             } else {
                 GATE_WAIT_MAX
             };
-            let wait = Duration(random % (longest.0 + 1));
+            let wait = longest.drawn(random);
             self.stage = Stage::Gate {
                 wait_until: Some(now + wait),
             };
@@ -190,7 +189,7 @@ impl Election {
             self.tell(Event::Fault(Fault::TooManyVoters {
                 active: active as u16,
             }));
-            self.peers = Peers::new();
+            self.peers.clear();
             self.stage = Stage::Gate { wait_until: None };
             return self.rest(now, CROWDED_GATE_WAIT_MAX);
         }
@@ -202,23 +201,19 @@ impl Election {
     pub(super) fn highest_term(&self) -> Term {
         let entries = self
             .log
-            .entries()
-            .iter()
-            .map(|entry| entry.ballot.term)
+            .ballots()
+            .map(|ballot| ballot.term)
             .max()
             .unwrap_or(Term(0));
-        let state = self.view.map_or((Term(0), Term(0)), |view| {
-            (
-                view.state.fenced.term,
-                view.state.server.map_or(Term(0), |server| server.term),
-            )
+        let state = self.state().map_or(Term(0), |state| {
+            let server = state.server.map_or(Term(0), |server| server.term);
+            server.max(state.fenced.term)
         });
         self.said
             .term
             .max(self.peers.highest_term())
             .max(entries)
-            .max(state.0)
-            .max(state.1)
+            .max(state)
     }
 
     /// Adopts the term of a candidate's vote for itself, and votes for a living candidate of the own term, once.
@@ -241,7 +236,7 @@ impl Election {
 
     /// A leader-to-be that was seen to write in this collect: it seals, silences or starts.
     pub(super) fn rival(&self) -> Option<Ballot> {
-        let trimmed = self.view?.trimmed();
+        let trimmed = self.trimmed();
         let active = self.peers.active(self.collect_began);
         active
             .filter_map(|peer| peer.taking_over())
@@ -265,7 +260,7 @@ impl Election {
 
     fn start_asking(&mut self, now: Instant, backoff: Duration) {
         self.said.round = self.said.round.wrapping_add(1);
-        let leader = self.view.and_then(|view| view.live_server());
+        let leader = self.live_server();
         self.stage = Stage::Ask(Ask {
             since: now,
             leader,
@@ -279,7 +274,7 @@ impl Election {
 
     /// Counts and judges a pre-vote; returns whether the cycle's write was decided.
     fn go_on_asking(&mut self, now: Instant) -> bool {
-        let leader = self.view.and_then(|view| view.live_server());
+        let leader = self.live_server();
         let Stage::Ask(mut ask) = self.stage.clone() else {
             return false;
         };
@@ -335,11 +330,11 @@ impl Election {
         let peer = self
             .peers
             .find(leader.rid)
-            .filter(|peer| peer.own == Some(leader));
-        let answer = peer.and_then(|peer| peer.answer);
+            .filter(|peer| peer.own() == Some(leader));
+        let answer = peer.and_then(Peer::answer);
         // A refused connection shortens the wait only for a leader that was not seen to write since: one that
         // answers lives, and is refused by a firewall or a wrong address.
-        let writes = peer.is_some_and(|peer| peer.advanced.is_some());
+        let writes = peer.is_some_and(|peer| peer.advanced().is_some());
         let refused = self
             .lost
             .is_some_and(|lost| lost.server == leader && lost.refused && !writes);
@@ -370,7 +365,7 @@ impl Election {
         else {
             return false;
         };
-        if self.view.and_then(|view| view.live_server()) != Some(leader) {
+        if self.live_server() != Some(leader) {
             self.stage = self.follow(now);
             return false;
         }
@@ -392,8 +387,8 @@ impl Election {
         match &self.stage {
             Stage::Ask(ask) => ask.leader.is_some() && ask.rang.is_none_or(|(_, last)| due(last)),
             Stage::Silence(silence) => {
-                let asked = |state| matches!(state, VictimState::Asked { .. });
-                silence.rang.is_none_or(due) && silence.victims.iter().any(|victim| asked(victim.state))
+                let mut victims = self.victims.iter();
+                silence.rang.is_none_or(due) && victims.any(|victim| victim.state == VictimState::Asked)
             }
             _ => false,
         }

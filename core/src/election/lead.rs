@@ -8,6 +8,7 @@ use crate::decide::safety::{self, Stopping};
 use crate::event::{Event, GaveUp};
 use crate::format::{Doorbell, VoteKind};
 use crate::ids::Ballot;
+use crate::rules::{self, Rule};
 use crate::superio::{Copies, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use super::stage::{Stage, Stop};
 const STOPS_PER_QUIET_TIME: u64 = 3;
 
 /// Looks in the time of one lease: two may fail before the right runs out.
-const LOOKS_PER_LEASE: u64 = 3;
+const LOOKS_PER_LEASE: u16 = 3;
 
 impl Election {
     /// A cycle, or only a look at the doorbell.
@@ -31,7 +32,7 @@ impl Election {
         let look_due = self
             .voter
             .lease
-            .is_some_and(|lease| now.since(lead.looked).0 >= lease.0 / LOOKS_PER_LEASE);
+            .is_some_and(|lease| now.since(lead.looked).0 >= lease.divided(LOOKS_PER_LEASE).0);
         if starting || look_due || now < lead.ringing_until || lead.scrub_at <= now {
             lead.looked = now;
             self.begin_cycle(now);
@@ -55,7 +56,7 @@ impl Election {
             BELL_INTERVAL
         };
         if let Some(lease) = self.voter.lease {
-            let look_at = lead.looked + Duration(lease.0 / LOOKS_PER_LEASE);
+            let look_at = lead.looked + lease.divided(LOOKS_PER_LEASE);
             pause = pause.min(look_at.since(now));
         }
         self.rest(now, pause);
@@ -74,6 +75,11 @@ impl Election {
         if self.yields(now, ballot) {
             self.stop_leading(now, ballot, None);
             return self.rest(now, Duration::ZERO);
+        }
+        if !rules::holds(Rule::LookEndsWithSuper)
+            && let Some(lease) = self.voter.lease
+        {
+            self.right_until = self.right_until.max(self.collect_began + lease);
         }
         if self.voter.lease.is_some() {
             self.read_super(true)
@@ -105,18 +111,17 @@ impl Election {
         let (quorum, mine) = (self.quorum_count(), self.facts.voters.max(1));
         let outvoted = self.peers.active(self.collect_began).any(|peer| {
             let votes = |ballot: Ballot| 1 + self.peers.votes(ballot.term, ballot.rid);
-            peer.own.is_some_and(|theirs| {
-                peer.won && theirs > own && votes(theirs) >= quorum && votes(theirs) > mine
+            peer.own().is_some_and(|theirs| {
+                peer.won() && theirs > own && votes(theirs) >= quorum && votes(theirs) > mine
             })
         });
         if outvoted {
             return true;
         }
         let (barren, before) = (self.said.barren, self.said.yielded_to);
-        let asker = self
-            .peers
-            .active(self.collect_began)
-            .find(|peer| peer.kind == VoteKind::Ask && !peer.barren && (!barren || before != Some(peer.rid)));
+        let asker = self.peers.active(self.collect_began).find(|peer| {
+            peer.kind == VoteKind::Ask && !peer.barren() && (!barren || before != Some(peer.rid))
+        });
         let patient = matches!(&self.stage, Stage::Lead(lead) if now.since(lead.since) < BARREN_AFTER);
         match asker
             .filter(|_| !self.facts.remote_seen && !patient)
@@ -219,11 +224,20 @@ impl Election {
     /// Waits until the server has nothing outstanding, then reads the super block; under a lease that ran out it
     /// needs a look first.
     pub(super) fn begin_stopping(&mut self, now: Instant) {
-        if self.server_off {
+        if !rules::holds(Rule::OneBallot) && self.io_failing {
+            let Stage::Stop(Stop { ballot, .. }) = self.stage else {
+                return;
+            };
+            return self.stopped(now, ballot, false);
+        }
+        if self.server_off || !rules::holds(Rule::StopLast) {
             if let Stage::Stop(stop) = &mut self.stage {
                 stop.fresh = true;
             }
-            self.begin_cycle(now)
+            match self.view.filter(|_| !rules::holds(Rule::StopReads)) {
+                Some(seen) => self.write_stop(&seen),
+                None => self.begin_cycle(now),
+            }
         } else {
             self.rest(now, RETRY_PAUSE)
         }
@@ -249,16 +263,21 @@ impl Election {
         if let Some(lease) = self.voter.lease.filter(|_| right) {
             self.right_until = self.right_until.max(self.collect_began + lease);
         }
-        match (self.may_act(now), after) {
-            (true, _) => {
-                let mut writer = SuperWriter::new(view);
-                writer.start(|state| safety::stop(state, ballot));
-                self.writer = Some(writer);
-                self.step = Step::SuperWrite;
-            }
+        match (self.may_act(now) || !rules::holds(Rule::StopWithinRight), after) {
+            (true, _) => self.write_stop(view),
             (false, false) => self.begin_look(now),
             (false, true) => self.wait_or_abandon(now, stop),
         }
+    }
+
+    fn write_stop(&mut self, view: &SuperView) {
+        let Stage::Stop(Stop { ballot, .. }) = self.stage else {
+            return;
+        };
+        let mut writer = SuperWriter::new(view);
+        writer.start(|state| safety::stop(state, ballot));
+        self.writer = Some(writer);
+        self.step = Step::SuperWrite;
     }
 
     /// A stop that cannot be completed, because a higher ballot is live that nobody serves under, or because a copy of

@@ -22,8 +22,7 @@ mod tests;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
-use crate::bounds::LOG_ENTRIES_MAX;
-use crate::config::{Config, VoterConfig};
+use crate::config::{Basics, Config, VoterConfig};
 use crate::decide::log::Log;
 use crate::decide::pace::Pace;
 use crate::decide::peers::Peers;
@@ -31,18 +30,19 @@ use crate::decide::witness::{Blocks, Witness};
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
-use crate::format::{Geometry, LogEntry};
-use crate::ids::{Ballot, Rid, Term, VolumeId, WriteNr};
+use crate::format::{LogEntry, SuperBlock};
+use crate::ids::{Ballot, BlockNo, Mark, Rid, Term, WriteNr};
 use crate::io::{IoIds, Owner};
+use crate::rules::{self, Rule};
 use crate::superio::{SuperReader, SuperView, SuperWriter};
 use crate::time::Instant;
 
 use collect::Collect;
 use cycle::Step;
-use stage::{Stage, VictimState};
+use stage::{Stage, VictimState, Victims};
 
 /// Events that one input can give rise to.
-const EVENTS_MAX: usize = 16;
+const EVENTS_MAX: usize = 12;
 
 /// Room that silencing leaves in the queue for other events: what it cannot tell of waits for the next cycle.
 const EVENTS_SPARE: usize = 4;
@@ -67,14 +67,6 @@ pub struct Lost {
     pub server: Ballot,
     /// A new connection is refused now, or the server said that it resigns.
     pub refused: bool,
-}
-
-/// The volume, as the super block describes it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Volume {
-    id: VolumeId,
-    geometry: Geometry,
-    quorum_count: u16,
 }
 
 /// What this mount has said in the region, and must not contradict.
@@ -105,10 +97,9 @@ struct Said {
 /// `poll_*` outputs until each gives nothing. [`wish`](Self::wish) says whether the server should run.
 #[derive(Clone, Debug)]
 pub struct Election {
-    config: Config,
+    config: Basics,
     voter: VoterConfig,
     rng: Xoshiro128PlusPlus,
-    volume: Option<Volume>,
     ids: IoIds,
 
     wanted: bool,
@@ -145,8 +136,8 @@ pub struct Election {
     stage: Stage,
     /// Until when the last look gives the right to act; only under a lease.
     right_until: Instant,
-    /// Predecessors whose fence was confirmed for the own ballot.
-    fenced: heapless::Vec<Rid, LOG_ENTRIES_MAX>,
+    /// The predecessors of the own ballot, and how far each is silenced.
+    victims: Victims,
     /// The leader that was taken for dead when it did not answer.
     dead: Option<Ballot>,
     events: heapless::Deque<Event, EVENTS_MAX>,
@@ -156,14 +147,13 @@ impl Election {
     /// The election of a voter that does not take part yet. `seed` decides every random choice.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
-    pub fn new(config: Config, voter: VoterConfig, seed: u64) -> Self {
+    pub fn new(config: &Config, voter: VoterConfig, seed: u64) -> Self {
         let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
         let round = rng.next_u32();
         Self {
-            config,
+            config: config.into(),
             voter,
             rng,
-            volume: None,
             ids: IoIds::new(Owner::Election),
             wanted: false,
             admitted: false,
@@ -205,7 +195,7 @@ impl Election {
             abandoned: false,
             stage: Stage::Off,
             right_until: Instant(0),
-            fenced: heapless::Vec::new(),
+            victims: Victims::new(),
             dead: None,
             events: heapless::Deque::new(),
         }
@@ -258,13 +248,17 @@ impl Election {
     }
 
     /// What the log says of this rid.
-    pub fn logged(&self, rid: Rid) -> Option<&LogEntry> {
+    pub fn logged(&self, rid: Rid) -> Option<LogEntry> {
         self.log.of_rid(rid)
     }
 
     /// Predecessors whose fence was confirmed before this mount led: no write of theirs reaches the device any more.
-    pub fn fenced_predecessors(&self) -> &[Rid] {
-        &self.fenced
+    pub fn fenced_predecessors(&self) -> impl Iterator<Item = Rid> {
+        let fenced = self
+            .victims
+            .iter()
+            .filter(|victim| victim.state == VictimState::Fenced);
+        fenced.map(|victim| victim.ballot.rid)
     }
 
     /// Whether this rid was seen to write in the region at `since` or later.
@@ -362,19 +356,20 @@ impl Election {
 
     /// The next predecessor to fence.
     pub fn poll_fence(&mut self, now: Instant) -> Option<FenceRequest> {
-        let Stage::Silence(silence) = &mut self.stage else {
+        if !matches!(self.stage, Stage::Silence(_)) {
             return None;
-        };
+        }
         let log = &self.log;
-        let (victim, entry, attempt) = silence.victims.iter_mut().find_map(|victim| match victim.state {
-            VictimState::FenceDue { attempt, at } if at <= now => {
+        let (victim, entry, attempt) = self.victims.iter_mut().find_map(|victim| match victim.state {
+            VictimState::FenceDue { attempt } if victim.due <= now => {
                 // Of one rid the log keeps the highest ballot; whoever fences the rid fences this one. A victim that
                 // has left the log is void or stopped, which the next look at it finds.
-                Some((victim.ballot, *log.of_rid(victim.ballot.rid)?, attempt))
+                Some((victim.ballot, log.of_rid(victim.ballot.rid)?, attempt))
                     .inspect(|_| victim.state = VictimState::Fencing { attempt })
             }
             _ => None,
         })?;
+        let attempt = u32::from(attempt);
         self.tell(Event::Fencing { victim, attempt });
         Some(FenceRequest {
             victim: LogEntry {
@@ -398,6 +393,7 @@ impl Election {
         }
     }
 
+    #[inline(never)]
     fn tell(&mut self, event: Event) {
         if self.events.is_full() {
             // The newest news matter most; the platform drains the queue after every input.
@@ -407,17 +403,43 @@ impl Election {
         let _ = self.events.push_back(event);
     }
 
+    #[inline(never)]
     fn random(&mut self) -> u32 {
         self.rng.next_u32()
     }
 
     /// Whether a leader may act now: always, unless it promised a lease that has run out.
     fn may_act(&self, now: Instant) -> bool {
-        self.voter.lease.is_none() || now < self.right_until
+        self.voter.lease.is_none() || now < self.right_until || !rules::holds(Rule::WithinRight)
+    }
+
+    /// The super block as it was last read or written: it describes the volume.
+    const fn state(&self) -> Option<&SuperBlock> {
+        match &self.view {
+            Some(view) => Some(&view.state),
+            None => None,
+        }
+    }
+
+    /// See [`SuperView::trimmed`].
+    #[inline(never)]
+    fn trimmed(&self) -> Mark {
+        self.view.as_ref().map_or(Mark::NONE, SuperView::trimmed)
+    }
+
+    /// See [`SuperView::live_server`].
+    #[inline(never)]
+    fn live_server(&self) -> Option<Ballot> {
+        self.view.as_ref().and_then(SuperView::live_server)
+    }
+
+    /// Block `index` of the region.
+    fn region_block(&self, index: usize) -> Option<BlockNo> {
+        Some(BlockNo(self.state()?.geometry.region.0 + index as u64))
     }
 
     fn quorum_count(&self) -> u16 {
-        self.volume.map_or(u16::MAX, |volume| volume.quorum_count)
+        self.state().map_or(u16::MAX, |state| state.quorum_count)
     }
 
     /// What this mount's ballot promises those who read its entry.

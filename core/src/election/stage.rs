@@ -31,7 +31,7 @@ pub(super) enum Stage {
     /// All predecessors are silent: reads the super block again and names itself there (R8).
     Claim { ballot: Ballot },
     /// Gives its ballot up as soon as the fences it fired were answered (R3).
-    Withdraw { silence: Silence, why: GaveUp },
+    Withdraw { why: GaveUp },
     /// Leads.
     Lead(Lead),
     /// Leads no longer; wants to say so in the super block (R9).
@@ -78,39 +78,45 @@ pub(super) struct Ask {
 }
 
 /// Silencing the predecessors.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Silence {
     pub(super) ballot: Ballot,
     /// When the sealing collect ended: a promised lease is waited out from here.
     pub(super) sealed_at: Instant,
     /// When this is given up.
     pub(super) until: Instant,
-    pub(super) victims: heapless::Vec<Victim, LOG_ENTRIES_MAX>,
     /// When the bell was last rung for a predecessor that is asked to stop.
     pub(super) rang: Option<Instant>,
 }
 
 /// A predecessor.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Victim {
     pub(super) ballot: Ballot,
     /// What its entry promises; the rest of the entry stays in the log alone.
     pub(super) quiet_ms: u32,
     pub(super) state: VictimState,
+    /// Until when it is given time to stop by itself, or before when it is not fenced (again).
+    pub(super) due: Instant,
 }
+
+/// Every predecessor of the own ballot, from its seal until the next one.
+pub(super) type Victims = heapless::Vec<Victim, LOG_ENTRIES_MAX>;
 
 /// How far a predecessor is silenced.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum VictimState {
     /// Is given time to stop by itself.
-    Asked { until: Instant },
-    /// Is to be fenced, not before `at`.
-    FenceDue { attempt: u32, at: Instant },
+    Asked,
+    /// Is to be fenced.
+    FenceDue { attempt: u16 },
     /// The platform was told to fence it.
-    Fencing { attempt: u32 },
+    Fencing { attempt: u16 },
     /// Its lease is waited out.
     Waiting,
-    /// Silent for good.
+    /// Its fence was confirmed: no write of its mount reaches the device any more.
+    Fenced,
+    /// Silent for good, without that.
     Silent,
 }
 
@@ -148,12 +154,16 @@ pub(super) struct Stop {
     pub(super) fresh: bool,
 }
 
+impl VictimState {
+    /// Whether nothing more is to be done about it.
+    pub(super) const fn is_silent(self) -> bool {
+        matches!(self, Self::Fenced | Self::Silent)
+    }
+}
+
 impl Stage {
-    /// Predecessors that are being silenced.
-    pub(super) const fn victims_mut(&mut self) -> Option<&mut heapless::Vec<Victim, LOG_ENTRIES_MAX>> {
-        match self {
-            Self::Silence(silence) | Self::Withdraw { silence, .. } => Some(&mut silence.victims),
-            _ => None,
-        }
+    /// Whether fences of predecessors may still be under way.
+    pub(super) const fn awaits_fences(&self) -> bool {
+        matches!(self, Self::Silence(_) | Self::Withdraw { .. })
     }
 }

@@ -4,7 +4,9 @@ use crate::bounds::{ASK_TIME, FENCE_RETRY_PAUSE, VOID_WRITES_MAX};
 use crate::decide::safety;
 use crate::event::{Event, Fault, GaveUp, Silenced};
 use crate::fence::FenceOutcome;
+use crate::format::PackedEntry;
 use crate::ids::{Ballot, Mark};
+use crate::rules::{self, Rule};
 use crate::superio::{Copies, SuperView, SuperWriter};
 use crate::time::{Duration, Instant};
 
@@ -58,12 +60,14 @@ impl Election {
                 let timer = *timer;
                 self.count_votes(now, own, timer);
             }
-            Stage::Seal { .. } if self.witness.is_sealed() => return self.read_super(true),
+            Stage::Seal { .. } if self.witness.is_sealed() || !rules::holds(Rule::Seal) => {
+                return self.read_super(true);
+            }
             Stage::Silence(_) => return self.silence(now),
             Stage::Claim { .. } => return self.read_super(true),
-            Stage::Withdraw { silence, why } => {
+            Stage::Withdraw { why } => {
                 let fencing = |victim: &Victim| matches!(victim.state, VictimState::Fencing { .. });
-                if !silence.victims.iter().any(fencing) {
+                if !self.victims.iter().any(fencing) {
                     let why = *why;
                     self.give_up(now, why);
                 }
@@ -87,7 +91,7 @@ impl Election {
     pub(super) fn is_sealed_elsewhere(&self, ballot: Ballot) -> bool {
         self.peers
             .find(ballot.rid)
-            .is_some_and(|peer| peer.own == Some(ballot) && peer.sealed)
+            .is_some_and(|peer| peer.own() == Some(ballot) && peer.sealed())
     }
 
     fn count_votes(&mut self, now: Instant, own: Ballot, timer: Timer) {
@@ -96,9 +100,10 @@ impl Election {
         if let Some(rival) = self.rival() {
             self.give_up(now, GaveUp::Higher(rival));
         } else if votes >= self.quorum_count() {
-            let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
+            let trimmed = self.trimmed();
             let entry = self.own_entry(own);
-            self.log.add(&entry, trimmed, |_| crate::ids::Term(0));
+            self.log
+                .add(&PackedEntry::from(&entry), trimmed, &|_| crate::ids::Term(0));
             self.stage = Stage::Seal { ballot: own };
             self.tell(Event::Elected(own));
         } else if outdone || self.is_over(now, timer) {
@@ -128,7 +133,7 @@ impl Election {
     }
 
     pub(super) fn drop_own_from_log(&mut self) {
-        let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
+        let trimmed = self.trimmed();
         let (peers, said, me) = (&self.peers, &self.said, self.config.rid);
         let void_term = |rid| {
             if rid == me {
@@ -138,18 +143,15 @@ impl Election {
             }
         };
         // Nothing is added, so that it cannot be too full.
-        let _ = self.log.settle(trimmed, void_term, None);
+        let _ = self.log.settle(trimmed, &void_term, None);
     }
 
     /// Gives up at once, or when the fences that were fired are answered.
     fn withdraw(&mut self, now: Instant, why: GaveUp) {
-        match core::mem::replace(&mut self.stage, Stage::Off) {
-            Stage::Silence(silence) => self.stage = Stage::Withdraw { silence, why },
-            stage @ Stage::Withdraw { .. } => self.stage = stage,
-            stage => {
-                self.stage = stage;
-                self.give_up(now, why);
-            }
+        match &self.stage {
+            Stage::Silence(_) => self.stage = Stage::Withdraw { why },
+            Stage::Withdraw { .. } => {}
+            _ => self.give_up(now, why),
         }
     }
 
@@ -162,7 +164,7 @@ impl Election {
             return self.withdraw(now, GaveUp::Overtaken);
         }
         // Nothing is left to void or to stop: a successor has silenced this ballot, by a lease that ran out.
-        if let Some(by) = self.view.and_then(|view| view.state.server) {
+        if let Some(by) = self.state().and_then(|state| state.server) {
             self.tell(Event::Superseded { ballot: own, by });
         }
         self.tell(Event::StoppedServing {
@@ -192,14 +194,13 @@ impl Election {
     }
 
     fn begin_silencing(&mut self, now: Instant, ballot: Ballot) {
-        let mut victims = heapless::Vec::new();
+        self.victims.clear();
         let mut longest = Duration::ZERO;
-        self.fenced.clear();
-        let live = self.view.and_then(|view| view.live_server());
+        let live = self.live_server();
         for entry in safety::victims(&self.log, ballot) {
-            let asked = if self.dead == Some(entry.ballot) {
+            let asked = if self.dead == Some(entry.ballot()) {
                 Duration::ZERO
-            } else if live == Some(entry.ballot) {
+            } else if live == Some(entry.ballot()) {
                 ASK_TIME.max(self.pace.longest_io().times(4))
             } else {
                 self.pace
@@ -207,19 +208,19 @@ impl Election {
             };
             longest = longest.max(asked);
             let victim = Victim {
-                ballot: entry.ballot,
-                quiet_ms: entry.quiet_ms,
-                state: VictimState::Asked { until: now + asked },
+                ballot: entry.ballot(),
+                quiet_ms: entry.quiet_ms(),
+                state: VictimState::Asked,
+                due: now + asked,
             };
             // Cannot fail: the log has no more entries than there are places.
-            let _ = victims.push(victim);
+            let _ = self.victims.push(victim);
         }
         let until = now + longest + self.voter.fence_time_max;
         self.stage = Stage::Silence(Silence {
             ballot,
             sealed_at: now,
             until,
-            victims,
             rang: None,
         });
         self.tell(Event::Sealed(ballot));
@@ -227,30 +228,31 @@ impl Election {
 
     /// Brings every victim one step further; claims the super block when all are silent.
     fn silence(&mut self, now: Instant) {
-        let Stage::Silence(mut silence) = core::mem::replace(&mut self.stage, Stage::Off) else {
+        let Stage::Silence(silence) = self.stage else {
             return;
         };
-        let trimmed = self.view.map_or(Mark::NONE, |view| view.trimmed());
+        let trimmed = self.trimmed();
         let mut refused = None;
-        for victim in &mut silence.victims {
-            if let Err(why) = self.press(now, silence.sealed_at, trimmed, victim) {
+        for at in 0..self.victims.len() {
+            let mut victim = self.victims[at];
+            if let Err(why) = self.press(now, silence.sealed_at, trimmed, &mut victim) {
                 refused = Some(why);
-            } else if victim.state != VictimState::Silent && silence.until < now && victim.quiet_ms == 0 {
+            } else if !victim.state.is_silent() && silence.until < now && victim.quiet_ms == 0 {
                 refused = Some(GaveUp::FenceRefused(victim.ballot));
             }
+            self.victims[at] = victim;
         }
         let ballot = silence.ballot;
-        let done = silence
-            .victims
-            .iter()
-            .all(|victim| victim.state == VictimState::Silent);
-        self.stage = if done {
-            Stage::Claim { ballot }
-        } else {
-            Stage::Silence(silence)
-        };
+        let done = self.victims.iter().all(|victim| victim.state.is_silent());
+        if done {
+            self.stage = Stage::Claim { ballot };
+        }
         match refused {
-            _ if done => return self.read_super(true),
+            _ if done && rules::holds(Rule::ReadAgain) => return self.read_super(true),
+            _ if done => {
+                let seen = self.view.expect("a look led here");
+                return self.claim(now, ballot, &seen);
+            }
             Some(why) => self.withdraw(now, why),
             None => {}
         }
@@ -278,12 +280,14 @@ impl Election {
             self.voter.clock_error_ppm,
         );
         let how = match (victim.state, silent) {
-            (VictimState::Silent | VictimState::Fencing { .. }, _) => return Ok(()),
+            (VictimState::Silent | VictimState::Fenced | VictimState::Fencing { .. }, _) => return Ok(()),
             (_, Some(how)) => how,
-            (VictimState::Asked { .. }, None) if self.withdraws(now, sealed_at, ballot) => return Ok(()),
-            (VictimState::Asked { until }, None) if until <= now => {
+            _ if !rules::holds(Rule::Silence) => Silenced::Fenced,
+            (VictimState::Asked, None) if self.withdraws(now, sealed_at, ballot) => return Ok(()),
+            (VictimState::Asked, None) if victim.due <= now => {
+                victim.due = now;
                 victim.state = match (self.voter.can_fence, victim.quiet_ms) {
-                    (true, _) => VictimState::FenceDue { attempt: 1, at: now },
+                    (true, _) => VictimState::FenceDue { attempt: 1 },
                     (false, 0) => return Err(GaveUp::CannotFence(ballot)),
                     (false, _) => VictimState::Waiting,
                 };
@@ -303,15 +307,15 @@ impl Election {
         let owner = self
             .peers
             .find(ballot.rid)
-            .filter(|peer| peer.own == Some(ballot) && !peer.won);
+            .filter(|peer| peer.own() == Some(ballot) && !peer.won());
         owner.is_some_and(|peer| peer.is_active(self.collect_began)) && now.since(sealed_at) < patience
     }
 
     pub(super) fn fence_answered(&mut self, now: Instant, ballot: Ballot, outcome: FenceOutcome) {
-        let Some(victims) = self.stage.victims_mut() else {
+        if !self.stage.awaits_fences() {
             return;
-        };
-        let Some(victim) = victims.iter_mut().find(|victim| victim.ballot == ballot) else {
+        }
+        let Some(victim) = self.victims.iter_mut().find(|victim| victim.ballot == ballot) else {
             return;
         };
         let VictimState::Fencing { attempt } = victim.state else {
@@ -319,23 +323,20 @@ impl Election {
         };
         let event = match outcome {
             FenceOutcome::Done => {
-                victim.state = VictimState::Silent;
-                // Has a place for each: there are no more victims than entries in a log.
-                let _ = self.fenced.push(ballot.rid);
+                victim.state = VictimState::Fenced;
                 Event::Silenced {
                     victim: ballot,
                     how: Silenced::Fenced,
                 }
             }
             FenceOutcome::Failed => {
-                let at = now + FENCE_RETRY_PAUSE;
+                victim.due = now + FENCE_RETRY_PAUSE;
                 victim.state = VictimState::FenceDue {
                     attempt: attempt.saturating_add(1),
-                    at,
                 };
                 Event::FenceFailed {
                     victim: ballot,
-                    attempt,
+                    attempt: attempt.into(),
                 }
             }
         };

@@ -72,6 +72,11 @@ pub(super) fn rid(name: &'static str, stored: U64) -> Result<Rid, BadField> {
     Rid::new(stored.get()).ok_or(BadField { name, found: 0 })
 }
 
+/// A rid that was found to be there.
+pub(super) fn verified_rid(stored: U64) -> Rid {
+    Rid::new(stored.get()).unwrap_or_else(|| unreachable!("it was verified"))
+}
+
 /// Both halves of a ballot that may be missing: both zero then.
 pub(super) fn ballot(name: &'static str, stored: &BallotBytes) -> Result<Option<Ballot>, BadField> {
     let term = term(name, stored.term)?;
@@ -111,7 +116,9 @@ const FAMILY_IPV4: u8 = 4;
 const FAMILY_IPV6: u8 = 6;
 
 /// An address on the device or the wire; all zero where there is none.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
 #[repr(C)]
 pub(super) struct AddrBytes {
     family: u8,
@@ -169,7 +176,6 @@ impl AddrBytes {
     /// The address, if there is one.
     pub(super) fn read(&self) -> Result<Option<SocketAddr>, BadField> {
         zero("addr.reserved", &[self.reserved])?;
-        let [a, b, c, d, unused @ ..] = self.ip;
         match self.family {
             FAMILY_NONE => {
                 zero("addr.port", self.port.as_bytes())?;
@@ -179,21 +185,25 @@ impl AddrBytes {
             }
             FAMILY_IPV4 => {
                 zero("addr.scope", self.scope.as_bytes())?;
-                zero("addr.ip", &unused)?;
-                let ip = Ipv4Addr::new(a, b, c, d);
-                Ok(Some(SocketAddrV4::new(ip, self.port.get()).into()))
+                zero("addr.ip", &self.ip[4..])?;
+                Ok(Some(self.verified()))
             }
-            FAMILY_IPV6 => {
-                let ip = Ipv6Addr::from(self.ip);
-                Ok(Some(
-                    SocketAddrV6::new(ip, self.port.get(), 0, self.scope.get()).into(),
-                ))
-            }
+            FAMILY_IPV6 => Ok(Some(self.verified())),
             found => Err(BadField {
                 name: "addr.family",
                 found: u64::from(found),
             }),
         }
+    }
+
+    /// The address, where [`read`](Self::read) has found one.
+    pub(super) fn verified(&self) -> SocketAddr {
+        if self.family == FAMILY_IPV6 {
+            let ip = Ipv6Addr::from(self.ip);
+            return SocketAddrV6::new(ip, self.port.get(), 0, self.scope.get()).into();
+        }
+        let [a, b, c, d, ..] = self.ip;
+        SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), self.port.get()).into()
     }
 
     /// The address, which must be there.

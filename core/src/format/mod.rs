@@ -28,7 +28,7 @@ pub use geometry::{Geometry, SUPER_COPIES};
 pub use header::{Kind, VERSION, identify};
 pub use layout::NewVolume;
 pub use quorum::{
-    Answer, FenceParam, LogEntry, QuorumHead, RegionBlock, RegionEntries, VoteKind, encode_empty,
-    encode_quorum,
+    Answer, FenceParam, LogEntry, PackedEntry, QuorumHead, RegionBlock, RegionEntries, VoteKind,
+    encode_empty, encode_quorum,
 };
 pub use superblock::SuperBlock;

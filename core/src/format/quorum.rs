@@ -112,8 +112,8 @@ pub enum RegionBlock<'a> {
 /// Yields the entries sorted by rid, without those whose term is absurd.
 #[derive(Clone, Copy, Debug)]
 pub struct RegionEntries<'a> {
-    log: &'a [EntryBytes; LOG_ENTRIES_MAX],
-    rest: &'a [EntryBytes],
+    log: &'a [PackedEntry; LOG_ENTRIES_MAX],
+    rest: &'a [PackedEntry],
     absurd: usize,
     repeats: bool,
 }
@@ -124,10 +124,12 @@ const FLAG_BARREN: u8 = 4;
 const FLAG_ANSWER: u8 = 8;
 const FLAGS_KNOWN: u8 = FLAG_WON | FLAG_SEALED | FLAG_BARREN | FLAG_ANSWER;
 
-/// A log entry on the device; all zero behind the last.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Debug)]
+/// A log entry as it stands on the device; all zero behind the last. Comes from a verified block or from a [`LogEntry`].
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Debug,
+)]
 #[repr(C)]
-struct EntryBytes {
+pub struct PackedEntry {
     term: U64,
     rid: U64,
     host: U64,
@@ -137,13 +139,13 @@ struct EntryBytes {
     fence_param: [u8; FENCE_PARAM_BYTES],
 }
 
-const _: () = assert!(size_of::<EntryBytes>() == 108);
-const _: () = assert!(offset_of!(EntryBytes, rid) == 8);
-const _: () = assert!(offset_of!(EntryBytes, host) == 16);
-const _: () = assert!(offset_of!(EntryBytes, boot) == 24);
-const _: () = assert!(offset_of!(EntryBytes, addr) == 40);
-const _: () = assert!(offset_of!(EntryBytes, quiet_ms) == 64);
-const _: () = assert!(offset_of!(EntryBytes, fence_param) == 68);
+const _: () = assert!(size_of::<PackedEntry>() == 108);
+const _: () = assert!(offset_of!(PackedEntry, rid) == 8);
+const _: () = assert!(offset_of!(PackedEntry, host) == 16);
+const _: () = assert!(offset_of!(PackedEntry, boot) == 24);
+const _: () = assert!(offset_of!(PackedEntry, addr) == 40);
+const _: () = assert!(offset_of!(PackedEntry, quiet_ms) == 64);
+const _: () = assert!(offset_of!(PackedEntry, fence_param) == 68);
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -171,7 +173,7 @@ struct HeadBytes {
 struct QuorumBytes {
     header: Header,
     head: HeadBytes,
-    log: [EntryBytes; LOG_ENTRIES_MAX],
+    log: [PackedEntry; LOG_ENTRIES_MAX],
 }
 
 const _: () = assert!(size_of::<QuorumBytes>() == BLOCK_BYTES);
@@ -330,7 +332,7 @@ impl From<&QuorumHead> for HeadBytes {
 }
 
 /// Judges a whole log: the entries counted, their order, and that nothing stands behind them.
-fn read_log(log: &[EntryBytes; LOG_ENTRIES_MAX], count: u16) -> Result<RegionEntries<'_>, BadField> {
+fn read_log(log: &[PackedEntry; LOG_ENTRIES_MAX], count: u16) -> Result<RegionEntries<'_>, BadField> {
     let Some((entries, unused)) = log.split_at_checked(usize::from(count)) else {
         return Err(BadField {
             name: "log_count",
@@ -341,8 +343,8 @@ fn read_log(log: &[EntryBytes; LOG_ENTRIES_MAX], count: u16) -> Result<RegionEnt
     let mut absurd = 0;
     let mut last_rid = 0;
     for bytes in entries {
-        let entry = bytes.read()?;
-        let rid = entry.ballot.rid.value();
+        bytes.judge()?;
+        let rid = bytes.rid.get();
         check(rid > last_rid, "log.rid", rid)?;
         last_rid = rid;
         absurd += usize::from(field::is_absurd(bytes.term));
@@ -355,25 +357,48 @@ fn read_log(log: &[EntryBytes; LOG_ENTRIES_MAX], count: u16) -> Result<RegionEnt
     })
 }
 
-impl EntryBytes {
-    /// The entry, its term possibly absurd.
-    fn read(&self) -> Result<LogEntry, BadField> {
-        check(self.term.get() > 0, "log.term", 0)?;
-        Ok(LogEntry {
-            ballot: Ballot {
-                term: Term(self.term.get()),
-                rid: field::rid("log.rid", self.rid)?,
-            },
+impl PackedEntry {
+    /// Its ballot.
+    pub fn ballot(&self) -> Ballot {
+        Ballot {
+            term: Term(self.term.get()),
+            rid: field::verified_rid(self.rid),
+        }
+    }
+
+    /// The quiet time that it promises.
+    pub const fn quiet_ms(&self) -> u32 {
+        self.quiet_ms.get()
+    }
+
+    /// The entry.
+    pub fn unpack(&self) -> LogEntry {
+        LogEntry {
+            ballot: self.ballot(),
             host: HostId(self.host.get()),
             boot: BootId(self.boot),
-            addr: self.addr.read_some()?,
-            quiet_ms: self.quiet_ms.get(),
+            addr: self.addr.verified(),
+            quiet_ms: self.quiet_ms(),
             fence_param: FenceParam(self.fence_param),
-        })
+        }
+    }
+
+    /// Judges an entry of a block whose checksum is right; its term may be absurd.
+    fn judge(&self) -> Result<(), BadField> {
+        check(self.term.get() > 0, "log.term", 0)?;
+        field::rid("log.rid", self.rid)?;
+        self.addr.read_some()?;
+        Ok(())
     }
 }
 
-impl From<&LogEntry> for EntryBytes {
+impl From<&Self> for PackedEntry {
+    fn from(entry: &Self) -> Self {
+        *entry
+    }
+}
+
+impl From<&LogEntry> for PackedEntry {
     fn from(entry: &LogEntry) -> Self {
         Self {
             term: entry.ballot.term.0.into(),
@@ -387,11 +412,16 @@ impl From<&LogEntry> for EntryBytes {
     }
 }
 
-impl RegionEntries<'_> {
+impl<'a> RegionEntries<'a> {
     /// Entries of the whole block that are ignored because their term is above [`crate::bounds::TERM_MAX`]:
     /// to be reported, never to be adopted.
     pub const fn absurd(&self) -> usize {
         self.absurd
+    }
+
+    /// The entries as they stand in the block.
+    pub fn packed(&self) -> impl Iterator<Item = &'a PackedEntry> + use<'a> {
+        self.rest.iter().filter(|entry| !field::is_absurd(entry.term))
     }
 
     /// The log is, byte for byte, the one that [`RegionBlock::decode_after`] was given.
@@ -411,11 +441,9 @@ impl Iterator for RegionEntries<'_> {
     fn next(&mut self) -> Option<LogEntry> {
         while let Some((first, rest)) = self.rest.split_first() {
             self.rest = rest;
-            if field::is_absurd(first.term) {
-                continue;
+            if !field::is_absurd(first.term) {
+                return Some(first.unpack());
             }
-            // `decode` has read every entry once without an error, so nothing is hidden here.
-            return first.read().ok();
         }
         None
     }
@@ -434,19 +462,17 @@ pub fn encode_empty(at: BlockNo, volume: VolumeId, checksum: Checksum, block: &m
 /// # Panics
 /// If `block` is not one whole block long, if the log is too long, not sorted, or has two entries of one rid, or
 /// if the writer's own ballot has another's rid. All of these are the writer's mistakes, never the device's.
-pub fn encode_quorum(
+pub fn encode_quorum<E>(
     head: &QuorumHead,
-    log: &[LogEntry],
+    log: &[E],
     at: BlockNo,
     volume: VolumeId,
     checksum: Checksum,
     block: &mut [u8],
-) {
+) where
+    for<'a> PackedEntry: From<&'a E>,
+{
     assert!(log.len() <= LOG_ENTRIES_MAX, "a log longer than a block can hold");
-    assert!(
-        log.is_sorted_by(|a, b| a.ballot.rid < b.ballot.rid),
-        "a log sorted by rid, one entry for each"
-    );
     assert!(
         head.own.is_none_or(|own| own.rid == head.writer),
         "an own ballot of another rid"
@@ -458,5 +484,9 @@ pub fn encode_quorum(
     for (bytes, entry) in bytes.log.iter_mut().zip(log) {
         *bytes = entry.into();
     }
+    assert!(
+        bytes.log[..log.len()].is_sorted_by(|a, b| a.rid.get() < b.rid.get()),
+        "a log sorted by rid, one entry for each"
+    );
     header::finish(block, Kind::Quorum, at, volume, checksum);
 }

@@ -42,9 +42,9 @@ impl Election {
     }
     never! {
         wish(&self) -> Option<(Ballot, &SuperView)>;
+        fenced_predecessors(&self) -> core::iter::Empty<Rid>;
         own(&self) -> Option<Ballot>;
-        logged(&self, Rid) -> Option<&LogEntry>;
-        fenced_predecessors(&self) -> &[Rid];
+        logged(&self, Rid) -> Option<LogEntry>;
         wrote_since(&self, Rid, Instant) -> bool;
         is_disk_failing(&self) -> bool;
         bell_since(&self) -> Option<Instant>;

@@ -32,7 +32,7 @@ use crate::noise::{Entropy, SEED_BYTES};
 use crate::server::{Memory, Server, State};
 use crate::service::Service;
 use crate::superio::SuperView;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earliest};
 #[cfg(not(feature = "voter"))]
 use absent::Election;
 
@@ -116,7 +116,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         #[cfg(feature = "voter")]
         let election = config
             .voter
-            .map(|voter| Election::new(config, voter, entropy.draw_number()));
+            .map(|voter| Election::new(&config, voter, entropy.draw_number()));
         #[cfg(not(feature = "voter"))]
         let (election, config) = (
             None,
@@ -128,7 +128,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         Self {
             client: Client::new(now, config, client),
             election,
-            server: Server::new(config, memory, service, server),
+            server: Server::new(&config, memory, service, server),
             client_ids: IoIds::new(Owner::Client),
             server_ids: IoIds::new(Owner::Server),
             life: Life::Mounted,
@@ -343,7 +343,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
             .election
             .as_mut()
             .and_then(|election| election.poll_fence(now));
-        let can_fence = self.config.voter.is_some_and(|voter| voter.can_fence);
+        let can_fence = self.config.voter.as_ref().is_some_and(|voter| voter.can_fence);
         let may_act = can_fence && self.may_act(now);
         let request = request.or_else(|| self.server.poll_fence(now, may_act))?;
         let own = self.election.as_ref().and_then(|election| election.own());
@@ -398,7 +398,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         };
         let Some(election) = &self.election else { return };
         if let (Some(entry), Some(by)) = (election.logged(victim.rid), election.own()) {
-            self.server.journal().lapsed(entry, by);
+            self.server.journal().lapsed(&entry, by);
         }
     }
 
@@ -430,16 +430,13 @@ impl<M: Memory, S: Service> Mount<M, S> {
             .and_then(|election| election.next_deadline());
         let backoff = (self.polled_at < self.no_election_before).then_some(self.no_election_before);
         let due = self.election_due();
-        [
+        earliest(&[
             election,
             self.server.next_deadline(),
             self.client.next_deadline(),
             backoff,
             due,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// Whether the mount has ended: nothing more will be asked. Nothing is outstanding either but reads, and, after

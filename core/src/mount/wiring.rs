@@ -91,7 +91,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// Where nobody can be fenced, voters' places come back by silence.
     fn release_ghosts(&mut self, now: Instant, may_act: bool) {
-        let can_fence = self.config.voter.is_some_and(|voter| voter.can_fence);
+        let can_fence = self.config.voter.as_ref().is_some_and(|voter| voter.can_fence);
         if let (true, false, Some(election)) = (may_act, can_fence, &self.election) {
             self.server
                 .release_silent_ghosts(now, |rid, since| election.wrote_since(rid, since));
@@ -117,12 +117,11 @@ impl<M: Memory, S: Service> Mount<M, S> {
         let Some(election) = &mut self.election else {
             return;
         };
-        let wish = election.wish().map(|(ballot, view)| (ballot, *view));
-        match (self.reign, wish) {
+        match (self.reign, election.wish()) {
             (None, Some((ballot, view))) => {
-                if let (true, Some(voter)) = (self.server.is_off(), self.config.voter) {
+                if let (true, Some(voter)) = (self.server.is_off(), &self.config.voter) {
+                    self.server.start(now, view, ballot, voter.server_addr);
                     election.set_server_off(now, false);
-                    self.server.start(now, &view, ballot, voter.server_addr);
                     self.reign = Some(ballot);
                     self.stopping = false;
                 }
@@ -173,7 +172,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         if serving && !self.serves {
             self.start_failures = 0;
             // Nobody waits for the return of a mount that was fenced.
-            for &rid in election.fenced_predecessors() {
+            for rid in election.fenced_predecessors() {
                 self.server.remove_fenced(rid);
             }
         }

@@ -130,7 +130,7 @@ impl<S: Service> Parts<'_, S> {
 impl<M: Memory, S: Service> Server<M, S> {
     /// The next ghost to fence: a voter came, and no place was free but those of evicted voters.
     pub fn poll_fence(&mut self, now: Instant, may_act: bool) -> Option<FenceRequest> {
-        let can_fence = self.config.voter.is_some_and(|voter| voter.can_fence);
+        let can_fence = self.config.can_fence;
         if self.state != State::Serving || !may_act || !can_fence {
             return None;
         }

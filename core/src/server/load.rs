@@ -2,7 +2,7 @@
 
 use super::memory::{ClientSlot, Standing};
 use super::table::Layout;
-use crate::bounds::{BLOCK_BYTES, LOAD_RETRY_WAIT, LOAD_TRIES_MAX, TRANSFER_BLOCKS_MAX};
+use crate::bounds::{BLOCK_BYTES, LOAD_BLOCKS_MAX, LOAD_RETRY_WAIT, LOAD_TRIES_MAX};
 use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::event::Fault;
 use crate::format::{ClientRecord, TableBlock};
@@ -27,7 +27,7 @@ pub(super) enum Loading {
     Failed(Fault),
 }
 
-/// Reads both copies of every block, in parts of as many blocks as one request may span, and believes the newest
+/// Reads both copies of every block, in parts of as many blocks as one request may span, [`LOAD_BLOCKS_MAX`] at most, and believes the newest
 /// valid copy of each.
 #[derive(Clone, Debug)]
 pub(super) struct Loader {
@@ -44,7 +44,7 @@ pub(super) struct Loader {
     /// Blocks before this one are read one at a time, because a part with them has bad medium.
     single_before: u32,
     /// What the first copies of this part said.
-    seqs: [u64; TRANSFER_BLOCKS_MAX as usize],
+    seqs: [u64; LOAD_BLOCKS_MAX as usize],
     seq_max: u64,
     repair: bool,
 }
@@ -61,7 +61,7 @@ impl Loader {
             tries: 0,
             wait_until: None,
             single_before: 0,
-            seqs: [INVALID; TRANSFER_BLOCKS_MAX as usize],
+            seqs: [INVALID; LOAD_BLOCKS_MAX as usize],
             seq_max: 0,
             repair: false,
         };
@@ -77,7 +77,7 @@ impl Loader {
         } else {
             transfer_blocks
         };
-        self.count = left.min(most).clamp(1, TRANSFER_BLOCKS_MAX);
+        self.count = left.min(most).clamp(1, LOAD_BLOCKS_MAX);
     }
 
     /// When the next request is due, if it must wait.

@@ -38,7 +38,7 @@ use memory::{NONE, Role};
 use reign::{Listener, Reign, Table, Update};
 
 use crate::bounds::{EVENTS_MAX, GREETING_TIMEOUT, RESIGNING_TIME};
-use crate::config::Config;
+use crate::config::{Basics, Config};
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
 use crate::format::SuperBlock;
@@ -47,7 +47,7 @@ use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::noise::Entropy;
 use crate::service::Service;
 use crate::superio::SuperView;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 /// The server of one mount: off, until the mount's ballot is recorded in the super block.
 ///
@@ -61,7 +61,7 @@ use crate::time::Instant;
 /// `may_act` says whether the leader has the right to act at this moment. Without it nothing is written, answered or
 /// decided: it is held back until the right returns, or until [`abort`](Self::abort).
 pub struct Server<M, S> {
-    config: Config,
+    config: Basics,
     memory: M,
     service: S,
     entropy: Entropy,
@@ -79,7 +79,7 @@ type Events = heapless::Deque<Event, EVENTS_MAX>;
 
 /// The parts of a server that reigns, apart from one another, so that they can be changed together.
 struct Parts<'a, S> {
-    config: &'a Config,
+    config: &'a Basics,
     service: &'a mut S,
     entropy: &'a mut Entropy,
     state: State,
@@ -100,9 +100,9 @@ impl<M: Memory, S: Service> Server<M, S> {
     /// A server that is off. Keys and challenges for its connections are drawn from `entropy`.
     // Built where it is wanted, not moved there: a stack of firmware has no room for it twice.
     #[inline(always)]
-    pub const fn new(config: Config, memory: M, service: S, entropy: Entropy) -> Self {
+    pub fn new(config: &Config, memory: M, service: S, entropy: Entropy) -> Self {
         Self {
-            config,
+            config: config.into(),
             memory,
             service,
             entropy,
@@ -117,6 +117,10 @@ impl<M: Memory, S: Service> Server<M, S> {
     }
 
     fn parts(&mut self) -> Option<Parts<'_, S>> {
+        if cfg!(not(feature = "voter")) {
+            // It never reigns, and the compiler may know.
+            return None;
+        }
         let reign = self.reign.as_mut()?;
         let (clients, slots) = self.memory.slots();
         let places = clients.len().min(reign.layout.clients() as usize);
@@ -464,10 +468,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         let stranger = stranger.map(|(since, _)| since + GREETING_TIMEOUT);
         let active = !matches!(self.state, State::Off | State::Failed);
         let journal = self.journal.deadline().filter(|_| active);
-        [self.quiet_at, own, stranger, journal]
-            .into_iter()
-            .flatten()
-            .min()
+        earliest(&[self.quiet_at, own, stranger, journal])
     }
 
     /// How far the server is.

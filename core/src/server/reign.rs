@@ -9,7 +9,7 @@ use super::memory::{ClientSlot, Role};
 use super::table::Layout;
 use super::{Parts, index};
 use crate::bounds::{BLOCK_BYTES, LISTEN_RETRY_WAIT, LISTEN_TRIES_MAX, PLACES_MAX};
-use crate::config::Config;
+use crate::config::Basics;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::Fault;
 use crate::format::SUPER_COPIES;
@@ -63,10 +63,6 @@ pub(super) enum Update {
 }
 
 /// The client table, while it is read and afterwards.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of these, and no heap to put the larger one"
-)]
 #[derive(Clone, Debug)]
 pub(super) enum Table {
     Loading(Loader),
@@ -144,7 +140,7 @@ impl Reign {
         view: &SuperView,
         ballot: Ballot,
         addr: SocketAddr,
-        config: &Config,
+        config: &Basics,
     ) -> Self {
         let layout = Layout::new(&view.state, config.checksum);
         let barrier = view.state.unmount_barrier;

@@ -234,7 +234,7 @@ impl World {
         let view = self.view();
         let config = self.nodes[node].config;
         let mut server = Box::new(Server::new(
-            config,
+            &config,
             TestMemory::default(),
             Counter::default(),
             Entropy::new([term as u8; 32]),

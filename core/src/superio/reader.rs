@@ -5,6 +5,7 @@ use crate::checksum::Checksum;
 use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::format::{BlockError, SUPER_COPIES, SuperBlock};
 use crate::ids::VolumeId;
+use crate::rules::{self, Rule};
 use crate::time::Duration;
 
 /// Passes after which a reading is given up. Each update writes each copy once, so that a reader which is
@@ -24,21 +25,12 @@ pub enum SuperError {
     Unsettled,
 }
 
-/// One copy, as one pass found it.
+/// How one copy was found by one pass.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Copy {
-    Valid(SuperBlock),
+enum Look {
+    Valid,
     Invalid(BlockError),
     Medium,
-}
-
-impl Copy {
-    const fn valid(&self) -> Option<&SuperBlock> {
-        match self {
-            Self::Valid(state) => Some(state),
-            Self::Invalid(_) | Self::Medium => None,
-        }
-    }
 }
 
 /// The only valid copy of a pass: which one it is, and what it says.
@@ -71,7 +63,9 @@ pub fn belief(first: Option<&SuperBlock>, second: Option<&SuperBlock>, previous:
         (None, None) => None,
     };
     match only {
-        Some((copy, state)) if only == previous => believed(state, Copies::Only(copy)),
+        Some((copy, state)) if only == previous || !rules::holds(Rule::TwoPasses) => {
+            believed(state, Copies::Only(copy))
+        }
         _ => Belief::Again(only),
     }
 }
@@ -86,9 +80,13 @@ pub struct SuperReader {
     running: bool,
     passes: u32,
     issued: [Option<IoId>; 2],
-    /// The copy that came first in this pass, and which one it is.
-    found: Option<(usize, Copy)>,
-    previous: Option<OnlyCopy>,
+    /// The copy that came first in this pass, and how it was: if valid, it is in `kept`.
+    found: Option<(usize, Look)>,
+    /// A valid copy: the first of this pass, or else the only one of the pass before. One is room enough: a valid first
+    /// copy is compared at once with the one it takes the place of.
+    kept: Option<OnlyCopy>,
+    /// The valid first copy of this pass is just what the pass before had found alone.
+    repeats: bool,
 }
 
 impl SuperReader {
@@ -100,7 +98,8 @@ impl SuperReader {
             passes: 0,
             issued: [None; 2],
             found: None,
-            previous: None,
+            kept: None,
+            repeats: false,
         }
     }
 
@@ -146,21 +145,27 @@ impl SuperReader {
     ) -> Option<Result<SuperView, SuperError>> {
         let copy = (0..2).find(|&copy| self.issued[copy] == Some(id))?;
         self.issued[copy] = None;
-        let found = match outcome {
+        let (look, state) = match outcome {
             DiskOutcome::Read(bytes) => {
                 match SuperBlock::decode(bytes, SUPER_COPIES[copy], self.volume, checksum) {
-                    Ok(state) => Copy::Valid(state),
-                    Err(error) => Copy::Invalid(error),
+                    Ok(state) => (Look::Valid, Some(state)),
+                    Err(error) => (Look::Invalid(error), None),
                 }
             }
-            DiskOutcome::Failed(DiskError::Medium) => Copy::Medium,
+            DiskOutcome::Failed(DiskError::Medium) => (Look::Medium, None),
             DiskOutcome::Failed(error) => return Some(self.end(Err(SuperError::Io(error)))),
             DiskOutcome::Done => return Some(self.end(Err(SuperError::Io(DiskError::Failed)))),
         };
-        match self.found.replace((copy, found)) {
-            Some((0, first)) => self.judge(first, found),
-            Some((_, second)) => self.judge(found, second),
-            None => None,
+        match self.found.take() {
+            Some(first) => self.judge(first, (copy, look), state),
+            None => {
+                self.found = Some((copy, look));
+                if let Some(state) = state {
+                    let before = self.kept.replace((copy, state));
+                    self.repeats = before == self.kept;
+                }
+                None
+            }
         }
     }
 
@@ -173,22 +178,38 @@ impl SuperReader {
         result
     }
 
-    fn judge(&mut self, first: Copy, second: Copy) -> Option<Result<SuperView, SuperError>> {
-        match belief(first.valid(), second.valid(), self.previous) {
+    /// Judges a pass: the first copy, and the second with what it says, if it is valid.
+    fn judge(
+        &mut self,
+        (at, first): (usize, Look),
+        (_, second): (usize, Look),
+        state: Option<SuperBlock>,
+    ) -> Option<Result<SuperView, SuperError>> {
+        let is_valid = first == Look::Valid;
+        let kept = self.kept.as_ref();
+        let of_first = kept.map(|(_, state)| state).filter(|_| is_valid);
+        let previous = self.kept.filter(|_| !is_valid || self.repeats);
+        let (a, b) = if at == 0 {
+            (of_first, state.as_ref())
+        } else {
+            (state.as_ref(), of_first)
+        };
+        match belief(a, b, previous) {
             Belief::Believed(view) => return Some(self.end(Ok(view))),
-            Belief::Again(only) => self.previous = only,
+            Belief::Again(only) => self.kept = only,
         }
+        self.repeats = false;
         self.passes += 1;
-        if self.passes == PASSES_MAX {
-            return Some(self.end(Err(match (first, second) {
-                (Copy::Invalid(a), Copy::Invalid(b)) => SuperError::Invalid([a, b]),
-                (Copy::Medium, Copy::Medium | Copy::Invalid(_)) | (Copy::Invalid(_), Copy::Medium) => {
-                    SuperError::Medium
-                }
-                _ => SuperError::Unsettled,
-            })));
+        if self.passes < PASSES_MAX {
+            return None;
         }
-        self.found = None;
-        None
+        let (a, b) = if at == 0 { (first, second) } else { (second, first) };
+        Some(self.end(Err(match (a, b) {
+            (Look::Invalid(a), Look::Invalid(b)) => SuperError::Invalid([a, b]),
+            (Look::Medium, Look::Medium | Look::Invalid(_)) | (Look::Invalid(_), Look::Medium) => {
+                SuperError::Medium
+            }
+            _ => SuperError::Unsettled,
+        })))
     }
 }

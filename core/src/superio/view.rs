@@ -2,6 +2,7 @@
 
 use crate::format::SuperBlock;
 use crate::ids::{Ballot, Mark};
+use crate::rules::{self, Rule};
 
 /// Which copies were valid in the pass that was believed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -31,7 +32,9 @@ impl SuperView {
     /// was silenced before that leader's first write, so that much holds in any case.
     pub fn trimmed(&self) -> Mark {
         match (self.copies, self.state.server) {
-            (Copies::Newer(_) | Copies::Only(_), Some(server)) => self.state.fenced.min(Mark::below(server)),
+            (Copies::Newer(_) | Copies::Only(_), Some(server)) if rules::holds(Rule::StopInBoth) => {
+                self.state.fenced.min(Mark::below(server))
+            }
             _ => self.state.fenced,
         }
     }
@@ -44,8 +47,9 @@ impl SuperView {
     }
 
     /// The copy that an update goes to first: never the one that holds the newest valid state (rule R8).
-    pub const fn first_to_write(&self) -> usize {
+    pub fn first_to_write(&self) -> usize {
         match self.copies {
+            _ if !rules::holds(Rule::CopyOrder) => 0,
             Copies::Equal => 0,
             Copies::Newer(newest) | Copies::Only(newest) => 1 - newest,
         }

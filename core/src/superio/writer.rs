@@ -17,26 +17,28 @@ enum Step {
 /// when that write has completed, to the other.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SuperWriter {
-    current: SuperBlock,
+    /// What stands in both copies or was read; from the start of an update what it writes.
+    state: SuperBlock,
     first: usize,
     second_due: bool,
-    update: Option<(SuperBlock, Step)>,
+    update: Option<Step>,
 }
 
 impl SuperWriter {
     /// A writer that continues what a believed reading found.
-    pub const fn new(view: &SuperView) -> Self {
+    pub fn new(view: &SuperView) -> Self {
         Self {
-            current: view.state,
+            state: view.state,
             first: view.first_to_write(),
             second_due: false,
             update: None,
         }
     }
 
-    /// The newest state that stands in both copies (or that was read).
+    /// The newest state that stands in both copies (or that was read); while an update is under way, and after it
+    /// failed, what that writes.
     pub const fn current(&self) -> &SuperBlock {
-        &self.current
+        &self.state
     }
 
     /// Whether an update is under way.
@@ -50,11 +52,11 @@ impl SuperWriter {
     /// If an update is under way: two at once would let the second overtake the first.
     pub fn start(&mut self, change: impl FnOnce(&mut SuperBlock)) {
         assert!(self.update.is_none(), "one super block update at a time");
-        let mut next = self.current;
-        change(&mut next);
-        next.seq = self.current.seq + 1;
+        let seq = self.state.seq + 1;
+        change(&mut self.state);
+        self.state.seq = seq;
         self.second_due = true;
-        self.update = Some((next, Step::Due(self.first)));
+        self.update = Some(Step::Due(self.first));
     }
 
     /// Encodes the next write into `block` and returns its request.
@@ -65,15 +67,15 @@ impl SuperWriter {
         checksum: Checksum,
         block: &mut [u8],
     ) -> Option<DiskRequest> {
-        let Some((next, Step::Due(copy))) = self.update else {
+        let Some(Step::Due(copy)) = self.update else {
             return None;
         };
-        next.encode(
+        self.state.encode(
             SUPER_COPIES[copy],
             checksum,
             &mut block[..crate::bounds::BLOCK_BYTES],
         );
-        self.update = Some((next, Step::Issued(copy, id)));
+        self.update = Some(Step::Issued(copy, id));
         Some(DiskRequest::Write {
             id,
             first: SUPER_COPIES[copy],
@@ -85,13 +87,13 @@ impl SuperWriter {
 
     /// Whether the next write is due: the caller checks its right to act just before it lets it out.
     pub const fn is_due(&self) -> bool {
-        matches!(self.update, Some((_, Step::Due(_))))
+        matches!(self.update, Some(Step::Due(_)))
     }
 
     /// Takes a completion; `Some` when the update stands in both copies, or failed. After a failure the state
     /// on the device is unknown: the caller reads it again, after W.
     pub fn handle_disk(&mut self, id: IoId, outcome: DiskOutcome<'_>) -> Option<Result<(), DiskError>> {
-        let Some((next, Step::Issued(copy, issued))) = self.update else {
+        let Some(Step::Issued(copy, issued)) = self.update else {
             return None;
         };
         if issued != id {
@@ -107,11 +109,10 @@ impl SuperWriter {
             return Some(Err(error));
         }
         if core::mem::take(&mut self.second_due) {
-            self.update = Some((next, Step::Due(1 - copy)));
+            self.update = Some(Step::Due(1 - copy));
             return None;
         }
         self.update = None;
-        self.current = next;
         self.first = 0;
         Some(Ok(()))
     }

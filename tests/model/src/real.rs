@@ -109,9 +109,11 @@ impl<'a> Real<'a> {
         } else {
             self.highest_of_each_rid(read)
         };
-        members(read).for_each(|number| log.add(&self.entry(number), trimmed, self.void_term(voids)));
+        members(read).for_each(|number| {
+            log.add(&(&self.entry(number)).into(), trimmed, &self.void_term(voids));
+        });
         let own = (own != 0).then(|| self.entry(own));
-        log.settle(trimmed, self.void_term(voids), own.as_ref())
+        log.settle(trimmed, &self.void_term(voids), own.as_ref())
             .expect("a log has room for all ballots of the model");
         log
     }
@@ -127,9 +129,8 @@ impl<'a> Real<'a> {
 
     /// The ballots of a log.
     pub fn ballots(&self, log: &Log) -> Ballots {
-        log.entries()
-            .iter()
-            .fold(0, |set, entry| set | 1 << self.number(entry.ballot))
+        log.ballots()
+            .fold(0, |set, ballot| set | 1 << self.number(ballot))
     }
 
     /// R7: the predecessors that are not silent already.
@@ -137,8 +138,8 @@ impl<'a> Real<'a> {
         let victims = safety::victims(log, self.ballot(own))
             .filter(|victim| {
                 safety::is_silent(
-                    victim.ballot,
-                    victim.quiet_ms,
+                    victim.ballot(),
+                    victim.quiet_ms(),
                     Term(0),
                     self.trimmed(view),
                     Duration::ZERO,
@@ -146,7 +147,7 @@ impl<'a> Real<'a> {
                 )
                 .is_none()
             })
-            .fold(0, |set, victim| set | 1 << self.number(victim.ballot));
+            .fold(0, |set, victim| set | 1 << self.number(victim.ballot()));
         if self.config.rules.fence_all {
             return victims;
         }

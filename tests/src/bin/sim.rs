@@ -2,13 +2,25 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, random_run};
+use ostrakon_core::rules::Rule;
+use ostrakon_tests::sim::machine::Rules;
+use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, drawn_run, random_run_under};
+#[cfg(feature = "rules-off")]
+use ostrakon_tests::sim::runner::{EXIT_NO_PROGRESS, EXIT_SAFETY};
 use ostrakon_tests::sim::runner::{Plan, Summary, replay_line, run_many};
+#[cfg(feature = "rules-off")]
+use ostrakon_tests::sim::stories::stories;
 use ostrakon_tests::sim::trace::Listen;
+#[cfg(feature = "rules-off")]
+use ostrakon_tests::sim::world::Wrong;
+
+/// Exit code of a command line that cannot be followed; what clap uses, too.
+const EXIT_USAGE: u8 = 2;
 
 /// Simulates clusters with every fault that the design promises to survive, each decided by one seed.
 ///
@@ -31,18 +43,63 @@ struct Arguments {
     /// Stop after so many failures.
     #[arg(long, default_value_t = 10)]
     failures: u64,
+    /// Whose rules the mounts follow.
+    #[arg(long, value_enum, default_value_t = Chosen::Ours)]
+    rules: Chosen,
+    /// Leave this rule of the election out, to see that it is noticed; `list` lists them. Stops at the first failure.
+    #[arg(long, value_name = "RULE")]
+    rules_off: Option<String>,
+    /// Draw a single run into this file, as an SVG that any browser shows.
+    #[arg(long, value_name = "FILE", requires = "seed", conflicts_with_all = ["runs", "minutes"])]
+    draw: Option<PathBuf>,
     /// Print every event of a single run.
     #[arg(short, long)]
     verbose: bool,
 }
 
+/// Whose rules.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Chosen {
+    /// Those of this repository.
+    Ours,
+    /// Those of the 2019 design, in the same worlds: it is known to fail.
+    #[value(name = "2019")]
+    Of2019,
+}
+
+impl Chosen {
+    const fn rules(self) -> Rules {
+        match self {
+            Self::Ours => Rules::Ours,
+            Self::Of2019 => Rules::Of2019,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(answer) = arguments.rules_off.as_deref().and_then(leave_out) {
+        return answer;
+    }
     catch_panics();
     let summary = match (arguments.seed, arguments.runs, arguments.minutes) {
-        (Some(seed), None, None) => run_one(seed, arguments.verbose),
+        (Some(seed), None, None) => {
+            let listen = if arguments.verbose {
+                Listen::Print
+            } else {
+                Listen::Digest
+            };
+            match run_one(arguments.rules.rules(), seed, listen, arguments.draw.as_deref()) {
+                Ok(summary) => summary,
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    return ExitCode::from(EXIT_USAGE);
+                }
+            }
+        }
         (seed, runs, minutes) => {
             let plan = Plan {
+                rules: arguments.rules.rules(),
                 first_seed: seed.unwrap_or(1),
                 runs: if runs.is_none() && minutes.is_none() {
                     Some(1_000)
@@ -53,23 +110,76 @@ fn main() -> ExitCode {
                 jobs: arguments
                     .jobs
                     .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-                failures_max: arguments.failures,
+                failures_max: if arguments.rules_off.is_some() {
+                    1
+                } else {
+                    arguments.failures
+                },
             };
             run_all(plan)
         }
     };
+    if summary.violations() > 0 {
+        println!(
+            "{} unsafe, {} without progress, {} panics",
+            summary.unsafe_runs, summary.stalled_runs, summary.panics
+        );
+    }
     println!("{} runs, {} violations", summary.runs, summary.violations());
     ExitCode::from(summary.exit_code())
 }
 
-fn run_one(seed: u64, verbose: bool) -> Summary {
-    let listen = if verbose { Listen::Print } else { Listen::Digest };
-    let outcome = random_run(seed, listen);
+/// Leaves a rule out of this whole process; an exit code if there is nothing to run.
+fn leave_out(name: &str) -> Option<ExitCode> {
+    let Some(rule) = Rule::ALL.iter().find(|rule| rule.name() == name) else {
+        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        println!("{}", names.join("\n"));
+        return Some(match name {
+            "list" => ExitCode::SUCCESS,
+            _ => ExitCode::from(EXIT_USAGE),
+        });
+    };
+    switch_off(*rule)
+}
+
+#[cfg(feature = "rules-off")]
+fn switch_off(rule: Rule) -> Option<ExitCode> {
+    ostrakon_core::rules::switch_off(rule);
+    // What goes wrong without some rules takes a sequence of rare events: it is told before anything is drawn.
+    catch_panics();
+    let mut own = stories().into_iter().filter(|story| story.rule == rule);
+    let wrong = own.find_map(|story| story.scenario.find(story.tell))?;
+    println!("a story about {}: {wrong}", rule.name());
+    Some(ExitCode::from(match wrong {
+        Wrong::Safety(_) => EXIT_SAFETY,
+        Wrong::NoProgress(_) => EXIT_NO_PROGRESS,
+    }))
+}
+
+#[cfg(not(feature = "rules-off"))]
+fn switch_off(rule: Rule) -> Option<ExitCode> {
+    eprintln!(
+        "this build cannot leave {} out: `cargo xtask sim` builds with the feature `rules-off` for that",
+        rule.name()
+    );
+    Some(ExitCode::from(EXIT_USAGE))
+}
+
+fn run_one(rules: Rules, seed: u64, listen: Listen, draw: Option<&Path>) -> Result<Summary, String> {
+    let outcome = match draw {
+        None => random_run_under(rules, seed, listen),
+        Some(file) => {
+            let (outcome, picture) = drawn_run(rules, seed, listen);
+            std::fs::write(file, picture)
+                .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+            outcome
+        }
+    };
     report(seed, &outcome);
     eprintln!("trace digest {:016x}", outcome.digest);
     let mut summary = Summary::default();
     summary.add(&outcome);
-    summary
+    Ok(summary)
 }
 
 fn run_all(plan: Plan) -> Summary {

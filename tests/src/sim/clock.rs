@@ -28,25 +28,36 @@ impl Clock {
 
     /// What it shows at `now`.
     pub fn local(&self, now: Time) -> Instant {
-        let gone = i128::from(now - self.true_base);
-        let rate = i128::from(MILLION) + i128::from(self.drift_ppm);
-        Instant(self.local_base + (gone * rate / i128::from(MILLION)) as u64)
+        // A run is over long before a product with a million does not fit any more.
+        Instant(self.local_base + (now - self.true_base) * self.rate() / MILLION)
     }
 
     /// The first moment, not before `now`, at which it shows at least `deadline`. `u64::MAX` for "never".
     pub fn when(&self, now: Time, deadline: Instant) -> Time {
-        let ahead = i128::from(deadline.0) - i128::from(self.local_base);
-        let rate = i128::from(MILLION) + i128::from(self.drift_ppm);
-        let gone = (ahead.max(0) * i128::from(MILLION) + rate - 1) / rate;
-        let at = i128::from(self.true_base) + gone;
-        u64::try_from(at).unwrap_or(u64::MAX).max(now)
+        let ahead = deadline.0.saturating_sub(self.local_base);
+        let at = self.true_base.saturating_add(self.gone(ahead));
+        at.max(now)
     }
 
     /// How much virtual time passes while this clock counts `span`.
     pub fn true_span(&self, span: Duration) -> Time {
-        let rate = i128::from(MILLION) + i128::from(self.drift_ppm);
-        let ticks = (i128::from(span.0) * i128::from(MILLION) + rate - 1) / rate;
-        u64::try_from(ticks).unwrap_or(u64::MAX)
+        self.gone(span.0)
+    }
+
+    /// Ticks in a million microseconds.
+    const fn rate(&self) -> u64 {
+        MILLION.saturating_add_signed(self.drift_ppm)
+    }
+
+    /// Microseconds until so many ticks are over; `u64::MAX` for "never".
+    fn gone(&self, ticks: u64) -> Time {
+        match ticks.checked_mul(MILLION) {
+            Some(product) => product.div_ceil(self.rate()),
+            None => {
+                let gone = (u128::from(ticks) * u128::from(MILLION)).div_ceil(u128::from(self.rate()));
+                u64::try_from(gone).unwrap_or(u64::MAX)
+            }
+        }
     }
 
     /// Jumps forward.

@@ -6,6 +6,7 @@ use ostrakon_core::ids::BlockNo;
 
 use super::clock::Time;
 use super::disk::{Area, Path};
+use super::film::Shot;
 use super::host::{ProcId, Stashed};
 use super::options::{Mischief, Silence};
 use super::service::ADD_ONE;
@@ -43,6 +44,7 @@ impl World {
             "{}",
             if silent { "loses power" } else { "crashes" }
         );
+        self.shoot(|| Shot::Dies(proc, silent));
         self.abandon_conns(proc, silent);
         self.abandon_flights(proc);
         self.plan_restart(host);
@@ -95,6 +97,7 @@ impl World {
             process.paused = true;
             let id = process.id;
             note!(self, &self.procs[id].name, "is paused");
+            self.shoot(|| Shot::Pauses(id));
         }
     }
 
@@ -113,6 +116,7 @@ impl World {
             return;
         };
         note!(self, &self.procs[proc].name, "runs again");
+        self.shoot(|| Shot::Resumes(proc));
         process.paused = false;
         let held = process.held.take();
         // All that has come in is handed over before anything is polled: a time-out is judged last.
@@ -162,6 +166,7 @@ impl World {
             self.hosts[to].name
         );
         self.net.set_cut(from, to, true);
+        self.shoot(|| Shot::Link(from, to, true));
         self.disturb_all();
     }
 
@@ -184,6 +189,9 @@ impl World {
             note!(self, "net", "is whole again");
             for from in 0..self.hosts.len() {
                 for to in 0..self.hosts.len() {
+                    if self.net.is_cut(from, to) {
+                        self.shoot(|| Shot::Link(from, to, false));
+                    }
                     self.net.set_cut(from, to, false);
                 }
             }
@@ -205,13 +213,15 @@ impl World {
     fn set_path(&mut self, host: usize, path: Path) {
         note!(self, &self.hosts[host].name, "way to the disk: {path:?}");
         self.hosts[host].path = path;
+        self.shoot(|| Shot::Path(host, path == Path::Fine));
         self.disturb(host);
         self.disturb_all();
     }
 
     /// A block of the region rots, or (`medium`) cannot be read, within the budget.
     pub fn rot_region(&mut self, medium: bool) {
-        if !self.spend_torn() {
+        if (medium && self.is_of_2019()) || !self.spend_torn() {
+            // The 2019 rules read the region whole, and never promised to survive a sector that cannot be read.
             return;
         }
         let block = self.device.random_region_block(&mut self.dice);
@@ -220,6 +230,10 @@ impl World {
 
     /// A copy of the super block rots, if both are valid, agree, and are not being written.
     pub fn rot_super(&mut self, medium: bool) {
+        if self.is_of_2019() {
+            // Has one copy, and never promised to survive that.
+            return;
+        }
         let busy = self.is_written(|area| matches!(area, Area::Super(_)));
         let [Some(first), Some(second)] = self.check.supers else {
             return;
@@ -423,7 +437,11 @@ impl World {
     fn pause_for_a_while(&mut self, host: usize) {
         self.pause(host);
         if let Some(proc) = self.process_on(host) {
-            let after = self.dice.scattered(1_000, 20_000_000);
+            let after = if self.dice.one_in(3) {
+                self.dice.between(1_000_000, 20_000_000)
+            } else {
+                self.dice.scattered(1_000, 20_000_000)
+            };
             self.after(after, Happening::Resume(proc));
         }
     }

@@ -4,6 +4,7 @@ use ostrakon_core::fence::{FenceOutcome, FenceRequest};
 use ostrakon_core::ids::Ballot;
 
 use super::clock::Time;
+use super::film::Shot;
 use super::host::{ProcId, Stashed, host_id};
 use super::options::FenceKind;
 use super::trace::note;
@@ -28,7 +29,9 @@ impl World {
             "asks to fence {victim}, attempt {}",
             request.attempt
         );
-        self.check_fence_request(by, request);
+        if !self.is_of_2019() {
+            self.check_fence_request(by, request);
+        }
         let profile = self.options.fence;
         let limit: Time = self.options.fence_time_max_ms * 1_000;
         let delay = profile.delay.draw(&mut self.dice);
@@ -64,11 +67,15 @@ impl World {
     }
 
     fn act(&mut self, by: ProcId, victim: Ballot) {
-        let proc = self.by_rid[&victim.rid];
+        let Some(&proc) = self.by_rid.get(&victim.rid) else {
+            // Nobody ever had this rid: a torn log was believed.
+            return;
+        };
         let host = self.procs[proc].host;
         let own_machine = host == self.procs[by].host;
         self.count_fence(proc, victim);
         self.procs[proc].fenced = true;
+        self.shoot(|| Shot::Fenced { by, victim: proc });
         match self.options.fence.kind {
             // Nobody shoots his own machine for what an earlier process of it did.
             FenceKind::PowerOff if !own_machine => self.power_off(host),

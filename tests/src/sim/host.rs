@@ -18,8 +18,11 @@ use ostrakon_core::time::Duration;
 
 use super::clock::{Clock, Time};
 use super::disk::{Area, Path};
+use super::film::Shot;
 use super::format::checksum;
+use super::machine::{Machine, Rules};
 use super::net::{ConnKey, Segment};
+use super::of2019;
 use super::options::Silence;
 use super::service::Adder;
 use super::trace::note;
@@ -79,7 +82,7 @@ pub struct Process {
     /// Which.
     pub id: ProcId,
     /// The real thing.
-    pub mount: Mount<Slots, Adder>,
+    pub mount: Machine,
     /// It does not run.
     pub paused: bool,
     /// What reached it while it did not run.
@@ -155,6 +158,8 @@ pub struct Host {
     pub freeze_in_write: bool,
     /// Crash the process when it has issued its next write.
     pub crash_in_write: bool,
+    /// Crash the process when it has issued its next write to this copy of the super block.
+    pub crash_in_super: Option<usize>,
     /// The next crash tears what is under way.
     pub tear_next_write: bool,
     /// When something last went wrong with it.
@@ -182,6 +187,7 @@ impl Host {
             process: None,
             freeze_in_write: false,
             crash_in_write: false,
+            crash_in_super: None,
             tear_next_write: false,
             disturbed: 0,
             runs: 0,
@@ -244,14 +250,38 @@ impl World {
         ) = (false, false, false);
         let now = machine.clock.local(self.now);
         let id = self.procs.len();
-        let memory = Slots::new(if machine.voter {
-            self.options.clients_max as usize
-        } else {
-            0
-        });
+        let (voter, addr) = (machine.voter, machine.addr);
+        let mount = match self.options.rules {
+            Rules::Ours => {
+                let clients = if voter {
+                    self.options.clients_max as usize
+                } else {
+                    0
+                };
+                Machine::Ours(Mount::new(
+                    now,
+                    config,
+                    seed,
+                    Slots::new(clients),
+                    Adder::default(),
+                ))
+            }
+            Rules::Of2019 => {
+                let old = of2019::Config {
+                    rid,
+                    addr: voter.then_some(addr),
+                    quorum: usize::from(self.options.quorum_count),
+                    region: self.device.geometry().region.0,
+                    transfer: self.options.transfer_blocks as usize,
+                    limit: config.write_time_max,
+                };
+                let seed = u64::from_le_bytes(seed[..8].try_into().expect("eight bytes"));
+                Machine::Of2019(of2019::Mount::new(now, old, seed))
+            }
+        };
         machine.process = Some(Box::new(Process {
             id,
-            mount: Mount::new(now, config, seed, memory, Adder::default()),
+            mount,
             paused: false,
             inbox: Vec::new(),
             conns: BTreeMap::new(),
@@ -279,6 +309,7 @@ impl World {
         });
         self.by_rid.insert(rid, id);
         note!(self, &self.procs[id].name, "starts as {rid}");
+        self.shoot(|| Shot::Starts(id));
         self.touch(host);
         id
     }
@@ -407,6 +438,7 @@ impl World {
             self.crash_process(id);
         } else if paused {
             note!(self, &self.procs[id].name, "is frozen with a write in hand");
+            self.shoot(|| Shot::Pauses(id));
         }
     }
 
@@ -504,7 +536,11 @@ impl World {
             process.paused = true;
             return true;
         }
-        self.crash_now = std::mem::take(&mut machine.crash_in_write);
+        let trapped = matches!(area, Area::Super(copy) if machine.crash_in_super == Some(copy));
+        if trapped {
+            machine.crash_in_super = None;
+        }
+        self.crash_now = std::mem::take(&mut machine.crash_in_write) || trapped;
         self.submit(process.id, request, bytes);
         self.crash_now || self.supply.is_out()
     }
@@ -535,6 +571,7 @@ impl World {
     fn end_process(&mut self, host: usize, process: Process) {
         let id = process.id;
         note!(self, &self.procs[id].name, "exits");
+        self.shoot(|| Shot::Ends(id));
         self.check_end(id);
         for &(key, end) in process.conns.values() {
             self.close_end(key, end, Segment::Fin);

@@ -5,20 +5,27 @@
 //! - [`world`]: virtual time, the queue of what is going to happen, hosts, and the step that makes it happen.
 //! - [`disk`], [`net`], [`fence`], [`clock`]: the seams of a platform, as bad as [`atlas`] says they may be.
 //! - [`host`]: a machine and the process that runs on it: crash, pause, restart, and the order of calls.
+//! - [`machine`]: what runs in the process: the real mount, or [`of2019`], the rules that ours are compared with.
 //! - [`check`]: what must hold after each step.
 //! - [`options`], [`faults`], [`run`]: random runs in two phases; [`runner`]: many of them on all cores.
-//! - [`scenario`]: verbs for runs that are told, not drawn; [`power_cut`]: the same, cut at any write.
+//! - [`film`], [`draw`]: what happened, as a space-time diagram.
+//! - [`scenario`]: verbs for runs that are told, not drawn; [`power_cut`]: the same, cut at any write. [`stories`]: those
+//!   that show what a rule is for.
 
 pub mod atlas;
 pub mod check;
 pub mod clock;
 pub mod dice;
 pub mod disk;
+pub mod draw;
 pub mod faults;
 pub mod fence;
+pub mod film;
 pub mod format;
 pub mod host;
+pub mod machine;
 pub mod net;
+pub mod of2019;
 pub mod options;
 pub mod power_cut;
 pub mod run;
@@ -26,6 +33,7 @@ pub mod runner;
 pub mod scenario;
 
 pub mod service;
+pub mod stories;
 pub mod trace;
 pub mod world;
 

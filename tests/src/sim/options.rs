@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::clock::Time;
 use super::dice::Dice;
+use super::machine::Rules;
 
 /// A range of times in microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -208,6 +209,8 @@ pub struct Chaos {
 /// Everything that is decided before a run begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
+    /// Whose rules the mounts follow.
+    pub rules: Rules,
     /// Hosts that are voters; they have the lowest numbers.
     pub voters: usize,
     /// Hosts that are plain clients.
@@ -249,20 +252,26 @@ pub struct Options {
 }
 
 impl Options {
-    /// Draws everything.
+    /// Draws everything. Most runs are small and short, so that there are many of them: what goes wrong at all goes
+    /// wrong between few hosts. Some are as large and as long as the design allows.
     pub fn draw(dice: &mut Dice) -> Self {
-        let voters = match dice.below(20) {
-            0 => 1,
-            1..=5 => 2,
-            6..=12 => 3,
-            13..=18 => dice.between(4, 6) as usize,
+        let voters = match dice.below(80) {
+            0..=3 => 1,
+            4..=31 => 2,
+            32..=69 => 3,
+            70..=78 => dice.between(4, 6) as usize,
             _ => dice.between(7, 16) as usize,
         };
-        let clients = match dice.below(20) {
-            0..=7 => 0,
-            8..=17 => dice.between(1, 4) as usize,
-            18 => dice.between(5, 12) as usize,
-            _ => dice.between(20, 80) as usize,
+        let clients = match dice.below(400) {
+            0..=219 => 0,
+            220..=379 => dice.between(1, 4) as usize,
+            380..=396 => dice.between(5, 12) as usize,
+            397..=398 => dice.between(20, 80) as usize,
+            _ => dice.between(100, 300) as usize,
+        };
+        let chaos_ms = match dice.below(12) {
+            0 => dice.scattered(8_000, 40_000),
+            _ => dice.scattered(500, 8_000),
         };
         let majority = voters as u64 / 2 + 1;
         let quorum_count = match dice.below(10) {
@@ -276,17 +285,18 @@ impl Options {
         let transfer_blocks = dice.pick(&[64, 64, 64, 16, 8, 1]).unwrap_or(64);
         // A lease that is shorter than a few looks at the region is never held: nobody would choose it.
         let look_ms = disk.latency.1 * (64 / u64::from(transfer_blocks) + 4) / 1_000;
-        let lease_ms = dice.between(1_000, 8_000) + 8 * look_ms;
+        let lease_ms = dice.scattered(400, 8_000) + 8 * look_ms;
         let silence = match dice.below(10) {
             0..=6 => Silence::Fence,
             7..=8 => Silence::Lease(lease_ms),
             _ => Silence::Both(lease_ms),
         };
         Self {
+            rules: Rules::Ours,
             voters,
             clients,
             quorum_count,
-            clients_max: dice.between((voters + clients) as u64 + 40, 200) as u32,
+            clients_max: (voters + clients) as u32 + dice.between(40, 160) as u32,
             write_time_max_ms,
             transfer_blocks,
             silence_max_ms: dice.between(1_000, 5_000),
@@ -303,7 +313,12 @@ impl Options {
                 .one_in(2)
                 .then(|| Span(dice.between(1_000, 100_000), dice.between(100_000, 5_000_000))),
             chaos: draw_chaos(dice),
-            chaos_ms: dice.scattered(2_000, 40_000),
+            // Long enough for a lease to run out, and for another one to be waited for.
+            chaos_ms: chaos_ms
+                + match silence {
+                    Silence::Fence => 0,
+                    Silence::Lease(ms) | Silence::Both(ms) => 2 * (ms + write_time_max_ms),
+                },
         }
     }
 

@@ -5,7 +5,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::check::Counts;
-use super::run::{Outcome, Verdict, random_run};
+use super::machine::Rules;
+use super::run::{Outcome, Verdict, random_run_under};
 use super::trace::Listen;
 use super::world::Wrong;
 
@@ -21,6 +22,8 @@ pub const EXIT_PANIC: u8 = 12;
 /// Which seeds to run, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
+    /// Whose rules the mounts follow.
+    pub rules: Rules,
     /// The first seed; the others follow it.
     pub first_seed: u64,
     /// Runs; `None` for as many as the time allows.
@@ -83,9 +86,9 @@ impl Summary {
     }
 }
 
-/// The line that replays a run.
+/// The line that replays a run under our rules.
 pub fn replay_line(seed: u64) -> String {
-    format!("cargo run --release -p ostrakon-tests --bin sim -- --seed {seed} -v")
+    format!("cargo xtask sim --seed {seed} --verbose")
 }
 
 /// Runs them all. `tell` hears of each run as it ends, with the summary so far.
@@ -106,7 +109,10 @@ pub fn run_many(plan: Plan, mut tell: impl FnMut(u64, &Outcome, &Summary)) -> Su
                         break;
                     }
                     let seed = plan.first_seed.wrapping_add(index);
-                    if send.send((seed, random_run(seed, Listen::Nobody))).is_err() {
+                    if send
+                        .send((seed, random_run_under(plan.rules, seed, Listen::Nobody)))
+                        .is_err()
+                    {
                         break;
                     }
                 }

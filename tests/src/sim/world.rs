@@ -14,6 +14,7 @@ use super::clock::Time;
 use super::dice::Dice;
 use super::disk::{Device, DiskStep, Flights};
 use super::fence::FenceStep;
+use super::film::Film;
 use super::format;
 use super::host::{Host, Proc, ProcId};
 use super::net::{Net, NetStep};
@@ -131,6 +132,8 @@ pub struct World {
     pub(crate) by_rid: BTreeMap<Rid, ProcId>,
     pub(crate) scratch: Vec<u8>,
     pub(crate) crash_now: bool,
+    /// What a drawing needs, if one is wanted.
+    pub(crate) film: Option<Film>,
     /// When something last went wrong with anything that all share.
     pub(crate) disturbed: Time,
     /// Chaos may strike.
@@ -173,6 +176,7 @@ impl World {
             by_rid: BTreeMap::new(),
             scratch: vec![0; options.transfer_blocks as usize * BLOCK_BYTES],
             crash_now: false,
+            film: None,
             disturbed: 0,
             chaos: false,
             supply: Supply::default(),

@@ -157,7 +157,7 @@ fn election(number: u64, now: Instant, seed: u64, checksum: Checksum) -> Electio
         checksum,
         ..Config::client(rid(number))
     };
-    let mut election = Election::new(config, voter, seed);
+    let mut election = Election::new(&config, voter, seed);
     election.set_wanted(now, true, None);
     election.set_admitted(true);
     election

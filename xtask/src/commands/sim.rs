@@ -9,26 +9,38 @@ use crate::cargo::{cargo, pass_on, words};
 
 /// The simulator. Options are passed on; with `--help` it answers itself.
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
-    release("ostrakon-tests", "sim", arguments)
+    // A rule can be left out only of a core that was built for it.
+    let leaves_out = arguments
+        .iter()
+        .any(|argument| argument.to_string_lossy().starts_with("--rules-off"));
+    let features: &[&str] = if leaves_out { &["rules-off"] } else { &[] };
+    run_binary("ostrakon-tests", "sim", "sim", features, arguments)
 }
 
 /// The exhaustive search, likewise.
 pub(crate) fn model(arguments: Vec<OsString>) -> Result<ExitCode> {
-    release("ostrakon-model", "model", arguments)
+    run_binary("ostrakon-model", "model", "release", &[], arguments)
 }
 
-fn release(package: &str, binary: &str, arguments: Vec<OsString>) -> Result<ExitCode> {
+fn run_binary(
+    package: &str,
+    binary: &str,
+    profile: &str,
+    features: &[&str],
+    arguments: Vec<OsString>,
+) -> Result<ExitCode> {
     let mut command = cargo([
         "run",
         "--quiet",
-        "--release",
+        "--profile",
+        profile,
         "--package",
         package,
         "--bin",
         binary,
-        "--",
     ]);
-    command.args(arguments);
+    command.args(features.iter().flat_map(|feature| ["--features", feature]));
+    command.arg("--").args(arguments);
     let status = command.status().during(format!("running {}", words(&command)))?;
     Ok(pass_on(status))
 }

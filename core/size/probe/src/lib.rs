@@ -98,11 +98,12 @@ pub fn ostrakon_probe_start(platform: &mut dyn Platform, firmware: &mut Firmware
             ..Config::client(config.rid)
         };
     }
+    let now = platform.now();
     #[allow(
         clippy::unit_arg,
         reason = "a plain client has no slots, and says so with a unit"
     )]
-    let mount = Mount::new(platform.now(), config, seed, Slots::default(), NoService);
+    let mount = Mount::new(now, config, seed, Slots::default(), NoService);
     firmware.mount = mount;
 }
 

@@ -103,7 +103,7 @@ impl World {
             voter: Some(voter),
             ..Config::client(rid(n))
         };
-        let mut election = Election::new(config, voter, 99 + n as u64);
+        let mut election = Election::new(&config, voter, 99 + n as u64);
         election.set_wanted(self.now, true, None);
         self.voters.push(Voter {
             election,

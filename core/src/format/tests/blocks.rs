@@ -428,7 +428,7 @@ fn nobody_calls_anothers_ballot_its_own() {
         own: Some(ballot(9, 1)),
         ..sample_head()
     };
-    encode_quorum(&head, &[], BlockNo(70), VOLUME, hardware, &mut [0; BLOCK_BYTES]);
+    encode_quorum::<LogEntry>(&head, &[], BlockNo(70), VOLUME, hardware, &mut [0; BLOCK_BYTES]);
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn a_volume_for_more_clients_than_memory_is_refused() {
     let view = world.view();
     let config = crate::config::Config::client(rid(0));
     let mut server = Server::new(
-        config,
+        &config,
         FixedMemory::<8, 12>::default(),
         crate::service::NoService,
         crate::noise::Entropy::new([0; 32]),

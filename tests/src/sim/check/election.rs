@@ -136,14 +136,8 @@ impl World {
             );
         }
         let leader = Leader {
-            proc,
             elected_at: self.now,
-            sealed: false,
-            gave_up: false,
-            issued: false,
-            had_right: false,
-            serving: false,
-            stopped_at: None,
+            ..Leader::new(proc)
         };
         if self.check.leaders.insert(ballot, leader).is_some() {
             violate!(self, "ballot {ballot} was used twice (R3)");

@@ -6,6 +6,7 @@
 
 mod election;
 mod fences;
+mod of2019;
 mod supers;
 mod table;
 
@@ -42,6 +43,22 @@ pub struct Leader {
     pub serving: bool,
     /// When both copies of the super block said that it stopped cleanly.
     pub stopped_at: Option<Time>,
+}
+
+impl Leader {
+    /// A process that has just won.
+    pub(crate) const fn new(proc: ProcId) -> Self {
+        Self {
+            proc,
+            elected_at: 0,
+            sealed: false,
+            gave_up: false,
+            issued: false,
+            had_right: false,
+            serving: false,
+            stopped_at: None,
+        }
+    }
 }
 
 /// Counts over one run.
@@ -84,6 +101,8 @@ impl Counts {
 pub struct Check {
     /// Copies of the super block, as they stand; `None` if invalid.
     pub supers: [Option<SuperBlock>; 2],
+    /// The number of the newest state that ever stood in a valid copy.
+    pub newest_seq: u64,
     /// The highest that ever landed.
     pub fenced: Mark,
     /// The highest that ever landed.
@@ -130,6 +149,7 @@ impl Check {
         };
         Self {
             supers: [Some(fresh); 2],
+            newest_seq: fresh.seq,
             fenced: fresh.fenced,
             server: fresh.server,
             barrier: fresh.unmount_barrier,
@@ -160,6 +180,9 @@ impl Check {
 impl World {
     /// A write has landed, whole or (`damaged`) not as it was meant.
     pub(crate) fn landed(&mut self, proc: ProcId, first: u64, count: u32, damaged: bool) {
+        if self.is_of_2019() {
+            return self.landed_2019(proc, first, damaged);
+        }
         for block in first..first + u64::from(count) {
             match self.device.area(block, 1) {
                 Area::Super(copy) => self.super_landed(proc, copy, damaged),
@@ -173,6 +196,9 @@ impl World {
 
     /// A block has changed by itself.
     pub(crate) fn rotted(&mut self, area: Area) {
+        if self.is_of_2019() {
+            return;
+        }
         match area {
             Area::Super(copy) => self.look_at_super(copy),
             Area::Region(index) => self.look_at_region(index),
@@ -183,6 +209,9 @@ impl World {
 
     /// A write is handed to the disk queue.
     pub(crate) fn check_submission(&mut self, proc: ProcId, area: Area, first: u64, bytes: &[u8]) {
+        if self.is_of_2019() {
+            return;
+        }
         let of_region = |area: Area| matches!(area, Area::Region(_) | Area::Doorbell);
         let same_kind = |other: Area| match area {
             Area::Region(_) | Area::Doorbell => of_region(other),
@@ -223,6 +252,9 @@ impl World {
     /// Only one with the right to act issues a write outside the region: looked at just before it does. (The first
     /// update of the super block gives the right, and the last one follows it: [`Self::super_submitted`] judges them.)
     pub(crate) fn check_right_to_write(&mut self, process: &Process, area: Area, bytes: &[u8]) {
+        if self.is_of_2019() {
+            return;
+        }
         let stops = self.says_stopped(area, bytes);
         let rid = self.procs[process.id].rid;
         let mut own = self.check.leaders.iter().filter(|(ballot, _)| ballot.rid == rid);
@@ -241,6 +273,11 @@ impl World {
     pub(crate) fn observe(&mut self, process: &mut Process, event: Event) {
         let id = process.id;
         note!(self, &self.procs[id].name, "{event:?}");
+        if self.is_of_2019() {
+            self.observe_2019(id, &event);
+            self.history.push((self.now, id, event));
+            return;
+        }
         match &event {
             Event::Connected { server, .. } => self.client_connected(id, *server),
             Event::Disconnected { .. } => self.procs[id].connected = None,
@@ -273,8 +310,11 @@ impl World {
 
     /// What a process did in the round that has just ended.
     pub(crate) fn check_process(&mut self, process: &mut Process) {
+        if self.is_of_2019() {
+            return;
+        }
         let id = process.id;
-        let acts = std::mem::take(&mut process.mount.service().acts);
+        let acts = process.mount.take_acts();
         for act in acts {
             if let Act::Started(ballot) | Act::Handled(ballot) = act {
                 self.check_act(id, ballot);
@@ -320,6 +360,9 @@ impl World {
 
     /// An ended mount: how it may end.
     pub(crate) fn check_end(&mut self, id: ProcId) {
+        if self.is_of_2019() {
+            return;
+        }
         let proc = &self.procs[id];
         let (rid, name) = (proc.rid, proc.name.clone());
         let outstanding = self

@@ -61,6 +61,7 @@ impl World {
     pub(super) fn super_landed(&mut self, proc: ProcId, copy: usize, damaged: bool) {
         let before = self.check.supers;
         self.look_at_super(copy);
+        self.check_newest(proc);
         let Some(state) = self.check.supers[copy] else {
             if !damaged {
                 violate!(self, "{} left an invalid super block", self.procs[proc].name);
@@ -79,6 +80,21 @@ impl World {
         }
         self.note_clean_stop();
         self.check_rights();
+        self.shoot_super();
+    }
+
+    /// Whatever becomes of a write, the newest state stays in one copy: the device opens, and what it says of itself
+    /// does not go back.
+    fn check_newest(&mut self, proc: ProcId) {
+        let newest = self.check.super_block().map_or(0, |state| state.seq);
+        let before = std::mem::replace(&mut self.check.newest_seq, newest);
+        if newest < before {
+            let name = &self.procs[proc].name;
+            violate!(
+                self,
+                "a write of {name} has lost state {before} of the super block: the newest is {newest} (R8)"
+            );
+        }
     }
 
     /// Decodes a copy as it stands.

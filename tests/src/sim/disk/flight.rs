@@ -149,7 +149,7 @@ impl Flights {
     /// Over and done.
     pub fn remove(&mut self, id: FlightId) -> Option<Flight> {
         let mut flight = self.all.remove(&id)?;
-        if self.spare.len() < SPARE_MAX {
+        if self.spare.len() < SPARE_MAX && !flight.data.is_empty() {
             self.spare.push(std::mem::take(&mut flight.data));
         }
         Some(flight)
@@ -176,11 +176,10 @@ impl Flights {
         self.all.values()
     }
 
-    /// A buffer of this length, with anything in it.
+    /// A buffer of this length, with anything in it: one that was as long before, so that nothing has to be cleared.
     pub fn buffer(&mut self, length: usize) -> Vec<u8> {
-        let mut buffer = self.spare.pop().unwrap_or_default();
-        buffer.resize(length, 0);
-        buffer
+        let fits = self.spare.iter().rposition(|spare| spare.len() == length);
+        fits.map_or_else(|| vec![0; length], |at| self.spare.swap_remove(at))
     }
 
     /// A read looks at a piece of the medium.

@@ -138,7 +138,7 @@ impl World {
         let pieces = self.cut_into_pieces(count as usize * SECTORS);
         let mut flight = Flight::read(proc, id, first, count, plan.outcome);
         // A read in one piece looks when it is answered, and then nothing has to be copied.
-        let copies = plan.outcome.is_ok() && (pieces.len() > 1 || self.dice.one_in(4));
+        let copies = plan.outcome.is_ok() && (pieces.len() > 1 || self.dice.one_in(16));
         if copies {
             flight.data = self.flights.buffer(count as usize * BLOCK_BYTES);
             flight.pieces = pieces;
@@ -165,6 +165,9 @@ impl World {
         let area = self.device.area(first, count);
         note!(self, &self.procs[proc].name, "writes {area:?}");
         self.check_submission(proc, area, first, bytes);
+        if matches!(area, Area::Region(_)) {
+            self.shoot_vote(proc, first, bytes);
+        }
         self.supply.count_write();
         let mut plan = self.plan(proc, host, limit, true);
         let mut target = first;
@@ -190,16 +193,17 @@ impl World {
         self.after(plan.answer_after, Happening::Disk(DiskStep::Answer(flight)));
     }
 
-    /// Lost and misdirected writes: only in the region, and within the budget.
+    /// Lost writes: only in the region and of the doorbell. Misdirected ones: only in the region, within the budget.
     fn perhaps_misplace(&mut self, area: Area, first: u64, plan: &mut Plan) -> u64 {
         let profile = self.options.disk;
-        if !matches!(area, Area::Region(_)) {
+        let in_region = matches!(area, Area::Region(_));
+        if !in_region && area != Area::Doorbell {
             return first;
         }
         if self.dice.chance(profile.lost_ppm) {
             note!(self, "disk", "loses the write of block {first}");
             plan.land_within = None;
-        } else if self.dice.chance(profile.misdirected_ppm) && self.spend_torn() {
+        } else if in_region && self.dice.chance(profile.misdirected_ppm) && self.spend_torn() {
             let target = self.device.random_region_block(&mut self.dice);
             note!(
                 self,

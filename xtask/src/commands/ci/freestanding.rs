@@ -8,15 +8,18 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ostrakon_xtask::bare::Compiler;
 use ostrakon_xtask::failure::{During, Failure, Result, ensure};
 
-use crate::cargo::{build, cargo, output, succeed, target_folder};
+use crate::cargo::{build, cargo, succeed, target_folder};
 
-/// Bare targets that core is built for where rustup has them.
-const TARGETS: [&str; 3] = [
-    "x86_64-unknown-none",
+/// Bare targets that core is built for: 32 bits with and without atomic operations, and 64 bits.
+const TARGETS: [&str; 5] = [
     "thumbv7em-none-eabi",
+    "thumbv6m-none-eabi",
     "riscv32imac-unknown-none-elf",
+    "aarch64-unknown-none",
+    "x86_64-unknown-none",
 ];
 
 /// Without std, without alloc.
@@ -35,29 +38,21 @@ const MISTAKES: [(&str, &str); 2] = [
 
 pub(super) fn check() -> Result<Vec<String>> {
     on_the_host()?;
-    let installed = installed_targets();
     let mut unchecked = Vec::new();
     for target in TARGETS {
-        match &installed {
-            Ok(installed) if installed.lines().any(|line| line == target) => {
-                succeed(&mut cargo([
-                    "build",
-                    "--package",
-                    "ostrakon-core",
-                    "--target",
-                    target,
-                ]))?;
-                eprintln!("core builds for {target}");
+        match Compiler::of(target)? {
+            Ok(compiler) => {
+                let mut build = cargo(["build"]);
+                compiler
+                    .prepare(&mut build)
+                    .args(["--package", "ostrakon-core", "--target", target]);
+                succeed(&mut build)?;
+                eprintln!("core builds for {target} ({})", compiler.name());
             }
-            Ok(_) => unchecked.push(format!("{target} is not installed (rustup target add {target})")),
-            Err(_) => unchecked.push(format!("{target}: there is no rustup to ask for it")),
+            Err(reason) => unchecked.push(reason),
         }
     }
     Ok(unchecked)
-}
-
-fn installed_targets() -> Result<String> {
-    output(Command::new("rustup").args(["target", "list", "--installed"]))
 }
 
 fn on_the_host() -> Result<()> {
