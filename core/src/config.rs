@@ -170,3 +170,110 @@ impl VoterConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
+    use super::*;
+
+    fn voter() -> Config {
+        let addr = SocketAddr::from(([10, 0, 0, 1], 7000));
+        Config {
+            voter: Some(VoterConfig::fencing(addr, FenceParam::default())),
+            ..Config::client(Rid::new(1).unwrap())
+        }
+    }
+
+    fn leased(lease: Duration, linger: Duration) -> Config {
+        let mut config = voter();
+        config.voter = config.voter.map(|voter| VoterConfig {
+            lease: Some(lease),
+            linger,
+            ..voter
+        });
+        config
+    }
+
+    #[test]
+    fn what_works_is_taken() {
+        let second = Duration::from_secs(1);
+        for config in [voter(), leased(second, Duration::ZERO), leased(second, second)] {
+            assert_eq!(config.check(), Ok(()));
+        }
+        for blocks in [1, crate::bounds::TRANSFER_BLOCKS_MAX] {
+            let config = Config {
+                transfer_blocks: blocks,
+                ..voter()
+            };
+            assert_eq!(config.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let zero = Duration::ZERO;
+        let most = crate::bounds::TRANSFER_BLOCKS_MAX;
+        let table = [
+            (
+                Config {
+                    transfer_blocks: 0,
+                    ..voter()
+                },
+                "0 blocks in a disk request",
+            ),
+            (
+                Config {
+                    transfer_blocks: most + 1,
+                    ..voter()
+                },
+                "65 blocks in a disk request, expected 1 to 64",
+            ),
+            (
+                Config {
+                    write_time_max: zero,
+                    ..voter()
+                },
+                "write_time_max is zero",
+            ),
+            (
+                Config {
+                    silence_max: zero,
+                    ..voter()
+                },
+                "silence_max is zero",
+            ),
+            (
+                Config {
+                    recovery_time: zero,
+                    ..voter()
+                },
+                "recovery_time is zero",
+            ),
+            (leased(zero, zero), "lease is zero"),
+        ];
+        for (config, words) in table {
+            let error = config.check().expect_err(words).to_string();
+            assert!(error.starts_with(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_promise_longer_than_a_log_entry_has_room_for_is_refused() {
+        let whole = Duration::from_millis(u64::from(u32::MAX));
+        let (own, second) = (voter().write_time_max, Duration::from_secs(1));
+        let rest = Duration(whole.0 - own.0);
+        assert_eq!(leased(rest, Duration::ZERO).check(), Ok(()));
+        assert_eq!(leased(Duration(rest.0 - second.0), second).check(), Ok(()));
+        for config in [
+            leased(Duration(rest.0 + 1), Duration::ZERO),
+            leased(rest, Duration(1)),
+        ] {
+            let error = config.check().expect_err("one microsecond too long");
+            assert_eq!(error, ConfigError::QuietTime);
+            assert!(error.to_string().contains("49 days"));
+        }
+    }
+}
