@@ -156,7 +156,7 @@ impl Journal {
         };
         // A place is tried for again and again: that must not push everything else out of the ring.
         let again = record.why == FenceReason::Place && record.result == FenceResult::Failed;
-        if again && !record.attempts.is_power_of_two() {
+        if again && record.others == 0 && !record.attempts.is_power_of_two() {
             self.waiting.remove(index);
         }
     }
@@ -168,7 +168,8 @@ impl Journal {
         record.unix_s = self.unix_s;
         match self.find(record.term, record.rid, record.why) {
             Some(waiting) => {
-                record.attempts = waiting.record.attempts;
+                // What it counts of others it counts on.
+                (record.attempts, record.others) = (waiting.record.attempts, waiting.record.others);
                 *waiting = Waiting {
                     record,
                     stand: Stand::Due,

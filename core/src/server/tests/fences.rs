@@ -128,6 +128,38 @@ fn what_finds_no_room_is_counted() {
 }
 
 #[test]
+fn what_found_no_room_stays_counted_when_the_lease_of_the_one_that_counts_it_runs_out() {
+    let mut world = taken_over();
+    for node in 0..FENCES_WAITING_MAX + 2 {
+        fence(&mut world, &victim(node + 10, 1), 1, FenceOutcome::Failed);
+    }
+    let last = victim(FENCES_WAITING_MAX + 9, 1);
+    world.server(1).journal().lapsed(&last, by());
+    world.settle();
+    let records = records(&world);
+    let others: Vec<u32> = records.iter().map(|record| record.others).collect();
+    assert_eq!(others, [0, 0, 2]);
+    assert_eq!(records[2].how, FenceWay::Lease);
+}
+
+#[test]
+fn a_place_that_is_tried_for_in_vain_keeps_what_it_counts() {
+    let mut world = taken_over();
+    for node in 0..FENCES_WAITING_MAX - 1 {
+        fence(&mut world, &victim(node + 10, 1), 1, FenceOutcome::Done);
+    }
+    // Its third try is not one of those that are recorded.
+    let place = victim(40, 0);
+    let journal = world.server(1).journal();
+    journal.asked(&place, 3, by());
+    journal.asked(&victim(41, 1), 1, by());
+    journal.answered(place.ballot, FenceOutcome::Failed, FenceMethod::of("kill"));
+    world.settle();
+    let others: Vec<u32> = records(&world).iter().map(|record| record.others).collect();
+    assert_eq!(others, [0, 0, 1]);
+}
+
+#[test]
 fn the_newest_records_are_kept_and_another_server_goes_on_behind_them() {
     let mut world = taken_over();
     let all = FENCE_BLOCKS + 7;
