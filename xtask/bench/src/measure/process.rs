@@ -84,13 +84,19 @@ pub fn tree(pid: u32) -> Vec<u32> {
     let mut next = 0;
     while let Some(&parent) = pids.get(next) {
         next += 1;
-        let path = format!("/proc/{parent}/task/{parent}/children");
-        let children = std::fs::read_to_string(path).unwrap_or_default();
-        pids.extend(
-            children
-                .split_whitespace()
-                .filter_map(|text| text.parse::<u32>().ok()),
-        );
+        // Any of its threads may have started some.
+        let threads = std::fs::read_dir(format!("/proc/{parent}/task"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        for thread in threads {
+            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            pids.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|text| text.parse::<u32>().ok()),
+            );
+        }
     }
     pids
 }

@@ -7,6 +7,7 @@ use ostrakon_xtask::cluster::reaper::Reaper;
 use ostrakon_xtask::failure::{During, Result, ensure};
 
 use super::Daemon;
+use crate::measure::process::signal;
 
 /// Hosts on one device.
 pub struct Sbd {
@@ -52,8 +53,26 @@ impl Sbd {
         Ok(())
     }
 
-    /// Each host's processes.
+    /// Each host's processes: the one that watches the device, and its parent. They leave the process that started them.
     pub fn pids(&self) -> Vec<Vec<u32>> {
-        self.hosts.iter().map(Daemon::pids).collect()
+        let title = format!("sbd: watcher: {} ", self.device.display());
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let read = |pid: u32, name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).ok();
+        pids.filter(|&pid| read(pid, "cmdline").is_some_and(|line| line.starts_with(&title)))
+            .map(|pid| {
+                let parent = read(pid, "stat").and_then(|stat| {
+                    let parent: Option<u32> = stat.rsplit(") ").next()?.split(' ').nth(1)?.parse().ok();
+                    parent.filter(|&parent| parent > 1)
+                });
+                std::iter::once(pid).chain(parent).collect()
+            })
+            .collect()
+    }
+}
+
+impl Drop for Sbd {
+    fn drop(&mut self) {
+        signal(&self.pids().concat(), rustix::process::Signal::KILL);
     }
 }
