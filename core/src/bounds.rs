@@ -81,8 +81,9 @@ pub const REQUEST_KEPT_BYTES: usize = 48;
 /// allowed: a number has to be kept for each direction, and a new connection costs a few round trips.
 pub const SEALED_MAX: u32 = u32::MAX;
 
-/// Connections that have not shown yet that they know the volume's key, or as many as the memory has connection slots
-/// beyond its clients if that is more; the oldest makes room for the next.
+/// Connections that have not shown yet that they know the volume's key, for which a platform should have connection slots
+/// beyond those of its clients. It may have more, where many come at once, or fewer, where memory is short: the oldest
+/// makes room for the next.
 pub const STRANGERS_MAX: usize = 16;
 
 /// A connection has this long to show that it knows the key before the next one may push it out, where connections can
