@@ -1,6 +1,6 @@
 //! The rules that safety rests on, by name, so that a test can leave one out and see that the checks notice.
 //!
-//! Only a build with the feature `rules-off` can leave a rule out. In every other build [`holds`] is true when core is
+//! Only a build with the feature `rules-off` can leave a rule out. In every other build `holds` is true when core is
 //! compiled, and nothing of this module is left in the code; a platform asserts that with [`CAN_BE_SWITCHED_OFF`].
 
 /// Whether this build can leave a rule out. No program that touches a real device may be built so.

@@ -6,7 +6,7 @@
 //!
 //! 1. The server sends a challenge, 16 random bytes. It goes into the prologue, so that a hello is good on one
 //!    connection only.
-//! 2. The client sends a hello: `psk, e`, and in it what it speaks ([`Offer`](crate::format::hello::Offer)). From here on
+//! 2. The client sends a hello: `psk, e`, and in it what it speaks ([`Offer`]). From here on
 //!    the server knows that the peer knows the key, at the price of hashing: whoever does not know it costs no more.
 //! 3. The server sends a reply: `e, ee`, and in it what it speaks. Now the client knows the same of the server.
 //! 4. Both send sealed frames. The keys are forgotten with the connection.

@@ -156,18 +156,21 @@ impl Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let yes = self.with(|survives| survives == Survives::Yes);
-        write!(f, "one writer is left after: {}", yes.join(", "))?;
-        for (failure, survives) in &self.0 {
-            if let Survives::If(condition) = survives {
-                write!(f, "; after {}, if {condition}", failure.name())?;
+        f.write_str("one writer is left ")?;
+        let mut told = Vec::new();
+        for (index, &(_, survives)) in self.0.iter().enumerate() {
+            // Where the first of each answer stands, all of them are told.
+            if self.0[..index].iter().any(|&(_, before)| before == survives) {
+                continue;
             }
+            let names = self.with(|other| other == survives).join(", ");
+            told.push(match survives {
+                Survives::Yes => format!("after: {names}"),
+                Survives::If(condition) => format!("after: {names}, if {condition}"),
+                Survives::No => format!("NOT after: {names}"),
+            });
         }
-        let no = self.with(|survives| survives == Survives::No);
-        if !no.is_empty() {
-            write!(f, "; NOT after: {}", no.join(", "))?;
-        }
-        Ok(())
+        f.write_str(&told.join("; "))
     }
 }
 
@@ -252,6 +255,7 @@ mod tests {
                 assert_eq!(text.matches(failure.name()).count(), 1, "{text}");
             }
             assert!(table().contains(&text));
+            assert!(text.starts_with("one writer is left after: a crash"), "{text}");
         }
         let lease = COMBINATIONS[3].row().to_string();
         assert!(

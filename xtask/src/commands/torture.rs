@@ -14,8 +14,9 @@ const HELP: &str = "\
 cargo xtask torture [OPTIONS]
 
 Three hosts run a program under `ostrakon run`. Again and again the one that leads is killed, frozen or cut off from the
-network, and another takes over. The program writes its term and a number for as long as it runs: never may two of them
-write at once, and terms only grow. Hosts are network namespaces where that is allowed (root, and the command ip);
+network, and another takes over. The program appends its term and a number that counts up from 1, for as long as it runs, to
+one file that all hosts share. That is judged line by line, and stricter than a file for each value: whoever writes
+once after its successor began leaves a line out of order. Never may two write at once, and terms only grow. Hosts are network namespaces where that is allowed (root, and the command ip);
 otherwise no network is cut, and that is said.
 
 Options:

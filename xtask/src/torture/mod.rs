@@ -4,13 +4,11 @@
 //! takes over; the old one thaws or is connected again, and a new one takes its place where it died.
 
 mod host;
-mod lan;
 mod witness;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -20,8 +18,8 @@ use crate::cluster::reaper::Reaper;
 use crate::cluster::sandbox::Sandbox;
 use crate::cluster::tool::Tool;
 use crate::failure::{During, Failure, Result, ensure};
+use crate::lan::Lan;
 use host::Host;
-use lan::Lan;
 use witness::Witness;
 
 const HOSTS: usize = 3;
@@ -115,7 +113,6 @@ struct Field {
     hosts: Vec<Host>,
     witness: Witness,
     tool: Tool,
-    binary: PathBuf,
     lan: Option<Lan>,
     addrs: Vec<String>,
     reaper: Reaper,
@@ -180,7 +177,6 @@ impl Field {
             hosts: Vec::new(),
             witness,
             tool,
-            binary: copy,
             lan,
             addrs,
             reaper,
@@ -207,7 +203,7 @@ impl Field {
             .args(["--", "sh", "-c", witness::SCRIPT]);
         let mut command = match &self.lan {
             None => command,
-            Some(lan) => within(&lan.namespace(host), &self.binary, &command),
+            Some(lan) => lan.within(host, &command),
         };
         command.env("W", self.witness.path());
         Host::start(command, &self.reaper)
@@ -318,21 +314,6 @@ impl Field {
         }
         Failure::new(text)
     }
-}
-
-/// The same command in a network namespace.
-fn within(namespace: &str, binary: &Path, command: &Command) -> Command {
-    let mut inside = Command::new("ip");
-    inside
-        .args(["netns", "exec", namespace])
-        .arg(binary)
-        .args(command.get_args());
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            inside.env(name, value);
-        }
-    }
-    inside
 }
 
 /// xorshift64*: enough for pauses.

@@ -119,7 +119,8 @@ pub(super) fn capabilities(answer: &[u8]) -> Option<Capabilities> {
 mod tests {
     use super::*;
 
-    /// What `sg_persist -v` of sg3_utils sends for the same, as it prints it.
+    /// What `sg_persist` of sg3_utils 1.46 sends for the same. It prints each before the device refuses it:
+    /// `sg_persist -n -vv --out --preempt --prout-type=5 --param-rk=102030405060708 --param-sark=a1a2a3a4a5a6a7a8 /dev/null`.
     #[test]
     fn commands_are_those_of_sg_persist() {
         let hex = |text: &str| -> Vec<u8> {
