@@ -96,6 +96,10 @@ pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connect that takes longer has failed.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Pings of a client within the time after which its silence, or the server's, counts. They are all that a connection
+/// costs that is not used, and TCP loses none: more of them would only find out the same more dearly.
+pub const PINGS_PER_SILENCE: u16 = 3;
+
 /// Shortest and longest wait between two tries of a client to reach a server.
 pub const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(100);
 /// See [`RECONNECT_WAIT_MIN`].
@@ -103,6 +107,10 @@ pub const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The first of these waits after a server was lost: a successor is elected within a tenth of a second or two.
 pub const LOST_WAIT_MIN: Duration = Duration::from_millis(20);
+/// The longest of them while [`LOST_TIME`] lasts: a successor that waits for a lease to end is found soon after it serves.
+pub const LOST_WAIT_MAX: Duration = Duration::from_millis(250);
+/// A server was lost this recently: a fail-over by lease is over within this time. Whoever waits longer waits for an operator.
+pub const LOST_TIME: Duration = Duration::from_secs(20);
 
 /// Time that an evicted client takes at most to give its voter's place back before it ends.
 pub const EVICTED_FAREWELL_TIME: Duration = Duration::from_secs(5);
@@ -269,6 +277,7 @@ const _: () = assert!(
     DEAD_AFTER_MIN.0 > BELL_INTERVAL.0 + PONG_TIME.0,
     "a live leader answers before it is taken for dead"
 );
+const _: () = assert!(LOST_WAIT_MIN.0 <= LOST_WAIT_MAX.0 && LOST_WAIT_MAX.0 <= RECONNECT_WAIT_MAX.0);
 const _: () = assert!(STRANGER_GRACE.0 < GREETING_TIMEOUT.0);
 const _: () = assert!(
     GHOST_SILENT_TIME.0 > 3 * BACKOFF_MAX.0,

@@ -133,7 +133,8 @@ pub struct Client {
 
 impl Client {
     /// Begins to look for a server. Keys for its connections are drawn from `entropy`.
-    pub fn new(now: Instant, config: Config, entropy: Entropy) -> Self {
+    pub fn new(now: Instant, config: Config, mut entropy: Entropy) -> Self {
+        let early = entropy.draw_number() as u32;
         Self {
             config,
             entropy,
@@ -146,7 +147,7 @@ impl Client {
             unresolved: false,
             phase: Phase::Seeking,
             wires: Wires::default(),
-            seek: Seek::new(now),
+            seek: Seek::new(now, early),
             talk: Talk::new(now),
             requests: Requests::default(),
             leaving: None,

@@ -1,6 +1,7 @@
 //! Messages between the client and a server.
 
 use super::{Client, Phase};
+use crate::bounds::PINGS_PER_SILENCE;
 use crate::event::{Event, Fault};
 use crate::format::VERSION;
 use crate::format::hello::Offer;
@@ -52,7 +53,7 @@ impl Talk {
 
     /// Asks now and then whether the server is there. `false` if it was silent for too long.
     pub(super) fn keep_alive(&mut self, now: Instant, silence_max: Duration) -> bool {
-        if now.since(self.pinged) >= Duration(silence_max.0 / 4) {
+        if now.since(self.pinged) >= ping_interval(silence_max) {
             self.pinged = now;
             self.ping_due = true;
         }
@@ -60,8 +61,12 @@ impl Talk {
     }
 
     pub(super) fn deadline(&self, silence_max: Duration) -> Instant {
-        (self.pinged + Duration(silence_max.0 / 4)).min(self.heard + silence_max)
+        (self.pinged + ping_interval(silence_max)).min(self.heard + silence_max)
     }
+}
+
+const fn ping_interval(silence_max: Duration) -> Duration {
+    silence_max.divided(PINGS_PER_SILENCE)
 }
 
 impl Client {

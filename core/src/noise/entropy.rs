@@ -29,7 +29,6 @@ impl Entropy {
     }
 
     /// The next 8 bytes, for dice that nobody needs to be kept from guessing.
-    #[cfg(feature = "voter")]
     pub(crate) fn draw_number(&mut self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.draw();
         u64::from_le_bytes([a, b, c, d, e, f, g, h])

@@ -27,6 +27,8 @@ pub(super) struct Conn {
     output: Vec<u8>,
     /// The socket may have more to read (readiness is told once, at its edge).
     readable: bool,
+    /// Nothing comes after what it has: there is no other edge, so it is read to its end.
+    ending: bool,
     /// Output was moved since input was offered last: core may consume what it did not before.
     relieved: bool,
     /// Writing failed. What the peer said before it went is read first: it may be the answer.
@@ -55,13 +57,15 @@ impl Conn {
             input: Vec::new(),
             output: Vec::new(),
             readable: true,
+            ending: false,
             relieved: false,
             broken: None,
         }
     }
 
-    pub(super) fn set_readable(&mut self) {
+    pub(super) fn set_readable(&mut self, ending: bool) {
         self.readable = true;
+        self.ending |= ending;
     }
 
     /// Whether there is something to do without another readiness.
@@ -118,6 +122,9 @@ impl Conn {
         match self.stream.read(&mut scratch[kept..INPUT_BYTES_MAX]) {
             Ok(0) => Err(CloseReason::ByPeer),
             Ok(count) => {
+                // A read that filled less than its room took all there was, and whatever comes later is a new edge: the
+                // system need not be asked twice for each message.
+                self.readable = self.ending || kept + count == INPUT_BYTES_MAX;
                 self.offer_all(&mut scratch[..kept + count], offer);
                 Ok(())
             }

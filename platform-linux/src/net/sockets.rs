@@ -213,7 +213,7 @@ impl Net {
             return;
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            conn.set_readable();
+            conn.set_readable(event.is_read_closed() || event.is_error());
             self.looks.push(id);
         }
         if event.is_writable() {

@@ -87,7 +87,7 @@ fn run(wishes: &Wishes) -> Result<()> {
         let started = Instant::now();
         if let Err(failure) = (part.run)(&mut context) {
             eprintln!("error: {failure}");
-            context.report.missing.push(format!("{}: it failed", part.name));
+            context.report.missing.push(format!("{}: {failure}", part.name));
             failed.push(part.name);
         }
         eprintln!("   {:.0} s", started.elapsed().as_secs_f64());

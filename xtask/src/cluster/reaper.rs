@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::failure::{During, Failure, Result};
 
-/// `+ PID` notes a mount, `- PID` forgets one that ended, `keep` spares the folder.
+/// `+ PID` notes a mount, `- PID` forgets one that ended, `keep` spares the folder. A process group is a negative pid.
 const SCRIPT: &str = r#"
 folder=$1
 pids=
@@ -25,7 +25,7 @@ while read -r verb pid; do
         keep) folder= ;;
     esac
 done
-[ -z "$pids" ] || kill -KILL $pids
+[ -z "$pids" ] || kill -KILL -- $pids
 [ -z "$folder" ] || rm -rf -- "$folder"
 "#;
 
@@ -60,6 +60,17 @@ impl Reaper {
     /// Notes a process that must not outlive its owner.
     pub fn watch(&self, pid: u32) -> Result<()> {
         self.order(&format!("+ {pid}\n"))
+    }
+
+    /// Notes the leader of a process group, of which nobody may outlive the owner.
+    pub fn watch_group(&self, leader: u32) -> Result<()> {
+        self.order(&format!("+ -{leader}\n"))
+    }
+
+    /// Forgets a process group. To be called *before* its leader is collected, like [`forget`](Self::forget).
+    pub fn forget_group(&self, leader: u32) {
+        // A shell that is gone has nothing to forget.
+        let _ = self.order(&format!("- -{leader}\n"));
     }
 
     /// Forgets a process. To be called *before* it is collected: its pid may belong to a stranger right after.
@@ -124,6 +135,39 @@ mod tests {
         assert!(!folder.exists(), "the folder is gone");
         forgotten.kill().expect("killed");
         forgotten.wait().expect("collected");
+    }
+
+    #[test]
+    fn a_group_ends_with_the_owner_even_if_its_leader_went_before() {
+        let folder = folder("group");
+        let reaper = Reaper::start(&folder).expect("sh starts");
+        let mut leader = Command::new("sh")
+            .args(["-c", "sleep 600 & echo $!"])
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh starts");
+        reaper.watch_group(leader.id()).expect("noted");
+        let mut orphan = String::new();
+        // Its end is not waited for: `sleep` has the same output.
+        let output = leader.stdout.take().expect("piped");
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut orphan).expect("a pid");
+        assert!(lives(orphan.trim()));
+        drop(reaper);
+        leader.wait().expect("collected");
+        // The child of a leader that has ended: it was killed, and dies when the system comes to it.
+        let started = std::time::Instant::now();
+        while lives(orphan.trim()) {
+            assert!(started.elapsed().as_secs() < 60, "{orphan} lives");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// A process that was killed and that nobody has collected yet does not live.
+    fn lives(pid: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit(") ").next().unwrap_or_default();
+        !state.is_empty() && !state.starts_with(['Z', 'X'])
     }
 
     #[test]

@@ -110,6 +110,16 @@ pub fn signal(pids: &[u32], signal: rustix::process::Signal) {
     }
 }
 
+/// Sends a signal to a process group; one that is empty needs none.
+pub fn signal_group(leader: u32, signal: rustix::process::Signal) {
+    if let Some(leader) = i32::try_from(leader)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    {
+        let _ = rustix::process::kill_process_group(leader, signal);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

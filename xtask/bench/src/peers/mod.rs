@@ -10,6 +10,7 @@ pub mod sanlock;
 pub mod sbd;
 
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,9 +19,10 @@ use ostrakon_xtask::cluster::reaper::Reaper;
 use ostrakon_xtask::failure::{During, Failure, Result};
 use rustix::process::Signal;
 
-use crate::measure::process::{signal, tree};
+use crate::measure::process::{signal, signal_group, tree};
 
-/// A program of the system that runs until this value goes.
+/// A program of the system that runs until this value goes, in a process group of its own: what it started ends with it,
+/// even if it went before.
 pub struct Daemon {
     child: Child,
     reaper: Reaper,
@@ -36,9 +38,10 @@ impl Daemon {
             .stdout(file().during(during())?)
             .stderr(file().during(during())?);
         let child = command
+            .process_group(0)
             .spawn()
             .during(format!("starting {:?}", command.get_program()))?;
-        reaper.watch(child.id())?;
+        reaper.watch_group(child.id())?;
         Ok(Self {
             child,
             reaper: reaper.clone(),
@@ -55,16 +58,18 @@ impl Daemon {
         tree(self.child.id())
     }
 
-    /// Sends a signal to all of them.
+    /// Sends a signal to all of them, and to those of its group whose parent has ended.
     pub fn signal(&self, what: Signal) {
-        signal(&self.pids(), what);
+        let pids = self.pids();
+        signal_group(self.child.id(), what);
+        signal(&pids, what);
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
-        self.reaper.forget(self.child.id());
+        self.reaper.forget_group(self.child.id());
         let _ = self.child.wait();
     }
 }
@@ -96,5 +101,43 @@ pub fn until<T>(limit: Duration, what: &str, mut attempt: impl FnMut() -> Option
             )));
         }
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_daemon_started_ends_with_it_even_if_it_went_before() {
+        let folder = std::env::temp_dir().join(format!("ostrakon-bench-daemon-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let reaper = Reaper::start(&folder).expect("sh starts");
+        let log = folder.join("log");
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & echo $!"]);
+        let daemon = Daemon::start(&mut command, &log, &reaper).expect("sh starts");
+        let orphan = until(Duration::from_secs(60), "the child's pid", || {
+            let text = std::fs::read_to_string(&log).ok()?;
+            text.trim().parse::<u32>().ok()
+        })
+        .expect("a pid");
+        until(Duration::from_secs(60), "the end of its parent", || {
+            (!lives(daemon.pid())).then_some(())
+        })
+        .expect("it ends");
+        assert!(lives(orphan));
+        drop(daemon);
+        until(Duration::from_secs(60), "the end of the child", || {
+            (!lives(orphan)).then_some(())
+        })
+        .expect("the group was ended");
+    }
+
+    /// A process that has ended and was not collected yet does not live.
+    fn lives(pid: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit(") ").next().unwrap_or_default();
+        !state.is_empty() && !state.starts_with(['Z', 'X'])
     }
 }
