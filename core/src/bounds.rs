@@ -192,10 +192,12 @@ pub const ANSWER_INTERVAL_MIN: Duration = Duration::from_millis(250);
 /// A leader that does not answer the doorbell for this long at least is taken for dead.
 pub const DEAD_AFTER_MIN: Duration = Duration::from_secs(2);
 
-/// Cycles after which a leader is taken for dead whose connection broke and that refuses another.
+/// Cycles, on top of [`DEAD_REFUSED_MIN`], after which a leader is taken for dead whose connection broke and that refuses
+/// another.
 pub const DEAD_CYCLES_REFUSED: u64 = 4;
 
-/// The same as a time: a leader that lives has lost the same connection, and looks at the doorbell at the urgent pace.
+/// The time on top of which they come: a leader that lives has lost the same connection, and looks at the doorbell at the
+/// urgent pace, twice.
 pub const DEAD_REFUSED_MIN: Duration = Duration::from_millis(40);
 
 /// First pause of an asker that an answering leader outvotes; doubles each time.
