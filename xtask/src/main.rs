@@ -35,6 +35,13 @@ Commands:
 cargo xtask COMMAND --help says more.
 ";
 
+const BARE_COMPILER_HELP: &str = "\
+cargo xtask bare-compiler [--if-needed]
+
+Downloads Debian's compiler for bare targets (about 150 MB, with apt-get) and unpacks it into the target folder; installs
+nothing. With --if-needed only where rustup does not have the targets.
+";
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let command = arguments.next();
@@ -45,6 +52,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Fetches a compiler for bare targets; downloads nothing unless it is asked in so many words.
+fn bare_compiler(arguments: &[OsString]) -> Result<ExitCode> {
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    match words.iter().map(AsRef::as_ref).collect::<Vec<&str>>()[..] {
+        [] => ostrakon_xtask::bare::provide(false)?,
+        ["--if-needed"] => ostrakon_xtask::bare::provide(true)?,
+        ["--help" | "-h"] => print!("{BARE_COMPILER_HELP}"),
+        _ => {
+            return Err(Failure::new(format!(
+                "bare-compiler does not know {}\n\n{BARE_COMPILER_HELP}",
+                words.join(" ")
+            )));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> {
@@ -63,13 +87,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("bench") => commands::bench::run(arguments),
         Some("counts") => commands::counts::run(arguments),
         Some("size") => commands::size::run(arguments),
-        Some("bare-compiler") => {
-            let if_needed = arguments
-                .first()
-                .is_some_and(|argument| argument == "--if-needed");
-            ostrakon_xtask::bare::provide(if_needed)?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Some("bare-compiler") => bare_compiler(&arguments),
         Some("mutants") => commands::mutants::run(arguments),
         Some("coverage") => commands::coverage::run(arguments),
         Some("fuzz") => commands::fuzz::run(arguments),
