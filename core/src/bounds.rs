@@ -81,8 +81,9 @@ pub const REQUEST_KEPT_BYTES: usize = 48;
 /// allowed: a number has to be kept for each direction, and a new connection costs a few round trips.
 pub const SEALED_MAX: u32 = u32::MAX;
 
-/// Connections that have not shown yet that they know the volume's key, or as many as the memory has connection slots
-/// beyond its clients if that is more; the oldest makes room for the next.
+/// Connections that have not shown yet that they know the volume's key, for which a platform should have connection slots
+/// beyond those of its clients. It may have more, where many come at once, or fewer, where memory is short: the oldest
+/// makes room for the next.
 pub const STRANGERS_MAX: usize = 16;
 
 /// A connection has this long to show that it knows the key before the next one may push it out, where connections can
@@ -191,10 +192,12 @@ pub const ANSWER_INTERVAL_MIN: Duration = Duration::from_millis(250);
 /// A leader that does not answer the doorbell for this long at least is taken for dead.
 pub const DEAD_AFTER_MIN: Duration = Duration::from_secs(2);
 
-/// Cycles after which a leader is taken for dead whose connection broke and that refuses another.
+/// Cycles, on top of [`DEAD_REFUSED_MIN`], after which a leader is taken for dead whose connection broke and that refuses
+/// another.
 pub const DEAD_CYCLES_REFUSED: u64 = 4;
 
-/// The same as a time: a leader that lives has lost the same connection, and looks at the doorbell at the urgent pace.
+/// The time on top of which they come: a leader that lives has lost the same connection, and looks at the doorbell at the
+/// urgent pace, twice.
 pub const DEAD_REFUSED_MIN: Duration = Duration::from_millis(40);
 
 /// First pause of an asker that an answering leader outvotes; doubles each time.

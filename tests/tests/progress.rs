@@ -46,6 +46,28 @@ fn a_hundred_clients_mount_and_come_back_after_a_fail_over() {
 }
 
 #[test]
+fn a_crowd_that_waits_to_be_accepted_comes_back_in_time() {
+    let slow = |options: &mut ostrakon_tests::sim::Options| {
+        options.clients_max = 340;
+        options.net.delay = ostrakon_tests::sim::options::Span(1_000, 12_000);
+        (options.silence_max_ms, options.recovery_ms) = (1_000, 4_000);
+    };
+    voters(3).clients(300).with(slow).seeds(1).play(|world| {
+        let first = world.expect_server();
+        world.expect_connected_all();
+        world.crash(first);
+        world.expect_another_server_than(first);
+        world.expect_connected_all();
+        world.run_for(world.options.recovery_ms + 2_000);
+        assert!(
+            world.check.counts.evicted <= 1,
+            "{} were evicted, expected at most the mount of the server that died",
+            world.check.counts.evicted
+        );
+    });
+}
+
+#[test]
 fn a_first_election_on_an_idle_disk_takes_less_than_two_seconds() {
     voters(3).quorum(2).play(|world| {
         world.expect_within(2_000, "the first server", |world| world.server().is_some());

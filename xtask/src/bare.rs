@@ -57,6 +57,30 @@ impl Compiler {
         command
     }
 
+    /// The version of the compiler, and where its `core` comes from: what decides about code that is made of one source.
+    ///
+    /// # Errors
+    /// If rustc cannot be asked.
+    pub fn version(&self) -> Result<String> {
+        let mut command = match self {
+            Self::Prebuilt => Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())),
+            Self::Distribution(folder) => Command::new(folder.join("usr/bin/rustc")),
+        };
+        if let Self::Distribution(folder) = self {
+            command.env("LD_LIBRARY_PATH", libraries(folder));
+        }
+        let output = command
+            .arg("--version")
+            .output()
+            .during("asking rustc for its version")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let number = text.split_whitespace().nth(1).unwrap_or("unknown");
+        Ok(match self {
+            Self::Prebuilt => number.to_owned(),
+            Self::Distribution(_) => format!("{number}, core built too"),
+        })
+    }
+
     /// For people.
     pub const fn name(&self) -> &'static str {
         match self {

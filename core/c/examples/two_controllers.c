@@ -365,8 +365,9 @@ static int take_fences(void) {
         if (!fences[i].used) continue;
         if (process_is_gone(fences[i].pid)) {
             fences[i].used = 0;
-            must("handle_fence",
-                 ostrakon_handle_fence(mount, now_us(), fences[i].victim, OSTRAKON_FENCE_OUTCOME_DONE));
+            must("handle_fence_by",
+                 ostrakon_handle_fence_by(mount, now_us(), fences[i].victim, OSTRAKON_FENCE_OUTCOME_DONE,
+                                          (const uint8_t *)"SIGKILL", 7));
         } else {
             waiting = 1;
         }
@@ -447,6 +448,7 @@ static void run(void) {
             leaving = 1;
             must("unmount", ostrakon_unmount(mount, now_us()));
         }
+        must("set_unix_time", ostrakon_set_unix_time(mount, (uint64_t)time(NULL)));
         must("poll", ostrakon_poll(mount, now_us()));
         ended = give_events();
         busy = give_net();

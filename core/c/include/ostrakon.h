@@ -641,6 +641,23 @@ ostrakon_error ostrakon_handle_fence(struct ostrakon_mount *mount,
                                      struct ostrakon_ballot victim,
                                      uint32_t outcome);
 
+// The same, and says in `length` bytes of UTF-8 what it was fenced with, or how you know: for the fence record, which has
+// room for a few letters and takes as many.
+//
+// `mount` is null or was given by `ostrakon_start`; `method` is null or leads to `length` bytes.
+ostrakon_error ostrakon_handle_fence_by(struct ostrakon_mount *mount,
+                                        uint64_t now_us,
+                                        struct ostrakon_ballot victim,
+                                        uint32_t outcome,
+                                        const uint8_t *method,
+                                        size_t length);
+
+// The time of day, in seconds since 1970, if you know it: fence records say when. Nothing else depends on it.
+//
+// `mount` is null or was given by `ostrakon_start`.
+ostrakon_error ostrakon_set_unix_time(struct ostrakon_mount *mount,
+                                      uint64_t unix_s);
+
 // Sends a request to the server's service; the event ANSWERED with `*request` follows, across any number of
 // fail-overs. NOT_NOW while too many are under way or when the mount is leaving.
 //

@@ -2,6 +2,7 @@
 
 use ostrakon_core::disk::{DiskError, DiskOutcome, IoId};
 use ostrakon_core::fence::FenceOutcome;
+use ostrakon_core::format::FenceMethod;
 use ostrakon_core::format::wire::Command;
 use ostrakon_core::net::{CloseReason, ConnId};
 use ostrakon_core::time::Instant;
@@ -175,6 +176,14 @@ pub unsafe extern "C" fn ostrakon_handle_bytes(
     }
 }
 
+fn fence_outcome(outcome: u32) -> Outcome<FenceOutcome> {
+    match outcome {
+        done if done == ostrakon_fence_outcome::Done as u32 => Ok(FenceOutcome::Done),
+        failed if failed == ostrakon_fence_outcome::Failed as u32 => Ok(FenceOutcome::Failed),
+        _ => Err(ostrakon_error::UnknownValue),
+    }
+}
+
 /// What became of the fence request for `victim`: `outcome` is an `ostrakon_fence_outcome`.
 ///
 /// # Safety
@@ -189,12 +198,47 @@ pub unsafe extern "C" fn ostrakon_handle_fence(
     // SAFETY: passed on.
     unsafe {
         enter(mount, |mount, _| {
-            let outcome = match outcome {
-                done if done == ostrakon_fence_outcome::Done as u32 => FenceOutcome::Done,
-                failed if failed == ostrakon_fence_outcome::Failed as u32 => FenceOutcome::Failed,
-                _ => return Err(ostrakon_error::UnknownValue),
-            };
-            mount.handle_fence(Instant(now_us), victim.read()?, outcome);
+            mount.handle_fence(Instant(now_us), victim.read()?, fence_outcome(outcome)?);
+            Ok(())
+        })
+    }
+}
+
+/// The same, and says in `length` bytes of UTF-8 what it was fenced with, or how you know: for the fence record, which has
+/// room for a few letters and takes as many.
+///
+/// # Safety
+/// `mount` is null or was given by `ostrakon_start`; `method` is null or leads to `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostrakon_handle_fence_by(
+    mount: *mut ostrakon_mount,
+    now_us: u64,
+    victim: ostrakon_ballot,
+    outcome: u32,
+    method: *const u8,
+    length: usize,
+) -> ostrakon_error {
+    // SAFETY: passed on.
+    unsafe {
+        enter(mount, |mount, _| {
+            let method = core::str::from_utf8(read_bytes(method, length)?);
+            let method = FenceMethod::of(method.map_err(|_| ostrakon_error::UnknownValue)?);
+            mount.handle_fence_by(Instant(now_us), victim.read()?, fence_outcome(outcome)?, method);
+            Ok(())
+        })
+    }
+}
+
+/// The time of day, in seconds since 1970, if you know it: fence records say when. Nothing else depends on it.
+///
+/// # Safety
+/// `mount` is null or was given by `ostrakon_start`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ostrakon_set_unix_time(mount: *mut ostrakon_mount, unix_s: u64) -> ostrakon_error {
+    // SAFETY: passed on.
+    unsafe {
+        enter(mount, |mount, _| {
+            mount.set_unix_time(unix_s);
             Ok(())
         })
     }

@@ -213,6 +213,16 @@ fn inputs_and_buffers_are_judged() {
         );
         assert_eq!(ostrakon_handle_listening(mount, 0, 2), E::UnknownValue);
         assert_eq!(ostrakon_handle_fence(mount, 0, nobody, 0), E::UnknownValue);
+        for (method, length, error) in [
+            (b"\xff".as_ptr(), 1, E::UnknownValue),
+            (ptr::null(), 1, E::NullPointer),
+            (ptr::null(), 0, E::UnknownValue),
+        ] {
+            assert_eq!(
+                ostrakon_handle_fence_by(mount, 0, nobody, 0, method, length),
+                error
+            );
+        }
         assert_eq!(
             ostrakon_handle_bytes(mount, 0, 99, ptr::null_mut(), 5, &mut length),
             E::NullPointer

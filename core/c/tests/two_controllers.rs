@@ -210,4 +210,16 @@ fn two_controllers_elect_serve_a_linux_mount_and_take_over() {
     third.signal("-TERM");
     third.must_say("unmounted: ");
     assert!(third.ends_well(), "{:?}", third.seen);
+
+    // What the C program said of its fences stands on the device, with the time of day.
+    let status = Command::new(&ostrakon).arg("status").arg(&image).output();
+    let status = String::from_utf8(status.expect("ostrakon runs").stdout).expect("text");
+    let fences: Vec<_> = status
+        .lines()
+        .filter(|line| line.contains("fenced (SIGKILL)"))
+        .collect();
+    assert_eq!(fences.len(), 2, "{status}");
+    for fence in fences {
+        assert!(fence.trim_start().starts_with("20"), "{status}");
+    }
 }

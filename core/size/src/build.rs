@@ -57,9 +57,8 @@ pub(crate) fn core_file(name: &str) -> PathBuf {
 /// Builds the probe and returns its static library. The sizes of stack frames are a feature of unstable compilers
 /// that every compiler has; nothing else of it is used.
 pub(crate) fn probe(compiler: &Compiler, target: &str, variant: Variant) -> Result<PathBuf> {
-    let folder = workspace()
-        .join("target/size")
-        .join(variant.features().replace(',', "-"));
+    // One folder for both, so that what they share is built once. The library of the one takes the place of the other's.
+    let folder = workspace().join("target/size");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(workspace())

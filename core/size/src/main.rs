@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ostrakon-size            measure and print the table
-//! ostrakon-size --write    measure and keep the table in core/SIZE.md
+//! ostrakon-size --write T  measure and keep the table in core/SIZE.md: of all targets, or of those named
 //! ostrakon-size --check    measure targets of 32 bits, and fail if anything has grown by more than 2 % over core/SIZE.md, or exceeds a
 //!                          budget that it kept there
 //! ostrakon-size --parts T  what takes most on target T: functions, and the deepest chains of calls
@@ -32,9 +32,10 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         [] => measure(&TARGETS).map(drop),
         ["--write"] => measure(&TARGETS).and_then(|rows| table::write(&rows)),
+        ["--write", ref targets @ ..] => measure(targets).and_then(|rows| table::write(&rows)),
         ["--check"] => measure(&CHECKED).and_then(|rows| table::check(&rows)),
         ["--parts", target] => parts(target),
-        _ => Err("usage: ostrakon-size [--write | --check | --parts TARGET]".into()),
+        _ => Err("usage: ostrakon-size [--write [TARGET…] | --check | --parts TARGET]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,6 +75,7 @@ fn measure(targets: &[&str]) -> Result<Vec<Row>> {
             rows.push(Row {
                 target: target.to_owned(),
                 variant: variant.name().to_owned(),
+                compiler: compiler.version()?,
                 size,
             });
         }

@@ -158,6 +158,11 @@ impl Client {
         }
     }
 
+    /// What it was begun with.
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
+    }
+
     fn tell(&mut self, event: Event) {
         // A client that is told more than it fetches misses the oldest news, not the newest.
         if self.events.is_full() {

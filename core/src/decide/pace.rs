@@ -102,7 +102,8 @@ impl Pace {
     /// and a new one is refused.
     pub fn dead_after(&self, interval: Option<Duration>, refused: bool) -> Duration {
         if refused {
-            return DEAD_REFUSED_MIN.max(self.cycle.times(DEAD_CYCLES_REFUSED));
+            // A leader that lives needs its pace at the doorbell and some cycles of both: the one on top of the other.
+            return DEAD_REFUSED_MIN + self.cycle.times(DEAD_CYCLES_REFUSED);
         }
         DEAD_AFTER_MIN
             .max(self.believed(interval).times(2))
@@ -152,7 +153,10 @@ mod tests {
             pace.dead_after(Some(Duration::from_secs(3)), false),
             Duration::from_secs(6)
         );
-        assert_eq!(pace.dead_after(None, true), DEAD_REFUSED_MIN);
+        assert_eq!(
+            pace.dead_after(None, true),
+            DEAD_REFUSED_MIN + Duration::from_millis(2).times(DEAD_CYCLES_REFUSED)
+        );
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
                 .or(helpless.then_some(Unmounted::LeftRecord));
             let Some(how) = how else { return };
             self.life = Life::WindingUp(how);
-            self.wind_up_until = self.config.unmount_time_max.map(|time| now + time);
+            self.wind_up_until = self.client.config().unmount_time_max.map(|time| now + time);
             self.client.force(now);
         }
         let Life::WindingUp(how) = self.life else { return };

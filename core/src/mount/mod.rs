@@ -64,7 +64,7 @@ enum Life {
 ///
 /// Spurious calls do nothing. Drain what has arrived before a `poll` that may judge a time-out.
 pub struct Mount<M, S> {
-    config: Config,
+    /// Keeps the configuration too, once for all.
     client: Client,
     /// Voters only.
     election: Option<Election>,
@@ -148,7 +148,6 @@ impl<M: Memory, S: Service> Mount<M, S> {
             quorum_told: None,
             quorum_due: false,
             ended_told: false,
-            config,
         }
     }
 
@@ -343,7 +342,12 @@ impl<M: Memory, S: Service> Mount<M, S> {
             .election
             .as_mut()
             .and_then(|election| election.poll_fence(now));
-        let can_fence = self.config.voter.as_ref().is_some_and(|voter| voter.can_fence);
+        let can_fence = self
+            .client
+            .config()
+            .voter
+            .as_ref()
+            .is_some_and(|voter| voter.can_fence);
         let may_act = can_fence && self.may_act(now);
         let request = request.or_else(|| self.server.poll_fence(now, may_act))?;
         let own = self.election.as_ref().and_then(|election| election.own());
@@ -479,7 +483,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// This mount's identity.
     pub const fn rid(&self) -> Rid {
-        self.config.rid
+        self.client.config().rid
     }
 
     /// The service, for platforms that look into it.

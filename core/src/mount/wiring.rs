@@ -91,7 +91,12 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// Where nobody can be fenced, voters' places come back by silence.
     fn release_ghosts(&mut self, now: Instant, may_act: bool) {
-        let can_fence = self.config.voter.as_ref().is_some_and(|voter| voter.can_fence);
+        let can_fence = self
+            .client
+            .config()
+            .voter
+            .as_ref()
+            .is_some_and(|voter| voter.can_fence);
         if let (true, false, Some(election)) = (may_act, can_fence, &self.election) {
             self.server
                 .release_silent_ghosts(now, |rid, since| election.wrote_since(rid, since));
@@ -119,7 +124,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         };
         match (self.reign, election.wish()) {
             (None, Some((ballot, view))) => {
-                if let (true, Some(voter)) = (self.server.is_off(), &self.config.voter) {
+                if let (true, Some(voter)) = (self.server.is_off(), &self.client.config().voter) {
                     self.server.start(now, view, ballot, voter.server_addr);
                     election.set_server_off(now, false);
                     self.reign = Some(ballot);

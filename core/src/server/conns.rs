@@ -1,7 +1,7 @@
 //! The connections of a server: who has which slot, who has something to say, who is to be closed.
 
 use super::memory::{ConnSlot, Due, NONE, Queue, Role};
-use crate::bounds::{STRANGER_GRACE, STRANGERS_MAX};
+use crate::bounds::STRANGER_GRACE;
 use crate::net::ConnId;
 use crate::noise::Responder;
 use crate::time::Instant;
@@ -64,9 +64,10 @@ impl Conns {
         open: 0,
     };
 
-    /// No connection anywhere. Slots beyond those that `clients` clients take are for strangers.
+    /// No connection anywhere. Slots beyond those that `clients` clients take are for strangers: were there more of them
+    /// than that, the oldest would not make room before clients find none.
     pub(super) fn new(slots: &mut [ConnSlot], clients: usize) -> Self {
-        let strangers_max = slots.len().saturating_sub(clients).max(STRANGERS_MAX);
+        let strangers_max = slots.len().saturating_sub(clients).max(1);
         let mut conns = Self {
             strangers_max: u32::try_from(strangers_max).unwrap_or(u32::MAX),
             ..Self::NONE
@@ -278,6 +279,7 @@ impl Conns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounds::STRANGERS_MAX;
 
     fn slots<const N: usize>() -> [ConnSlot; N] {
         core::array::from_fn(|_| ConnSlot::default())
@@ -307,6 +309,40 @@ mod tests {
         assert_eq!(conns.next_to_close(&mut slots), first.map(ConnId));
         assert_eq!(conns.next_to_close(&mut slots), None);
         assert_eq!(conns.open_count(), STRANGERS_MAX as u32);
+    }
+
+    #[test]
+    fn memory_for_fewer_strangers_than_usual_lets_clients_in_all_the_same() {
+        const CLIENTS: usize = 8;
+        const STRANGERS: u64 = 4;
+        let mut slots = slots::<{ CLIENTS + STRANGERS as usize }>();
+        let mut conns = Conns::new(&mut slots, CLIENTS);
+        conns.open_local(Instant(0), &mut slots).unwrap();
+        // One after the other comes in among strangers, of whom there are never more than the memory is meant for.
+        for client in 1..CLIENTS as u64 {
+            for _ in 0..STRANGERS {
+                let _ = conns.open(Instant(client), &mut slots);
+                while conns.next_to_close(&mut slots).is_some() {}
+            }
+            let later = Instant(client) + STRANGER_GRACE;
+            assert!(conns.has_room(later, &slots));
+            let slot = conns.open(later, &mut slots).unwrap();
+            while conns.next_to_close(&mut slots).is_some() {}
+            conns.introduced(&mut slots, slot);
+            slots[slot as usize].role = Role::Client;
+        }
+        for second in 10..100 {
+            let _ = conns.open(Instant(second), &mut slots);
+            while conns.next_to_close(&mut slots).is_some() {}
+        }
+        let strangers = slots.iter().filter(|slot| slot.role == Role::Stranger);
+        assert_eq!(
+            strangers.count() as u64,
+            STRANGERS - 1,
+            "the oldest made room each time"
+        );
+        let clients = slots.iter().filter(|slot| slot.role == Role::Client);
+        assert_eq!(clients.count(), CLIENTS - 1, "no client did");
     }
 
     #[test]

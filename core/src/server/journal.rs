@@ -23,6 +23,8 @@ use crate::time::{Duration, Instant};
 enum Stand {
     /// The platform was asked and has not answered.
     Asked,
+    /// Counts clients that are evicted one after the other; to be written when that is over.
+    Open,
     /// To be written.
     Due,
     /// Is being written.
@@ -33,12 +35,16 @@ enum Stand {
 struct Waiting {
     record: FenceRecord,
     stand: Stand,
+    /// Its block could not be written; another one is tried.
+    failed: bool,
 }
 
 /// What a completion meant.
 pub(super) enum Recorded {
     Fine,
+    /// The ring cannot be read: what waited is given up.
     ReadFailed(Fault),
+    /// A block could not be written, and may still be. No decision rests on a record, so that no server ends for one.
     WriteFailed(Fault),
 }
 
@@ -89,7 +95,8 @@ impl Journal {
 
     /// Whether a record waits to be written or is being written.
     pub(super) fn is_due(&self) -> bool {
-        self.waiting.iter().any(|waiting| waiting.stand != Stand::Asked)
+        let due = |waiting: &Waiting| matches!(waiting.stand, Stand::Due | Stand::Writing);
+        self.waiting.iter().any(due)
     }
 
     /// When the next request is due, if it must wait.
@@ -108,7 +115,7 @@ impl Journal {
 
     /// Keeps a record; without room the newest one counts it.
     fn keep(&mut self, record: FenceRecord, stand: Stand) {
-        if self.waiting.push(Waiting { record, stand }).is_err()
+        if self.waiting.push(Waiting::new(record, stand)).is_err()
             && let Some(last) = self.waiting.last_mut()
         {
             last.count_another();
@@ -156,7 +163,7 @@ impl Journal {
         };
         // A place is tried for again and again: that must not push everything else out of the ring.
         let again = record.why == FenceReason::Place && record.result == FenceResult::Failed;
-        if again && !record.attempts.is_power_of_two() {
+        if again && record.others == 0 && !record.attempts.is_power_of_two() {
             self.waiting.remove(index);
         }
     }
@@ -168,21 +175,20 @@ impl Journal {
         record.unix_s = self.unix_s;
         match self.find(record.term, record.rid, record.why) {
             Some(waiting) => {
-                record.attempts = waiting.record.attempts;
-                *waiting = Waiting {
-                    record,
-                    stand: Stand::Due,
-                };
+                // What it counts of others it counts on.
+                (record.attempts, record.others) = (waiting.record.attempts, waiting.record.others);
+                *waiting = Waiting::new(record, Stand::Due);
             }
             None => self.keep(record, Stand::Due),
         }
     }
 
-    /// A client did not return and is evicted. Plain clients share a record: thousands may go at once.
+    /// A client did not return and is evicted. Plain clients share a record until [`close_shared`](Self::close_shared):
+    /// thousands may go at once, and would leave nothing else in the ring.
     pub(super) fn evicted(&mut self, client: &ClientRecord, by: Ballot) {
         let shared = self.waiting.iter_mut().find(|waiting| {
             let record = &waiting.record;
-            !client.voter && record.why == FenceReason::Absent && record.addr.is_none()
+            !client.voter && waiting.stand == Stand::Open && record.addr.is_none()
         });
         if let Some(shared) = shared {
             return shared.count_another();
@@ -201,7 +207,16 @@ impl Journal {
             result: FenceResult::Done,
             method: FenceMethod::default(),
         };
-        self.keep(record, Stand::Due);
+        self.keep(record, if client.voter { Stand::Due } else { Stand::Open });
+    }
+
+    /// Nobody more is evicted for now: the record that those before share may be written.
+    pub(super) fn close_shared(&mut self) {
+        let open = self
+            .waiting
+            .iter_mut()
+            .filter(|waiting| waiting.stand == Stand::Open);
+        open.for_each(|waiting| waiting.stand = Stand::Due);
     }
 
     /// The next request: the ring is read once, then each record is written behind the newest.
@@ -289,21 +304,35 @@ impl Journal {
             .position(|waiting| waiting.stand == Stand::Writing);
         Some(match (error, written) {
             (Some(error), written) => {
+                self.advance();
                 if let Some(written) = written {
-                    self.waiting[written].stand = Stand::Due;
+                    self.try_elsewhere(written);
                 }
                 Recorded::WriteFailed(write(error))
             }
-            (None, written) => {
-                // One that changed meanwhile stays, and is written once more.
-                if let Some(written) = written {
-                    self.waiting.remove(written);
-                }
-                self.newest = self.newest.saturating_add(1);
-                self.next = (self.next + 1) % FENCE_BLOCKS as u32;
+            (None, Some(written)) => {
+                self.waiting.remove(written);
+                self.advance();
                 Recorded::Fine
             }
+            // It changed meanwhile, and is written once more in the same place.
+            (None, None) => Recorded::Fine,
         })
+    }
+
+    const fn advance(&mut self) {
+        self.newest = self.newest.saturating_add(1);
+        self.next = (self.next + 1) % FENCE_BLOCKS as u32;
+    }
+
+    /// One block that cannot be written costs no record; a device that takes none costs the record.
+    fn try_elsewhere(&mut self, index: usize) {
+        let waiting = &mut self.waiting[index];
+        if core::mem::replace(&mut waiting.failed, true) {
+            self.waiting.remove(index);
+        } else {
+            waiting.stand = Stand::Due;
+        }
     }
 
     fn take_read(
@@ -335,6 +364,7 @@ impl Journal {
         };
         self.tries += 1;
         if self.tries == LOAD_TRIES_MAX {
+            self.give_up();
             return Recorded::ReadFailed(Fault::Disk {
                 first,
                 write: false,
@@ -343,6 +373,12 @@ impl Journal {
         }
         self.wait_until = Some(now + LOAD_RETRY_WAIT);
         Recorded::Fine
+    }
+
+    /// Forgets what waits; the next record reads the ring anew.
+    fn give_up(&mut self) {
+        self.waiting.retain(|waiting| waiting.stand == Stand::Asked);
+        self.begin();
     }
 
     fn take_block(&mut self, bytes: &[u8], layout: &Layout) {
@@ -359,6 +395,14 @@ impl Journal {
 }
 
 impl Waiting {
+    const fn new(record: FenceRecord, stand: Stand) -> Self {
+        Self {
+            record,
+            stand,
+            failed: false,
+        }
+    }
+
     fn count_another(&mut self) {
         self.record.others = self.record.others.saturating_add(1);
         if self.stand == Stand::Writing {

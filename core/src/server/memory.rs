@@ -213,8 +213,10 @@ pub trait Memory {
     fn slots(&mut self) -> (&mut [ClientSlot], &mut [ConnSlot]);
 }
 
-/// Memory of a size known at compile time. `CONNS` should be `CLIENTS` and [`crate::bounds::STRANGERS_MAX`] more, or more
-/// than that where many may come at once; the last one is kept for the server's own mount.
+/// Memory of a size known at compile time. `CONNS` should be `CLIENTS` and [`crate::bounds::STRANGERS_MAX`] more: more
+/// than that where many may come at once, fewer where memory is short. So many connections wait at once until they have
+/// shown that they know the key; with fewer, clients that come at once come in one after the other, and slower while
+/// strangers crowd the door. The last slot is kept for the server's own mount.
 #[derive(Clone, Debug)]
 pub struct FixedMemory<const CLIENTS: usize, const CONNS: usize> {
     clients: [ClientSlot; CLIENTS],

@@ -171,6 +171,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         self.end_service();
         self.state = State::Stopping;
         self.listener.close();
+        self.journal.close_shared();
         let Some(parts) = self.parts() else { return };
         parts.reign.stop_by = if announce { now + RESIGNING_TIME } else { now };
         for slot in 0..parts.slots.len() {
@@ -220,6 +221,12 @@ impl<M: Memory, S: Service> Server<M, S> {
         let Some(mut parts) = self.parts() else { return };
         let failed = match parts.handle_disk(now, id, outcome) {
             reign::Completed::NotMine | reign::Completed::Fine => return,
+            reign::Completed::RecordLost(fault, may_land) => {
+                if may_land {
+                    self.quiet_at = Some(now + self.config.write_time_max);
+                }
+                return self.tell(Event::Fault(fault));
+            }
             reign::Completed::ReadFailed(fault) => fault,
             reign::Completed::WriteFailed(fault) => {
                 self.quiet_at = Some(now + self.config.write_time_max);

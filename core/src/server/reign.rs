@@ -83,6 +83,8 @@ pub(super) struct GhostWish {
 pub(super) enum Completed {
     NotMine,
     Fine,
+    /// A fence record is lost, nothing else; and whether its write may still land.
+    RecordLost(Fault, bool),
     ReadFailed(Fault),
     WriteFailed(Fault),
 }
@@ -249,8 +251,8 @@ impl<S: Service> Parts<'_, S> {
         match self.journal.handle_disk(now, id, outcome, &self.reign.layout) {
             None => {}
             Some(Recorded::Fine) => return Completed::Fine,
-            Some(Recorded::ReadFailed(fault)) => return Completed::ReadFailed(fault),
-            Some(Recorded::WriteFailed(fault)) => return Completed::WriteFailed(fault),
+            Some(Recorded::ReadFailed(fault)) => return Completed::RecordLost(fault, false),
+            Some(Recorded::WriteFailed(fault)) => return Completed::RecordLost(fault, true),
         }
         let first = self.reign.super_write;
         match self.reign.supers.handle_disk(id, outcome) {

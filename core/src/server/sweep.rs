@@ -67,6 +67,8 @@ impl<S: Service> Parts<'_, S> {
         if may_act && !self.evict_absent(now) {
             // No room to tell of more: come again at once.
             self.reign.next_sweep = now;
+        } else {
+            self.journal.close_shared();
         }
     }
 

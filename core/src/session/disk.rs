@@ -64,6 +64,8 @@ pub(crate) struct Disk {
     pub(crate) broken: Option<DiskError>,
     /// Reads that touch this block fail with a medium error.
     pub(crate) bad_medium: Option<BlockNo>,
+    /// A block that takes no write.
+    pub(crate) bad_write: Option<BlockNo>,
     pub(crate) reads: u32,
     pub(crate) writes: u32,
     pub(crate) flushes: u32,
@@ -83,6 +85,7 @@ impl Disk {
             hung: false,
             broken: None,
             bad_medium: None,
+            bad_write: None,
             reads: 0,
             writes: 0,
             flushes: 0,
@@ -230,6 +233,9 @@ impl Disk {
         self.durable_writes += u32::from(durable);
         if let Some(error) = self.broken {
             return Err(error);
+        }
+        if self.bad_write == Some(first) {
+            return Err(DiskError::Failed);
         }
         let from = first.0 as usize * BLOCK_BYTES;
         let place = &mut self.bytes[from..from + bytes.len()];

@@ -62,6 +62,13 @@ impl Machine {
         }
     }
 
+    pub(crate) fn may_accept(&mut self, now: Instant) -> bool {
+        match self {
+            Self::Ours(mount) => mount.may_accept(now),
+            Self::Of2019(_) => true,
+        }
+    }
+
     pub(crate) fn handle_accept(&mut self, now: Instant) -> Option<ConnId> {
         match self {
             Self::Ours(mount) => mount.handle_accept(now),

@@ -17,9 +17,9 @@ use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::service::NoService;
 use ostrakon_core::time::Instant;
 
-/// Eight clients, and as many strangers as the server holds at once.
+/// Eight clients, and four connections at once that have not shown the key yet.
 #[cfg(feature = "voter")]
-type Slots = ostrakon_core::server::FixedMemory<8, 24>;
+type Slots = ostrakon_core::server::FixedMemory<8, 12>;
 /// A plain client serves nobody.
 #[cfg(not(feature = "voter"))]
 type Slots = ();

@@ -128,6 +128,38 @@ fn what_finds_no_room_is_counted() {
 }
 
 #[test]
+fn what_found_no_room_stays_counted_when_the_lease_of_the_one_that_counts_it_runs_out() {
+    let mut world = taken_over();
+    for node in 0..FENCES_WAITING_MAX + 2 {
+        fence(&mut world, &victim(node + 10, 1), 1, FenceOutcome::Failed);
+    }
+    let last = victim(FENCES_WAITING_MAX + 9, 1);
+    world.server(1).journal().lapsed(&last, by());
+    world.settle();
+    let records = records(&world);
+    let others: Vec<u32> = records.iter().map(|record| record.others).collect();
+    assert_eq!(others, [0, 0, 2]);
+    assert_eq!(records[2].how, FenceWay::Lease);
+}
+
+#[test]
+fn a_place_that_is_tried_for_in_vain_keeps_what_it_counts() {
+    let mut world = taken_over();
+    for node in 0..FENCES_WAITING_MAX - 1 {
+        fence(&mut world, &victim(node + 10, 1), 1, FenceOutcome::Done);
+    }
+    // Its third try is not one of those that are recorded.
+    let place = victim(40, 0);
+    let journal = world.server(1).journal();
+    journal.asked(&place, 3, by());
+    journal.asked(&victim(41, 1), 1, by());
+    journal.answered(place.ballot, FenceOutcome::Failed, FenceMethod::of("kill"));
+    world.settle();
+    let others: Vec<u32> = records(&world).iter().map(|record| record.others).collect();
+    assert_eq!(others, [0, 0, 1]);
+}
+
+#[test]
 fn the_newest_records_are_kept_and_another_server_goes_on_behind_them() {
     let mut world = taken_over();
     let all = FENCE_BLOCKS + 7;
@@ -240,13 +272,50 @@ fn a_server_that_stops_writes_its_records_first_and_one_without_the_right_does_n
 }
 
 #[test]
-fn a_record_that_cannot_be_written_is_a_device_that_fails() {
+fn a_block_of_the_ring_that_cannot_be_written_keeps_no_server_from_serving() {
+    let mut world = taken_over();
+    world.disk.bad_write = Some(world.super_block().geometry.fences);
+    fence(&mut world, &victim(0, 1), 1, FenceOutcome::Done);
+    world.settle();
+    assert_eq!(world.server(1).state(), State::Serving);
+    assert_eq!(records(&world).len(), 1, "in another block");
+    let now = world.now;
+    world.server(1).stop(now, false);
+    world.pass(Duration::from_secs(1));
+    assert!(!world.server(1).is_off(), "the write that failed may still land");
+    let write_time_max = world.nodes[1].config.write_time_max;
+    world.pass(write_time_max);
+    assert!(world.server(1).is_off());
+}
+
+#[test]
+fn a_ring_that_cannot_be_written_at_all_costs_the_records() {
     let mut world = taken_over();
     world.settle();
     world.disk.broken = Some(DiskError::Failed);
-    fence(&mut world, &victim(7, 0), 1, FenceOutcome::Done);
+    for node in [7, 8] {
+        fence(&mut world, &victim(node, 0), 1, FenceOutcome::Done);
+    }
     world.settle();
-    assert_eq!(world.server(1).state(), State::Failed);
-    assert!(!world.server(1).is_off(), "the write may still land");
-    assert_eq!(records(&world), []);
+    assert_eq!(world.server(1).state(), State::Serving);
+    world.disk.broken = None;
+    fence(&mut world, &victim(9, 0), 1, FenceOutcome::Done);
+    world.settle();
+    let kept: Vec<_> = records(&world).iter().map(|record| record.rid).collect();
+    assert_eq!(kept, [rid(9)]);
+}
+
+#[test]
+fn a_storm_of_evictions_leaves_one_record() {
+    let mut world = World::with_voters(1, 2);
+    for _ in 0..20 {
+        world.plain();
+        world.settle();
+    }
+    (2..22).for_each(|gone| world.kill(gone));
+    let recovery = world.nodes[0].config.recovery_time;
+    world.pass(recovery + Duration::from_secs(2));
+    let records = records(&world);
+    let others: Vec<_> = records.iter().map(|record| record.others).collect();
+    assert_eq!(others, [19]);
 }

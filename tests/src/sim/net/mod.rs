@@ -24,6 +24,9 @@ use super::world::{Happening, World, violate};
 /// Bytes that a connection takes before its sender has to wait.
 const WINDOW_BYTES: usize = 4 * MESSAGE_BYTES_MAX;
 
+/// From one look at whether a crowd of strangers thins out to the next.
+const CROWD_PAUSE: Time = 10_000;
+
 /// Something that happens in the network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NetStep {
@@ -33,6 +36,8 @@ pub enum NetStep {
     GiveUp(ConnKey),
     /// A listener stands, or could not be made.
     Listening(ProcId, Result<(), CloseReason>),
+    /// A connection waits to be accepted by this process.
+    Knock(ProcId, ConnKey),
     /// A process may take more of what came in at this end.
     Offer(ConnKey, usize),
     /// A stranger does something with its connection, or makes one to this host.
@@ -220,6 +225,7 @@ impl World {
             NetStep::Arrive(key, end) => self.arrive(key, end),
             NetStep::GiveUp(key) => self.give_up(key),
             NetStep::Listening(proc, result) => self.tell(proc, Stashed::Listening(result)),
+            NetStep::Knock(proc, key) => self.tell(proc, Stashed::Accept(key)),
             NetStep::Offer(key, end) => self.offer_end(key, end),
             NetStep::Stranger(prank) => self.play(prank),
         }
@@ -505,10 +511,11 @@ impl World {
             return;
         }
         let host = self.procs[proc].host;
-        match process
-            .mount
-            .handle_accept(self.hosts[host].clock.local(self.now))
-        {
+        let now = self.hosts[host].clock.local(self.now);
+        if !process.mount.may_accept(now) {
+            return self.after(CROWD_PAUSE, Happening::Net(NetStep::Knock(proc, key)));
+        }
+        match process.mount.handle_accept(now) {
             None => self.close_end(key, 1, Segment::Fin),
             Some(id) => {
                 process.conns.insert(id, (key, 1));

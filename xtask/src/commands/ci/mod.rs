@@ -11,7 +11,7 @@ use lexopt::Arg;
 use ostrakon_xtask::failure::{Failure, Result, ensure};
 
 use crate::cargo::{cargo, output, succeed};
-use crate::commands::{counts, run_qemu, test};
+use crate::commands::{counts, run_qemu, size, test};
 
 /// A step: what it is called, what it shows, and how. It returns what it could not check on this machine.
 struct Step {
@@ -51,6 +51,11 @@ const STEPS: &[Step] = &[
         name: "no-std",
         about: "core builds without std and without alloc, for bare targets where a compiler is to be had",
         run: freestanding::check,
+    },
+    Step {
+        name: "size",
+        about: "core has not grown on 32-bit targets beyond what core/SIZE.md says, and keeps its budget",
+        run: size::check,
     },
     Step {
         name: "sim",
