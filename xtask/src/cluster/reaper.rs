@@ -25,7 +25,7 @@ while read -r verb pid; do
         keep) folder= ;;
     esac
 done
-[ -z "$pids" ] || kill -KILL -- $pids
+[ -z "$pids" ] || kill -s KILL -- $pids
 [ -z "$folder" ] || rm -rf -- "$folder"
 "#;
 
