@@ -8,7 +8,7 @@ use crate::bounds::{FENCE_BLOCKS, FENCES_WAITING_MAX};
 use crate::disk::DiskError;
 use crate::fence::FenceOutcome;
 use crate::format::{FenceMethod, FenceParam, FenceReason, FenceRecord, FenceResult, FenceWay, LogEntry};
-use crate::ids::{Ballot, BlockNo, BootId, HostId, Term};
+use crate::ids::{Ballot, BlockNo, BootId, HostId, Rid, Term};
 use crate::server::State;
 use crate::session::world::{World, addr, rid};
 use crate::time::Duration;
@@ -51,6 +51,12 @@ fn records(world: &World) -> Vec<FenceRecord> {
         .into_iter()
         .map(|(_, record)| record)
         .collect()
+}
+
+/// Number and victim of each record, in order.
+fn kept(world: &World) -> Vec<(u64, Rid)> {
+    let fences = world.disk.fences().into_iter();
+    fences.map(|(seq, record)| (seq, record.rid)).collect()
 }
 
 /// Two voters; the first is dead, and the second has recorded itself as the server, but did nothing yet.
@@ -171,12 +177,7 @@ fn the_newest_records_are_kept_and_another_server_goes_on_behind_them() {
         fence(&mut world, &victim(node, 1), 1, FenceOutcome::Done);
         world.settle();
     }
-    let kept: Vec<_> = world
-        .disk
-        .fences()
-        .into_iter()
-        .map(|(seq, record)| (seq, record.rid))
-        .collect();
+    let kept = kept(&world);
     let newest: Vec<_> = (7..all).map(|node| (node as u64 + 1, rid(node))).collect();
     assert_eq!(kept, newest);
 }
@@ -195,12 +196,7 @@ fn a_damaged_newest_record_is_the_one_that_is_written_over() {
     world.serve(1, BY + 1);
     fence(&mut world, &victim(7, 1), 1, FenceOutcome::Done);
     world.settle();
-    let kept: Vec<_> = world
-        .disk
-        .fences()
-        .into_iter()
-        .map(|(seq, record)| (seq, record.rid))
-        .collect();
+    let kept = kept(&world);
     assert_eq!(kept, [(1, rid(0)), (2, rid(1)), (3, rid(7))]);
 }
 
