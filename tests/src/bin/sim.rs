@@ -194,6 +194,11 @@ fn run_all(plan: Plan) -> Summary {
     });
     progress(start, &summary);
     let counts = summary.counts;
+    let [ms, steps, strikes] = summary.median_run();
+    eprintln!(
+        "the median run: {:.1} virtual seconds, {steps} events, {strikes} strikes of chaos",
+        f64::from(ms) / 1e3
+    );
     eprintln!(
         "{} elected, {} sealed, {} served, {} fences ({} of healthy hosts, {} of void ballots), {} evicted, {} left",
         counts.elected,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use ostrakon_core::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX, STRANGERS_MAX};
+use ostrakon_core::bounds::{BLOCK_BYTES, STRANGERS_MAX};
 use ostrakon_core::config::{Config, VoterConfig};
 use ostrakon_core::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use ostrakon_core::event::Unmounted;
@@ -16,10 +16,10 @@ use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
 use ostrakon_core::time::Duration;
 
+use super::checksum::checksum;
 use super::clock::{Clock, Time};
 use super::disk::{Area, Path};
 use super::film::Shot;
-use super::format::checksum;
 use super::machine::{Machine, Rules};
 use super::net::{ConnKey, Segment};
 use super::of2019;
@@ -474,7 +474,7 @@ impl World {
             self.net_request(id, &mut process.conns, request);
             self.refuse_to_spin(round, host, "requests for the network");
         }
-        let mut message = [0; MESSAGE_BYTES_MAX];
+        let mut message = std::mem::take(&mut self.message);
         for round in 0.. {
             let Some((conn, length)) = process.mount.poll_transmit(now, &mut message) else {
                 break;
@@ -486,6 +486,7 @@ impl World {
             }
             self.refuse_to_spin(round, host, "messages");
         }
+        self.message = message;
         for round in 0.. {
             let Some(request) = process.mount.poll_fence(now) else {
                 break;

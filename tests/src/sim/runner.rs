@@ -51,14 +51,23 @@ pub struct Summary {
     pub counts: Counts,
     /// Virtual time of all runs in microseconds.
     pub virtual_time: u64,
-    /// Steps of all runs.
-    pub steps: u64,
+    /// Of each run: its virtual time in milliseconds, its steps, and how often chaos struck.
+    sizes: [Vec<u32>; 3],
 }
 
 impl Summary {
     /// Runs that did not end as they should.
     pub const fn violations(&self) -> u64 {
         self.unsafe_runs + self.stalled_runs + self.panics
+    }
+
+    /// What a run is like: the median of virtual time in milliseconds, of steps, and of strikes of chaos.
+    pub fn median_run(&self) -> [u32; 3] {
+        self.sizes.each_ref().map(|sizes| {
+            let mut sorted = sizes.clone();
+            sorted.sort_unstable();
+            sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+        })
     }
 
     /// The exit code that tells them apart: the worst counts.
@@ -75,7 +84,10 @@ impl Summary {
     pub fn add(&mut self, outcome: &Outcome) {
         self.runs += 1;
         self.virtual_time += outcome.time;
-        self.steps += outcome.steps;
+        let size = [outcome.time / 1_000, outcome.steps, outcome.counts.strikes];
+        for (sizes, size) in self.sizes.iter_mut().zip(size) {
+            sizes.push(u32::try_from(size).unwrap_or(u32::MAX));
+        }
         self.counts.add(&outcome.counts);
         match outcome.verdict {
             Verdict::Fine => {}

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 
-use ostrakon_core::bounds::BLOCK_BYTES;
+use ostrakon_core::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX};
 use ostrakon_core::event::Event;
 use ostrakon_core::ids::{Ballot, Rid, VolumeId};
 
@@ -130,7 +130,9 @@ pub struct World {
     pub(crate) flights: Flights,
     pub(crate) net: Net,
     pub(crate) by_rid: BTreeMap<Rid, ProcId>,
+    /// Where a mount puts what it writes, and what it sends: taken along from one to the next.
     pub(crate) scratch: Vec<u8>,
+    pub(crate) message: Vec<u8>,
     pub(crate) crash_now: bool,
     /// What a drawing needs, if one is wanted.
     pub(crate) film: Option<Film>,
@@ -175,6 +177,7 @@ impl World {
             flights: Flights::default(),
             by_rid: BTreeMap::new(),
             scratch: vec![0; options.transfer_blocks as usize * BLOCK_BYTES],
+            message: vec![0; MESSAGE_BYTES_MAX],
             crash_now: false,
             film: None,
             disturbed: 0,

@@ -5,8 +5,8 @@ use ostrakon_core::format::RegionBlock;
 use ostrakon_core::ids::{Ballot, BlockNo, Rid, Term};
 
 use super::Leader;
+use crate::sim::checksum::checksum;
 use crate::sim::disk::{Area, Path};
-use crate::sim::format::checksum;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
 
@@ -41,6 +41,7 @@ impl World {
     pub(super) fn look_at_region(&mut self, index: usize) {
         let at = BlockNo(self.device.geometry().region.0 + index as u64);
         let readable = !self.device.is_bad(at.0, 1);
+        let known = self.device.lend_sums();
         let decoded = RegionBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum);
         let view = match decoded.ok().filter(|_| readable) {
             Some(RegionBlock::Written(head, log)) => RegionView {
@@ -55,6 +56,7 @@ impl World {
             },
             None => RegionView::default(),
         };
+        drop(known);
         let before = std::mem::replace(&mut self.check.region[index], view);
         for ballot in before.carries {
             let carriers = self

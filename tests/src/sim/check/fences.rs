@@ -4,7 +4,7 @@ use ostrakon_core::bounds::FENCE_BLOCKS;
 use ostrakon_core::format::{FenceRecord, FenceResult, decode_fence};
 use ostrakon_core::ids::{Ballot, BlockNo};
 
-use crate::sim::format::checksum;
+use crate::sim::checksum::checksum;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
 
@@ -12,6 +12,7 @@ impl World {
     /// The records that stand in the ring.
     fn fence_records(&self) -> Vec<(u64, FenceRecord)> {
         let first = self.device.geometry().fences.0;
+        let _known = self.device.lend_sums();
         let blocks = (first..first + FENCE_BLOCKS as u64).map(BlockNo);
         let decode = |at: BlockNo| decode_fence(self.device.blocks(at.0, 1), at, self.volume, checksum);
         blocks.filter_map(|at| decode(at).ok().flatten()).collect()

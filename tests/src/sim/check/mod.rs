@@ -64,6 +64,8 @@ impl Leader {
 /// Counts over one run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
+    /// Times that chaos struck.
+    pub strikes: u64,
     /// Ballots that won.
     pub elected: u64,
     /// Ballots that were sealed.
@@ -85,6 +87,7 @@ pub struct Counts {
 impl Counts {
     /// Adds those of another run.
     pub fn add(&mut self, other: &Self) {
+        self.strikes += other.strikes;
         self.elected += other.elected;
         self.sealed += other.sealed;
         self.served += other.served;

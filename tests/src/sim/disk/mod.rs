@@ -8,7 +8,7 @@ mod device;
 mod fate;
 mod flight;
 
-pub use device::{Area, Device};
+pub use device::{Area, Device, Moment};
 pub(crate) use fate::Fate;
 pub use flight::{DiskStep, Flight, FlightId, Flights, Piece};
 
@@ -137,10 +137,8 @@ impl World {
         let plan = self.plan(proc, host, limit, false);
         let pieces = self.cut_into_pieces(count as usize * SECTORS);
         let mut flight = Flight::read(proc, id, first, count, plan.outcome);
-        // A read in one piece looks when it is answered, and then nothing has to be copied.
-        let copies = plan.outcome.is_ok() && (pieces.len() > 1 || self.dice.one_in(16));
-        if copies {
-            flight.data = self.flights.buffer(count as usize * BLOCK_BYTES);
+        // A read in one piece mostly looks when it is answered.
+        if plan.outcome.is_ok() && (pieces.len() > 1 || self.dice.one_in(16)) {
             flight.pieces = pieces;
         }
         let pieces = flight.pieces.len();
@@ -255,7 +253,7 @@ impl World {
                 if flight.is_write {
                     self.land(id, piece);
                 } else {
-                    self.flights.look(id, piece, &self.device);
+                    self.flights.look(id, piece, &mut self.device);
                 }
             }
             DiskStep::Answer(id) => self.answer(id),
@@ -298,6 +296,7 @@ impl World {
         };
         let (proc, io) = (flight.proc, flight.io);
         let host = self.procs[proc].host;
+        let mut mixture = Vec::new();
         if flight.outcome.is_ok() && self.hosts[host].path != Path::Fine {
             // The path broke while the request was under way: what it did, it did; nobody hears of it.
             flight.outcome = Err(DiskError::Failed);
@@ -328,13 +327,15 @@ impl World {
                 (Ok(()), true) => DiskOutcome::Done,
                 (Ok(()), false) if count == 0 => DiskOutcome::Done,
                 (Ok(()), false) if medium => DiskOutcome::Failed(DiskError::Medium),
-                (Ok(()), false) if flight.data.is_empty() => {
-                    DiskOutcome::Read(self.device.blocks(first, count))
+                (Ok(()), false) => {
+                    let seen = self.device.as_seen(first, count, &flight.pieces, &mut mixture);
+                    DiskOutcome::Read(seen)
                 }
-                (Ok(()), false) => DiskOutcome::Read(&flight.data),
             };
             let now = self.hosts[host].clock.local(self.now);
+            let sums = self.device.lend_sums();
             process.mount.handle_disk(now, io, outcome);
+            drop(sums);
             self.put_process(host, process);
             self.touch(host);
         }
@@ -350,10 +351,12 @@ impl World {
             Err(error) => Err(error),
             Ok(()) if medium => Err(DiskError::Medium),
             Ok(()) if flight.is_write || flight.count == 0 => Ok(None),
-            Ok(()) if flight.data.is_empty() => {
-                Ok(Some(self.device.blocks(flight.first, flight.count).to_vec()))
+            Ok(()) => {
+                let mut mixture = Vec::new();
+                let (first, count) = (flight.first, flight.count);
+                let seen = self.device.as_seen(first, count, &flight.pieces, &mut mixture);
+                Ok(Some(seen.to_vec()))
             }
-            Ok(()) => Ok(Some(flight.data.clone())),
         };
         let io = flight.io;
         let host = self.procs[proc].host;

@@ -11,8 +11,8 @@ use ostrakon_core::format::{
 use ostrakon_core::ids::{Ballot, BlockNo, BootId, Mark, Rid, Term, WriteNr};
 use ostrakon_core::time::Duration;
 
+use crate::sim::checksum::checksum;
 use crate::sim::dice::Dice;
-use crate::sim::format::checksum;
 use crate::sim::host::{Proc, ProcId, host_id};
 use crate::sim::scenario::voters;
 use crate::sim::trace::Listen;
