@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use ostrakon_core::bounds::{BLOCK_BYTES, STRANGERS_MAX};
+use ostrakon_core::bounds::BLOCK_BYTES;
 use ostrakon_core::config::{Config, VoterConfig};
 use ostrakon_core::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use ostrakon_core::event::Unmounted;
@@ -13,7 +13,7 @@ use ostrakon_core::ids::{Ballot, BootId, HostId, Rid};
 use ostrakon_core::mount::Mount;
 use ostrakon_core::net::{CloseReason, ConnId};
 use ostrakon_core::noise::SEED_BYTES;
-use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
+use ostrakon_core::server::{ClientSlot, ConnSlot, Memory, strangers_for};
 use ostrakon_core::time::Duration;
 
 use super::checksum::checksum;
@@ -45,7 +45,7 @@ impl Slots {
     fn new(clients: usize) -> Self {
         Self {
             clients: (0..clients).map(|_| ClientSlot::default()).collect(),
-            conns: (0..clients + STRANGERS_MAX)
+            conns: (0..clients + strangers_for(clients))
                 .map(|_| ConnSlot::default())
                 .collect(),
         }
