@@ -134,6 +134,17 @@ pub struct Proc {
     pub asked: BTreeMap<u64, u64>,
 }
 
+/// What a story does to one write.
+#[derive(Clone, Copy, Debug)]
+pub struct Plot {
+    /// Which write: the next one to a place of this kind.
+    pub kind: fn(Area) -> bool,
+    /// It lands so much later, and not before.
+    pub lands_after: Time,
+    /// It is reported as failed at once, or else answered when it lands.
+    pub fails: bool,
+}
+
 /// A machine.
 pub struct Host {
     /// For the trace.
@@ -160,6 +171,8 @@ pub struct Host {
     pub crash_in_write: bool,
     /// Crash the process when it has issued its next write to this copy of the super block.
     pub crash_in_super: Option<usize>,
+    /// What becomes of its next write to such a place.
+    pub plot: Option<Plot>,
     /// The next crash tears what is under way.
     pub tear_next_write: bool,
     /// When something last went wrong with it.
@@ -188,6 +201,7 @@ impl Host {
             freeze_in_write: false,
             crash_in_write: false,
             crash_in_super: None,
+            plot: None,
             tear_next_write: false,
             disturbed: 0,
             runs: 0,

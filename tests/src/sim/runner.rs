@@ -14,7 +14,7 @@ use super::world::Wrong;
 pub const EXIT_FINE: u8 = 0;
 /// Exit code of a safety violation.
 pub const EXIT_SAFETY: u8 = 10;
-/// Exit code when something that has to happen did not.
+/// Exit code when something that has to happen did not, or too many of the innocent were fenced.
 pub const EXIT_NO_PROGRESS: u8 = 11;
 /// Exit code of a panic.
 pub const EXIT_PANIC: u8 = 12;
@@ -72,8 +72,9 @@ impl Summary {
 
     /// The exit code that tells them apart: the worst counts.
     pub const fn exit_code(&self) -> u8 {
+        let shoots = self.counts.fences_too_many_innocents();
         match (self.unsafe_runs, self.panics, self.stalled_runs) {
-            (0, 0, 0) => EXIT_FINE,
+            (0, 0, 0) if !shoots => EXIT_FINE,
             (0, 0, _) => EXIT_NO_PROGRESS,
             (0, _, _) => EXIT_PANIC,
             (_, _, _) => EXIT_SAFETY,

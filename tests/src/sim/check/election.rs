@@ -37,6 +37,16 @@ impl World {
         self.check_carriers();
     }
 
+    /// Who is void, and since when.
+    fn note_voids(&mut self) {
+        let region = &self.check.region;
+        for (ballot, leader) in &mut self.check.leaders {
+            let says = |view: &RegionView| view.writer == Some(ballot.rid) && view.void_term >= ballot.term;
+            let void = leader.gave_up && region.iter().any(says);
+            leader.void_since = leader.void_since.or(Some(self.now)).filter(|_| void);
+        }
+    }
+
     /// Decodes a block of the region as it stands.
     pub(super) fn look_at_region(&mut self, index: usize) {
         let at = BlockNo(self.device.geometry().region.0 + index as u64);
@@ -72,6 +82,7 @@ impl World {
         if self.check.region[index].carries.len() > LOG_ENTRIES_MAX {
             violate!(self, "region block {index} holds more entries than fit");
         }
+        self.note_voids();
     }
 
     /// The theorem of the design: every collect shows a sealed ballot until it is trimmed or void, though it may
@@ -195,20 +206,25 @@ impl World {
         }
     }
 
-    /// Nobody is fenced who stopped cleanly before this candidate was even elected.
+    /// Nobody is fenced who stopped cleanly, or withdrew, before this candidate was even elected.
     pub(crate) fn check_victim(&mut self, by: ProcId, victim: Ballot) {
         let readable = self.check.supers.iter().all(Option::is_some);
         let elected = self.check.leaders.values().filter(|leader| leader.proc == by);
         let elected_at = elected.map(|leader| leader.elected_at).max().unwrap_or(0);
-        let stopped_at = self
-            .check
-            .leaders
-            .get(&victim)
-            .and_then(|leader| leader.stopped_at);
+        let its = self.check.leaders.get(&victim);
+        let stopped_at = its.and_then(|leader| leader.stopped_at);
+        let void_since = its.and_then(|leader| leader.void_since);
         if readable && stopped_at.is_some_and(|stopped_at| stopped_at < elected_at) {
             violate!(
                 self,
                 "{} fences {victim}, who had stopped cleanly before",
+                self.procs[by].name
+            );
+        }
+        if void_since.is_some_and(|void_since| void_since < elected_at) {
+            violate!(
+                self,
+                "{} fences {victim}, who had withdrawn before",
                 self.procs[by].name
             );
         }
@@ -225,7 +241,15 @@ impl World {
         self.check.fenced_at = self.now;
         self.check.counts.fences += 1;
         self.check.counts.healthy_fenced += u64::from(healthy);
-        self.check.counts.void_fenced += u64::from(self.is_void(ballot));
+        let stopped = self
+            .check
+            .leaders
+            .get(&ballot)
+            .is_some_and(|leader| leader.stopped_at.is_some());
+        let void = self.is_void(ballot);
+        self.check.counts.void_fenced += u64::from(void);
+        self.check.counts.stopped_fenced += u64::from(stopped);
+        self.check.counts.innocent_fenced += u64::from(healthy || void || stopped);
     }
 
     /// Whether nothing that this earlier leader does can do harm any more, and the rules say why (R7).

@@ -128,6 +128,16 @@ impl Device {
         &self.bytes[first as usize * BLOCK_BYTES..][..count as usize * BLOCK_BYTES]
     }
 
+    /// All of it, with garbage where the medium is bad.
+    pub(crate) fn image(&self) -> Vec<u8> {
+        let mut image = self.bytes.clone();
+        for &block in &self.bad {
+            image[block as usize * BLOCK_BYTES..][..BLOCK_BYTES].fill(0xee);
+        }
+        image.resize(self.geometry.total_blocks() as usize * BLOCK_BYTES, 0);
+        image
+    }
+
     /// While this lives, the checksums of blocks that were not written since they were last computed are known.
     pub(crate) fn lend_sums(&self) -> Loan<'_> {
         self.sums.lend(&self.bytes)

@@ -17,7 +17,7 @@ use ostrakon_core::disk::{DiskError, DiskOutcome, DiskRequest};
 use ostrakon_core::time::Duration;
 
 use super::clock::Time;
-use super::host::{ProcId, Stashed};
+use super::host::{Plot, ProcId, Stashed};
 use super::trace::note;
 use super::world::{Happening, World, violate};
 
@@ -42,6 +42,20 @@ struct Plan {
     outcome: Result<(), DiskError>,
     /// Within this time the pieces of a write land; `None` if they never do.
     land_within: Option<Time>,
+    /// And not before this time has passed.
+    land_from: Time,
+}
+
+impl Plan {
+    /// A story has other plans.
+    const fn thicken(&mut self, plot: Plot) {
+        (self.land_from, self.land_within) = (plot.lands_after, Some(plot.lands_after));
+        if plot.fails {
+            self.outcome = Err(DiskError::Failed);
+        } else {
+            self.answer_after = plot.lands_after;
+        }
+    }
 }
 
 impl World {
@@ -83,6 +97,7 @@ impl World {
             answer_after,
             outcome: Err(DiskError::Failed),
             land_within: None,
+            land_from: 0,
         };
         if self.procs[proc].cut && write {
             return failing(latency.min(limit));
@@ -94,6 +109,7 @@ impl World {
                     answer_after: limit,
                     outcome: Err(DiskError::TimedOut),
                     land_within: None,
+                    land_from: 0,
                 };
             }
             Path::Fine => {}
@@ -114,6 +130,7 @@ impl World {
             answer_after: latency.min(limit),
             outcome,
             land_within,
+            land_from: 0,
         }
     }
 
@@ -168,6 +185,10 @@ impl World {
         }
         self.supply.count_write();
         let mut plan = self.plan(proc, host, limit, true);
+        let plotted = |plot: &mut Plot| (plot.kind)(area);
+        if let Some(plot) = self.hosts[host].plot.take_if(plotted) {
+            plan.thicken(plot);
+        }
         let mut target = first;
         if plan.outcome.is_ok() {
             target = self.perhaps_misplace(area, first, &mut plan);
@@ -185,7 +206,7 @@ impl World {
         let flight = self.flights.add(flight);
         for piece in 0..pieces {
             let within = plan.land_within.unwrap_or(0);
-            let after = self.dice.between(0, within);
+            let after = self.dice.between(plan.land_from, within);
             self.after(after, Happening::Disk(DiskStep::Piece(flight, piece)));
         }
         self.after(plan.answer_after, Happening::Disk(DiskStep::Answer(flight)));
