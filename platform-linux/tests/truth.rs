@@ -41,8 +41,7 @@ fn status_says_of_a_world_what_is_so() {
         seen.serving > 10 && seen.stopped > 10 && seen.mounted > 50 && seen.fences > 4,
         "{seen:?}"
     );
-    assert!(seen.sealed > 30 && seen.damaged > 30, "{seen:?}"
-    );
+    assert!(seen.sealed > 30 && seen.damaged > 30, "{seen:?}");
     println!("{seen:?}");
 }
 

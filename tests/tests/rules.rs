@@ -32,6 +32,7 @@ macro_rules! stories_told {
 }
 
 stories_told! {
+    r1_a_candidate_whose_vote_was_lost_forgets_nobody MergeAllTerms
     r2_writes_that_failed_land_late OneWrite
     r3_a_leader_that_lost_its_disk_stops_cleanly_when_it_finds_it OneBallot
     r3_a_claim_that_failed_may_have_landed NoVoidAfterClaim

@@ -29,6 +29,14 @@ pub fn stories() -> Vec<Story> {
     let patient = |options: &mut Options| options.write_time_max_ms = 8_000;
     vec![
         story(
+            Rule::MergeAllTerms,
+            voters(2)
+                .quorum(1)
+                .with(|options| options.disk.lost_ppm = 300_000)
+                .seeds(24),
+            a_leader_freezes,
+        ),
+        story(
             Rule::OneWrite,
             voters(2).with(|options| options.disk.error_ppm = 100_000),
             writes_fail_now_and_then,
@@ -153,6 +161,7 @@ fn a_claim_fails_and_lands_all_the_same(world: &mut World) {
     world.expect_connected_all();
 }
 
+/// Where writes are lost, the first vote of a candidate may be: of what it read in the term before nothing stands in its own.
 fn a_leader_freezes(world: &mut World) {
     let old = world.expect_server();
     world.expect_connected_all();
