@@ -53,7 +53,11 @@ impl Election {
         if let Some(higher) = higher {
             self.withdraw(now, GaveUp::Higher(higher));
         } else if !self.wanted {
-            let why = if self.leaves { GaveUp::Unmounting } else { GaveUp::ServerReached };
+            let why = if self.leaves {
+                GaveUp::Unmounting
+            } else {
+                GaveUp::ServerReached
+            };
             self.withdraw(now, why);
         }
         match &self.stage {
