@@ -3,9 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+use ostrakon_core::event::Event;
 use ostrakon_core::rules::Rule;
+use ostrakon_tests::sim::disk::Area;
+use ostrakon_tests::sim::host::Plot;
 use ostrakon_tests::sim::stories::stories;
-use ostrakon_tests::sim::voters;
+use ostrakon_tests::sim::{Options, voters};
 
 fn tell(rule: Rule) {
     let mut told = 0;
@@ -75,5 +78,32 @@ fn r8_two_leaders_that_die_in_their_first_update_leave_a_super_block() {
             world.restart(host);
         }
         world.expect_connected_all();
+    });
+}
+
+/// Seed 9520 of the random runs: the checks took one that had given up rightly for one that is not silent. Its claim fails, another
+/// seals a higher ballot meanwhile, and it finds that nothing of its claim stands.
+#[test]
+fn r3_a_claim_that_failed_for_good_is_void_and_another_takes_over() {
+    let no_fence = |options: &mut Options| options.fence.refuse_ppm = 1_000_000;
+    voters(2).quorum(1).with(no_fence).play(|world| {
+        let claims = Plot {
+            kind: |area| matches!(area, Area::Super(_)),
+            lands_after: None,
+            fails: true,
+        };
+        world.hosts[..2]
+            .iter_mut()
+            .for_each(|host| host.plot = Some(claims));
+        world.expect("a claim that failed", |world| {
+            world.hosts.iter().any(|host| host.plot.is_none())
+        });
+        world.hosts[..2].iter_mut().for_each(|host| host.plot = None);
+        let gave_up = |event: &Event| matches!(event, Event::GaveUp { .. });
+        world.expect("a leader that gave up", move |world| {
+            world.told_by_anybody(gave_up) > 0
+        });
+        world.expect_connected_all();
+        assert_eq!(world.check.counts.fences, 0, "what is void needs no fence");
     });
 }

@@ -139,9 +139,9 @@ pub struct Proc {
 pub struct Plot {
     /// Which write: the next one to a place of this kind.
     pub kind: fn(Area) -> bool,
-    /// It lands so much later, and not before.
-    pub lands_after: Time,
-    /// It is reported as failed at once, or else answered when it lands.
+    /// It lands so much later, and not before; `None` if it never does.
+    pub lands_after: Option<Time>,
+    /// It is reported as failed, as soon as it would have been answered; or else it is answered when it lands.
     pub fails: bool,
 }
 

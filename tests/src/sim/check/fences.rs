@@ -4,6 +4,7 @@ use ostrakon_core::bounds::FENCE_BLOCKS;
 use ostrakon_core::format::{FenceRecord, FenceResult, decode_fence};
 use ostrakon_core::ids::{Ballot, BlockNo};
 
+use super::Landed;
 use crate::sim::checksum::checksum;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
@@ -18,7 +19,8 @@ impl World {
         blocks.filter_map(|at| decode(at).ok().flatten()).collect()
     }
 
-    pub(super) fn fence_landed(&mut self, proc: ProcId, index: usize, damaged: bool) {
+    pub(super) fn fence_landed(&mut self, index: usize, write: Landed) {
+        let Landed { proc, damaged, .. } = write;
         let name = self.procs[proc].name.clone();
         let newest = self.check.server;
         if !damaged && !self.procs[proc].cut && newest.is_none_or(|ballot| ballot.rid != self.procs[proc].rid)
@@ -42,6 +44,8 @@ impl World {
                     violate!(self, "{name} wrote fence record {seq} twice");
                 }
             }
+            // It was reported as failed and written again in the next block, and lands after all: on record twice.
+            Ok(Some(_)) if write.answered => {}
             other => violate!(
                 self,
                 "{name} left {other:?} at block {at}, the newest record is {highest:?}"

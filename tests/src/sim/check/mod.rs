@@ -203,9 +203,31 @@ impl Check {
     }
 }
 
+/// A write that has landed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Landed {
+    /// Whose.
+    pub(crate) proc: ProcId,
+    /// Where.
+    pub(crate) first: u64,
+    /// Blocks.
+    pub(crate) count: u32,
+    /// Not as it was meant.
+    pub(crate) damaged: bool,
+    /// After its process was told how it ended.
+    pub(crate) answered: bool,
+}
+
 impl World {
-    /// A write has landed, whole or (`damaged`) not as it was meant.
-    pub(crate) fn landed(&mut self, proc: ProcId, first: u64, count: u32, damaged: bool) {
+    /// A write has landed.
+    pub(crate) fn landed(&mut self, write: Landed) {
+        let Landed {
+            proc,
+            first,
+            count,
+            damaged,
+            ..
+        } = write;
         if self.is_of_2019() {
             return self.landed_2019(proc, first, damaged);
         }
@@ -214,7 +236,7 @@ impl World {
                 Area::Super(copy) => self.super_landed(proc, copy, damaged),
                 Area::Region(index) => self.region_landed(proc, index, damaged),
                 Area::Table { block, copy } => self.table_landed(proc, block, copy, damaged),
-                Area::Fences(index) => self.fence_landed(proc, index, damaged),
+                Area::Fences(index) => self.fence_landed(index, write),
                 Area::Doorbell | Area::Outside => {}
             }
         }

@@ -16,6 +16,7 @@ use ostrakon_core::bounds::{BLOCK_BYTES, SECTOR_BYTES};
 use ostrakon_core::disk::{DiskError, DiskOutcome, DiskRequest};
 use ostrakon_core::time::Duration;
 
+use super::check::Landed;
 use super::clock::Time;
 use super::host::{Plot, ProcId, Stashed};
 use super::trace::note;
@@ -49,11 +50,14 @@ struct Plan {
 impl Plan {
     /// A story has other plans.
     const fn thicken(&mut self, plot: Plot) {
-        (self.land_from, self.land_within) = (plot.lands_after, Some(plot.lands_after));
-        if plot.fails {
-            self.outcome = Err(DiskError::Failed);
-        } else {
-            self.answer_after = plot.lands_after;
+        self.land_within = plot.lands_after;
+        if let Some(lands_after) = plot.lands_after {
+            self.land_from = lands_after;
+        }
+        match plot.lands_after {
+            _ if plot.fails => self.outcome = Err(DiskError::Failed),
+            Some(lands_after) => self.answer_after = lands_after,
+            None => {}
         }
     }
 }
@@ -307,7 +311,13 @@ impl World {
             if answered {
                 self.flights.remove(id);
             }
-            self.landed(proc, target, count, torn || misplaced);
+            self.landed(Landed {
+                proc,
+                first: target,
+                count,
+                damaged: torn || misplaced,
+                answered,
+            });
         }
     }
 
