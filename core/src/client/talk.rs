@@ -1,11 +1,13 @@
 //! Messages between the client and a server.
 
 use super::{Client, Phase};
-use crate::bounds::PINGS_PER_SILENCE;
+use crate::decide::keep_alive;
 use crate::event::{Event, Fault};
 use crate::format::VERSION;
 use crate::format::hello::Offer;
-use crate::format::wire::{BODY_BYTES_MAX, Command, Greeting, Message, RequestId, Status, Welcome};
+use crate::format::wire::{
+    BODY_BYTES_MAX, Command, Greeting, Message, RequestId, Status, Welcome, decode_pong,
+};
 use crate::noise::{Broken, Heard, Initiator, Secret};
 use crate::time::{Duration, Instant};
 
@@ -20,6 +22,8 @@ pub(super) struct Talk {
     pub(super) line: Initiator,
     heard: Instant,
     pinged: Instant,
+    /// After how much silence the server wants a ping.
+    ping_ms: u16,
     greeting_due: bool,
     ping_due: bool,
     pong_due: bool,
@@ -33,6 +37,7 @@ impl Talk {
             line: Initiator::plain(),
             heard: now,
             pinged: now,
+            ping_ms: 0,
             greeting_due: false,
             ping_due: false,
             pong_due: false,
@@ -53,20 +58,21 @@ impl Talk {
 
     /// Asks now and then whether the server is there. `false` if it was silent for too long.
     pub(super) fn keep_alive(&mut self, now: Instant, silence_max: Duration) -> bool {
-        if now.since(self.pinged) >= ping_interval(silence_max) {
+        if now.since(self.pinged) >= self.ping_interval() {
             self.pinged = now;
             self.ping_due = true;
         }
-        now.since(self.heard) < silence_max
+        now.since(self.heard) < keep_alive::patience(silence_max, self.ping_ms)
     }
 
     pub(super) fn deadline(&self, silence_max: Duration) -> Instant {
-        (self.pinged + ping_interval(silence_max)).min(self.heard + silence_max)
+        let patience = keep_alive::patience(silence_max, self.ping_ms);
+        (self.pinged + self.ping_interval()).min(self.heard + patience)
     }
-}
 
-const fn ping_interval(silence_max: Duration) -> Duration {
-    silence_max.divided(PINGS_PER_SILENCE)
+    const fn ping_interval(&self) -> Duration {
+        Duration::from_millis(self.ping_ms as u64)
+    }
 }
 
 impl Client {
@@ -109,7 +115,9 @@ impl Client {
         match (self.phase, message.command, message.answer) {
             (Phase::Greeting { .. }, Command::GREETING, true) => self.take_welcome(now, message)?,
             (Phase::Connected { .. }, Command::GREETING, true) => self.take_welcome_again(message)?,
-            (_, Command::PING, true) => {}
+            (_, Command::PING, true) => {
+                self.talk.ping_ms = decode_pong(message.body).map_err(|_| Violation)?;
+            }
             (_, Command::PING, false) => self.talk.pong_due = true,
             (_, Command::RESIGNING, false) => {
                 self.hang_up();
@@ -161,6 +169,7 @@ impl Client {
             return Ok(());
         }
         self.welcome = Some(welcome);
+        self.talk.ping_ms = welcome.ping_ms;
         self.phase = Phase::Connected { to };
         self.requests.send_again();
         self.tell(Event::Connected {
