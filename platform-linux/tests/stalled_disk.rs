@@ -54,18 +54,18 @@ fn a_disk_that_hangs_never_stops_the_network() -> Result<()> {
     // Its record keeps the disk busy from now on: whoever waits for the disk waits until it goes on.
     let newcomer = crowd(1)?;
     std::thread::sleep(STALL);
-    ensure(newcomer.welcomes() == 0, || {
+    let (lost, welcomes) = (mounted.losses(), newcomer.welcomes());
+    ensure(lost == 0, || {
+        let words = format!("{lost} clients lost their connection while the disk hung");
+        cluster.failed(&words).to_string()
+    })?;
+    ensure(welcomes == 0, || {
         "a record was durable on a disk that hangs".to_owned()
     })?;
-    let lost = mounted.losses();
     std::fs::remove_file(&stall).map_err(|error| Failure::new(error.to_string()))?;
     newcomer.wait_welcomed(0, began, PATIENCE)?;
-    ensure(lost + mounted.losses() == 0, || {
-        cluster
-            .failed(&format!(
-                "{lost} clients lost their connection while the disk hung"
-            ))
-            .to_string()
+    ensure(mounted.losses() == 0, || {
+        "clients lost their connection when the disk went on".to_owned()
     })?;
     let disturbed = cluster.log().find(from, |record| {
         use ostrakon_xtask::cluster::event::Kind;
