@@ -383,12 +383,18 @@ impl Client {
             }
             Phase::Connecting { .. } | Phase::Greeting { .. } => {}
             Phase::Connected { .. } => {
-                if !self.talk.keep_alive(now, self.config.silence_max) {
+                let ping_ms = self.ping_ms();
+                if !self.talk.keep_alive(now, self.config.silence_max, ping_ms) {
                     self.hang_up();
                     self.lose(now, false);
                 }
             }
         }
+    }
+
+    /// After how much silence the server wants a ping.
+    fn ping_ms(&self) -> u16 {
+        self.welcome.map_or(0, |welcome| welcome.ping_ms)
     }
 
     fn look_interval(&self) -> Duration {
@@ -506,7 +512,7 @@ impl Client {
             Phase::Seeking if self.reader.is_running() => None,
             Phase::Seeking => Some(self.seek.deadline()),
             Phase::Connecting { until, .. } | Phase::Greeting { until, .. } => Some(until),
-            Phase::Connected { .. } => Some(self.talk.deadline(self.config.silence_max)),
+            Phase::Connected { .. } => Some(self.talk.deadline(self.config.silence_max, self.ping_ms())),
         };
         earliest(&[phase, self.leaving_deadline()])
     }

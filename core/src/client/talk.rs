@@ -22,8 +22,6 @@ pub(super) struct Talk {
     pub(super) line: Initiator,
     heard: Instant,
     pinged: Instant,
-    /// After how much silence the server wants a ping.
-    ping_ms: u16,
     greeting_due: bool,
     ping_due: bool,
     pong_due: bool,
@@ -37,7 +35,6 @@ impl Talk {
             line: Initiator::plain(),
             heard: now,
             pinged: now,
-            ping_ms: 0,
             greeting_due: false,
             ping_due: false,
             pong_due: false,
@@ -57,21 +54,24 @@ impl Talk {
     }
 
     /// Asks now and then whether the server is there. `false` if it was silent for too long.
-    pub(super) fn keep_alive(&mut self, now: Instant, silence_max: Duration) -> bool {
-        if now.since(self.pinged) >= self.ping_interval() {
+    pub(super) fn keep_alive(&mut self, now: Instant, silence_max: Duration, ping_ms: u16) -> bool {
+        if now >= self.ping_at(ping_ms) {
             self.pinged = now;
             self.ping_due = true;
         }
-        now.since(self.heard) < keep_alive::patience(silence_max, self.ping_ms)
+        now < self.lost_at(silence_max, ping_ms)
     }
 
-    pub(super) fn deadline(&self, silence_max: Duration) -> Instant {
-        let patience = keep_alive::patience(silence_max, self.ping_ms);
-        (self.pinged + self.ping_interval()).min(self.heard + patience)
+    pub(super) fn deadline(&self, silence_max: Duration, ping_ms: u16) -> Instant {
+        self.ping_at(ping_ms).min(self.lost_at(silence_max, ping_ms))
     }
 
-    const fn ping_interval(&self) -> Duration {
-        Duration::from_millis(self.ping_ms as u64)
+    fn ping_at(&self, ping_ms: u16) -> Instant {
+        self.pinged + Duration::from_millis(u64::from(ping_ms))
+    }
+
+    fn lost_at(&self, silence_max: Duration, ping_ms: u16) -> Instant {
+        self.heard + keep_alive::patience(silence_max, ping_ms)
     }
 }
 
@@ -116,7 +116,10 @@ impl Client {
             (Phase::Greeting { .. }, Command::GREETING, true) => self.take_welcome(now, message)?,
             (Phase::Connected { .. }, Command::GREETING, true) => self.take_welcome_again(message)?,
             (_, Command::PING, true) => {
-                self.talk.ping_ms = decode_pong(message.body).map_err(|_| Violation)?;
+                let ping_ms = decode_pong(message.body).map_err(|_| Violation)?;
+                self.welcome
+                    .iter_mut()
+                    .for_each(|welcome| welcome.ping_ms = ping_ms);
             }
             (_, Command::PING, false) => self.talk.pong_due = true,
             (_, Command::RESIGNING, false) => {
@@ -169,7 +172,6 @@ impl Client {
             return Ok(());
         }
         self.welcome = Some(welcome);
-        self.talk.ping_ms = welcome.ping_ms;
         self.phase = Phase::Connected { to };
         self.requests.send_again();
         self.tell(Event::Connected {

@@ -4,18 +4,15 @@ use crate::bounds::{PING_INTERVAL_MAX, PING_SHARE, PINGS_PER_SILENCE, RETURN_SHA
 use crate::time::Duration;
 
 /// The time between two pings, where few are mounted.
+#[inline(never)]
 const fn shortest(silence_max: Duration) -> Duration {
-    let span = silence_max.divided(PINGS_PER_SILENCE);
-    if span.0 < PING_INTERVAL_MAX.0 {
-        span
-    } else {
-        PING_INTERVAL_MAX
-    }
+    silence_max.divided(PINGS_PER_SILENCE)
 }
 
 /// The time between two pings of a client, as its server tells it, in milliseconds: never 0. Those who elect find out at once
 /// that their server's host is gone; the others, who only follow, the later the more of them there are, so that all of them
 /// together cost the server what a few do.
+#[inline(never)]
 pub fn ping_ms(silence_max: Duration, crowd: u32, elector: bool) -> u16 {
     let share = PING_SHARE.times(if elector { 0 } else { u64::from(crowd) });
     let span = share.max(shortest(silence_max)).min(PING_INTERVAL_MAX);
@@ -24,13 +21,16 @@ pub fn ping_ms(silence_max: Duration, crowd: u32, elector: bool) -> u16 {
 
 /// How long silence is believed to mean nothing, on either side: where pings are rare, one of them and some time more, in which
 /// an answer that a crowd delays still comes.
+#[inline(never)]
 pub fn patience(silence_max: Duration, ping_ms: u16) -> Duration {
+    // Nothing, where the shortest time is more than can be told.
     let longer = Duration::from_millis(u64::from(ping_ms)) - shortest(silence_max);
     silence_max + longer + Duration(longer.0 / 4)
 }
 
 /// How long a server waits for those who are away, of whom there may be as many as it has clients: what one of them may take to
 /// notice that its server is gone, and all of them to be let in.
+#[inline(never)]
 pub fn return_time(recovery_time: Duration, crowd: u32) -> Duration {
     recovery_time + RETURN_SHARE.times(u64::from(crowd))
 }
