@@ -4,8 +4,7 @@
 #![forbid(unsafe_code)]
 
 use ostrakon_core::event::{Event, GaveUp};
-use ostrakon_tests::sim::disk::Area;
-use ostrakon_tests::sim::host::Plot;
+use ostrakon_tests::sim::disk::{Area, Plot};
 use ostrakon_tests::sim::{Scenario, World, voters};
 
 fn elections(world: &World) -> usize {

@@ -5,8 +5,7 @@
 
 use ostrakon_core::event::Event;
 use ostrakon_core::rules::Rule;
-use ostrakon_tests::sim::disk::Area;
-use ostrakon_tests::sim::host::Plot;
+use ostrakon_tests::sim::disk::{Area, Plot};
 use ostrakon_tests::sim::stories::stories;
 use ostrakon_tests::sim::{Options, voters};
 

@@ -18,7 +18,7 @@ use ostrakon_core::time::Duration;
 
 use super::checksum::checksum;
 use super::clock::{Clock, Time};
-use super::disk::{Area, Path};
+use super::disk::{Area, Path, Plot};
 use super::film::Shot;
 use super::machine::{Machine, Rules};
 use super::net::{ConnKey, Segment};
@@ -132,17 +132,6 @@ pub struct Proc {
     pub requests: u64,
     /// Requests to the service that were not answered yet.
     pub asked: BTreeMap<u64, u64>,
-}
-
-/// What a story does to one write.
-#[derive(Clone, Copy, Debug)]
-pub struct Plot {
-    /// Which write: the next one to a place of this kind.
-    pub kind: fn(Area) -> bool,
-    /// It lands so much later, and not before; `None` if it never does.
-    pub lands_after: Option<Time>,
-    /// It is reported as failed, as soon as it would have been answered; or else it is answered when it lands.
-    pub fails: bool,
 }
 
 /// A machine.

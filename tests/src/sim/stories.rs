@@ -5,8 +5,7 @@
 use ostrakon_core::event::Event;
 use ostrakon_core::rules::Rule;
 
-use super::disk::Area;
-use super::host::Plot;
+use super::disk::{Area, Plot};
 use super::options::{Options, Span};
 use super::scenario::{Scenario, voters};
 use super::world::World;

@@ -2,7 +2,7 @@
 
 use ostrakon_core::disk::{DiskError, IoId};
 
-use super::device::{Device, Moment};
+use super::device::{Area, Device, Moment};
 use crate::sim::clock::Time;
 use crate::sim::host::ProcId;
 
@@ -41,6 +41,17 @@ impl Piece {
             looked: None,
         }
     }
+}
+
+/// What a story does to one write.
+#[derive(Clone, Copy, Debug)]
+pub struct Plot {
+    /// Which write: the next one to a place of this kind.
+    pub kind: fn(Area) -> bool,
+    /// It lands so much later, and not before; `None` if it never does.
+    pub lands_after: Option<Time>,
+    /// It is reported as failed, as soon as it would have been answered; or else it is answered when it lands.
+    pub fails: bool,
 }
 
 /// A request under way.

@@ -10,7 +10,7 @@ mod flight;
 
 pub use device::{Area, Device, Moment};
 pub(crate) use fate::Fate;
-pub use flight::{DiskStep, Flight, FlightId, Flights, Piece};
+pub use flight::{DiskStep, Flight, FlightId, Flights, Piece, Plot};
 
 use ostrakon_core::bounds::{BLOCK_BYTES, SECTOR_BYTES};
 use ostrakon_core::disk::{DiskError, DiskOutcome, DiskRequest};
@@ -18,7 +18,7 @@ use ostrakon_core::time::Duration;
 
 use super::check::Landed;
 use super::clock::Time;
-use super::host::{Plot, ProcId, Stashed};
+use super::host::{ProcId, Stashed};
 use super::trace::note;
 use super::world::{Happening, World, violate};
 
