@@ -160,7 +160,9 @@ impl Seek {
         self.failures = self.failures.saturating_add(1);
         if self.lost == Some(to.server) {
             self.refused = refused && !self.resigned;
-            self.knock_at = now + RECONNECT_WAIT_MIN.max(Duration(now.since(self.began).0 / 2));
+            // Bounded: a clock that jumped is not a server that is slow.
+            let took = Duration(now.since(self.began).0 / 2);
+            self.knock_at = now + took.clamp(RECONNECT_WAIT_MIN, RECONNECT_WAIT_MAX);
         }
         self.later(now);
     }

@@ -156,6 +156,26 @@ fn a_lost_server_is_tried_at_once_and_then_more_and_more_slowly() {
 }
 
 #[test]
+fn a_lost_server_is_tried_again_soon_though_the_clock_jumped_while_it_was_tried() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    let client = &mut world.nodes[plain].client;
+    client.handle_closed(world.now, ConnId::CLIENT, CloseReason::ByPeer);
+    client.poll(world.now);
+    let tried = Some(NetRequest::Connect(ConnId::CLIENT, addr(0)));
+    assert_eq!(client.poll_net(world.now), tried);
+    world.now += Duration::from_secs(3600);
+    client.poll(world.now);
+    assert_eq!(
+        client.poll_net(world.now),
+        Some(NetRequest::Close(ConnId::CLIENT))
+    );
+    world.pass(Duration::from_secs(3));
+    assert!(world.is_connected(plain));
+}
+
+#[test]
 fn a_crowd_that_lost_one_server_does_not_look_for_the_next_at_one_moment() {
     let mut world = World::with_voters(1, 1);
     let crowd = [(); 8].map(|()| world.plain());

@@ -8,18 +8,9 @@ use ostrakon_core::ids::{BlockNo, Mark, Term, VolumeId, VolumeKey};
 
 use super::dice::Dice;
 
-/// The checksum routine of the simulation, on every host. Like every routine it covers each byte, but it looks only
-/// once at the zeros that most of a block consists of: checksums are most of what a run would spend its time on.
+/// The checksum routine of the simulation, on every host.
 pub fn checksum(bytes: &[u8]) -> u32 {
-    let zeros = trailing_zeros(bytes, 512);
-    let zeros = zeros + trailing_zeros(&bytes[..bytes.len() - zeros], 64);
-    crc32c::crc32c(&bytes[..bytes.len() - zeros])
-}
-
-/// Bytes at the end that are zero, as far as chunks of this size show.
-fn trailing_zeros(bytes: &[u8], chunk: usize) -> usize {
-    let is_zero = |chunk: &&[u8]| chunk.iter().fold(0, |all, byte| all | byte) == 0;
-    bytes.rchunks_exact(chunk).take_while(is_zero).count() * chunk
+    crc32c::crc32c(bytes)
 }
 
 /// A volume fresh from `format`.
