@@ -149,7 +149,7 @@ fn an_existing_file_is_never_made_anew() {
     let bench = Bench::empty();
     fs::write(bench.image(), "precious").unwrap();
     let (_, error) = bench.expect(
-        1,
+        3,
         &[
             "format",
             "IMAGE",
@@ -160,7 +160,7 @@ fn an_existing_file_is_never_made_anew() {
             "--force",
         ],
     );
-    assert!(error.contains("exists"), "{error}");
+    assert!(error.contains("is there already"), "{error}");
     assert_eq!(fs::read(bench.image()).unwrap(), b"precious");
 }
 

@@ -48,6 +48,11 @@ use machine::watchdog::Watchdog;
 use machine::{boot, interrupts, start_info};
 use net::{Card, Net};
 
+const _: () = assert!(
+    !ostrakon_core::rules::CAN_BE_SWITCHED_OFF,
+    "core was built for the simulator, with rules that can be left out: no image may be made of it"
+);
+
 /// What is drawn from the source of entropy, once.
 #[derive(Clone, Copy)]
 struct Drawn {

@@ -1,13 +1,5 @@
 //! `ostrakon-size`: how much code, RAM and stack a mount takes on small targets.
 //!
-//! ```text
-//! ostrakon-size            measure and print the table
-//! ostrakon-size --write T  measure and keep the table in core/SIZE.md: of all targets, or of those named
-//! ostrakon-size --check    measure targets of 32 bits, and fail if anything has grown by more than 2 % over core/SIZE.md, or exceeds a
-//!                          budget that it kept there
-//! ostrakon-size --parts T  what takes most on target T: functions, and the deepest chains of calls
-//! ```
-//!
 //! - `build`: builds the probe for each target that is installed.
 //! - `program`: what of the built library the probe's entry points reach.
 //! - `table`: the measurements as text, to and from `core/SIZE.md`.
@@ -24,6 +16,18 @@ use build::{CHECKED, TARGETS, Variant};
 use ostrakon_xtask::bare::Compiler;
 use table::Row;
 
+const HELP: &str = "\
+cargo xtask size [--write [TARGET...] | --check | --parts TARGET]
+
+Measures a whole mount, with and without its part in elections, on each bare target that this machine can build for.
+
+                     print the table
+  --write [TARGET..] keep it in core/SIZE.md: of all targets, or of those named
+  --check            fail if a target of 32 bits has grown by more than 2 % over core/SIZE.md, or exceeds a budget that
+                     it kept there
+  --parts TARGET     what takes most: functions, and the deepest chains of calls
+";
+
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
@@ -35,7 +39,11 @@ fn main() -> ExitCode {
         ["--write", ref targets @ ..] => measure(targets).and_then(|rows| table::write(&rows)),
         ["--check"] => measure(&CHECKED).and_then(|rows| table::check(&rows)),
         ["--parts", target] => parts(target),
-        _ => Err("usage: ostrakon-size [--write [TARGET…] | --check | --parts TARGET]".into()),
+        ["--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("size does not know {}\n\n{HELP}", words.join(" ")).into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -103,6 +103,8 @@ pub struct Election {
     ids: IoIds,
 
     wanted: bool,
+    /// Not wanted because its mount ends.
+    leaves: bool,
     admitted: bool,
     lost: Option<Lost>,
     facts: LeaderFacts,
@@ -156,6 +158,7 @@ impl Election {
             rng,
             ids: IoIds::new(Owner::Election),
             wanted: false,
+            leaves: false,
             admitted: false,
             lost: None,
             facts: LeaderFacts::default(),
@@ -268,6 +271,13 @@ impl Election {
     /// Whether this rid was seen to write in the region at `since` or later.
     pub fn wrote_since(&self, rid: Rid, since: Instant) -> bool {
         self.peers.find(rid).is_some_and(|peer| peer.is_active(since))
+    }
+
+    /// This mount ends: no candidacy any more, and no leading.
+    pub fn leave(&mut self, now: Instant) {
+        self.leaves = true;
+        self.set_wanted(now, false, None);
+        self.resign(now);
     }
 
     /// Stop leading, cleanly: this mount leaves, or its server cannot start. Does nothing without a ballot that leads.

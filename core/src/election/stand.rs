@@ -53,7 +53,12 @@ impl Election {
         if let Some(higher) = higher {
             self.withdraw(now, GaveUp::Higher(higher));
         } else if !self.wanted {
-            self.withdraw(now, GaveUp::ServerReached);
+            let why = if self.leaves {
+                GaveUp::Unmounting
+            } else {
+                GaveUp::ServerReached
+            };
+            self.withdraw(now, why);
         }
         match &self.stage {
             Stage::Candidate { timer, .. } => {

@@ -32,6 +32,7 @@ impl Election {
         set_admitted(&mut self, bool);
         set_facts(&mut self, Instant, LeaderFacts);
         set_server_off(&mut self, Instant, bool);
+        leave(&mut self, Instant);
         resign(&mut self, Instant);
         handle_disk(&mut self, Instant, IoId, DiskOutcome<'_>);
         handle_fence(&mut self, Instant, Ballot, FenceOutcome);

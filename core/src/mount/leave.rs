@@ -76,8 +76,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
             return;
         }
         if let Some(election) = &mut self.election {
-            election.set_wanted(now, false, None);
-            election.resign(now);
+            election.leave(now);
         }
         self.wire(now);
         let election_off = self.election.as_ref().is_none_or(|election| election.is_off());

@@ -2,6 +2,7 @@
 //! in the order of frames.
 
 use noise_protocol::Cipher;
+use zeroize::Zeroize;
 
 use super::Broken;
 use super::suite::{ChaChaPoly, Key};
@@ -15,6 +16,14 @@ pub(crate) struct Channel {
     incoming: Key,
     sent: u32,
     received: u32,
+}
+
+/// The keys are forgotten with the connection.
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.outgoing.zeroize();
+        self.incoming.zeroize();
+    }
 }
 
 impl core::fmt::Debug for Channel {

@@ -2,6 +2,7 @@
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
+use zeroize::Zeroize;
 
 /// Bytes of the seed that a platform draws from its entropy, once for each mount.
 pub const SEED_BYTES: usize = 32;
@@ -25,6 +26,7 @@ impl Entropy {
         let mut drawn = [0; 32];
         self.0.copy_from_slice(&stream[..32]);
         drawn.copy_from_slice(&stream[32..]);
+        stream.zeroize();
         drawn
     }
 
@@ -32,6 +34,12 @@ impl Entropy {
     pub(crate) fn draw_number(&mut self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.draw();
         u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl Drop for Entropy {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -1,5 +1,7 @@
 //! The client's side of a connection.
 
+use zeroize::Zeroize;
+
 use super::channel::{Channel, first_frame};
 use super::suite::{Ephemeral, ephemeral, split};
 use super::{Broken, Challenge, Entropy, Secret, read, write};
@@ -25,9 +27,25 @@ enum State {
     /// The reply has not come.
     Asked {
         challenge: Challenge,
-        own: Ephemeral,
+        own: Own,
     },
     Open(Channel),
+}
+
+/// The pair of keys of a connection that is being made: forgotten with it, and never printed.
+#[derive(Clone)]
+struct Own(Ephemeral);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl core::fmt::Debug for Own {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Own(..)")
+    }
 }
 
 /// What came in.
@@ -71,10 +89,10 @@ impl Initiator {
             return None;
         };
         let hello = out.get_mut(..HELLO_BYTES)?;
-        let own = ephemeral(entropy.draw());
+        let own = Own(ephemeral(entropy.draw()));
         let (head, shake) = hello.split_at_mut(HELLO_HEAD_BYTES);
         head.copy_from_slice(&hello_head(HANDSHAKE));
-        write(&mut secret.handshake(true, &challenge, &own), self.offer, shake).ok()?;
+        write(&mut secret.handshake(true, &challenge, &own.0), self.offer, shake).ok()?;
         self.state = State::Asked { challenge, own };
         Some(HELLO_BYTES)
     }
@@ -93,7 +111,10 @@ impl Initiator {
             // It has not been answered, and speaks again.
             State::Challenged(_) if !bytes.is_empty() => Err(Broken),
             State::Challenged(_) => Ok((Heard::Nothing, 0)),
-            &mut State::Asked { challenge, own } => self.take_reply(secret, &challenge, &own, bytes),
+            State::Asked { challenge, own } => {
+                let (challenge, own) = (*challenge, own.clone());
+                self.take_reply(secret, &challenge, &own, bytes)
+            }
             State::Plain => first(None, bytes),
             State::Open(channel) => first(Some(channel), bytes),
         }
@@ -113,14 +134,14 @@ impl Initiator {
         &mut self,
         secret: &Secret<'_>,
         challenge: &Challenge,
-        own: &Ephemeral,
+        own: &Own,
         bytes: &[u8],
     ) -> Result<(Heard<'a>, usize), Broken> {
         let Some(shake) = bytes.first_chunk() else {
             return Ok((Heard::Nothing, 0));
         };
         // The handshake is said again from its beginning: that costs some hashing, and keeping it costs half a kilobyte.
-        let mut handshake = secret.handshake(true, challenge, own);
+        let mut handshake = secret.handshake(true, challenge, &own.0);
         write(&mut handshake, self.offer, &mut [0; REPLY_BYTES])?;
         let offer = read(&mut handshake, shake)?;
         let (outgoing, incoming) = split(&handshake);

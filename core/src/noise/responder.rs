@@ -1,5 +1,7 @@
 //! The server's side of a connection.
 
+use zeroize::Zeroize;
+
 use super::channel::{Channel, first_frame};
 use super::suite::{ephemeral, split};
 use super::{Broken, Challenge, Entropy, Secret, Shake, read, write};
@@ -99,8 +101,9 @@ impl Responder {
             return None;
         };
         let shake = out.get_mut(..REPLY_BYTES)?;
-        let own = ephemeral(entropy.draw());
+        let mut own = ephemeral(entropy.draw());
         let mut handshake = secret.handshake(false, challenge, &own);
+        own.zeroize();
         let theirs = read(&mut handshake, hello).ok()?;
         write(&mut handshake, offer, shake).ok()?;
         if offer.agree(theirs).is_none() {

@@ -1,5 +1,6 @@
 //! `ostrakon format`.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use ostrakon_core::bounds::{CLIENTS_DEFAULT, CLIENTS_LIMIT, VOTERS_MAX};
@@ -61,8 +62,9 @@ pub(super) fn run(args: &Args) -> Exit {
     }
 }
 
-const fn exit_of(error: &FormatError) -> Exit {
+fn exit_of(error: &FormatError) -> Exit {
     match error {
+        FormatError::Create { error, .. } if error.kind() == ErrorKind::AlreadyExists => Exit::Refused,
         FormatError::Holds { .. } | FormatError::InUse { .. } => Exit::Refused,
         FormatError::TooSmall { .. } => Exit::Usage,
         FormatError::Volume(_) | FormatError::Create { .. } => Exit::Failed,

@@ -120,7 +120,19 @@ fn as_keeper() -> Option<u8> {
 /// The definition of the command line, for those who generate documents from it.
 pub fn command() -> clap::Command {
     let coverage = format!("{}\n\n{EXIT_CODES}", coverage::table());
-    Cli::command().mut_subcommands(|subcommand| match subcommand.get_after_help() {
+    let cli = Cli::command().mut_subcommand("run", |run| {
+        run.mut_arg("fence", |fence| {
+            fence
+                .value_name("agent:PROGRAM|script:PROGRAM|lease")
+                .help("How earlier leaders are silenced: agent:PROGRAM, script:PROGRAM or lease; may be repeated. Required")
+        })
+        .mut_arg("json", |json| {
+            json.help(
+                "One JSON object a line instead of text, each with event, rid, at_ms and, where they apply, term and server_addr",
+            )
+        })
+    });
+    cli.mut_subcommands(|subcommand| match subcommand.get_after_help() {
         // An agent's exit codes are given by its protocol.
         Some(_) => subcommand,
         None if ["mount", "run"].contains(&subcommand.get_name()) => subcommand

@@ -1,5 +1,7 @@
 //! `ostrakon mount`.
 
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +59,9 @@ pub(super) fn run_with(
         Ok(plan) => plan,
         Err(why) => return (Exit::Usage.because(why), None),
     };
+    if let Err(why) = plan.server_addr().map_or(Ok(()), is_of_this_host) {
+        return (Exit::Failed.because(why), None);
+    }
     let watchdog = match plan.start_watchdog() {
         Ok(watchdog) => watchdog.map(|watchdog| Arc::new(Mutex::new(watchdog))),
         Err(error) => return (Exit::Usage.because(error), None),
@@ -121,6 +126,19 @@ fn run_guarded(
             Err(exit) => exit,
         };
         return (exit, ending);
+    }
+}
+
+/// A wrong address would be noticed when this host is elected: too late. One that is in use now may be free by then.
+fn is_of_this_host(addr: SocketAddr) -> Result<(), String> {
+    match TcpListener::bind(addr) {
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Err(format!(
+            "--server-addr {addr}: this host has no such address; expected one of its own, by which all other hosts reach it"
+        )),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(format!(
+            "--server-addr {addr}: this user may not listen there ({error}); expected a port of 1024 or more"
+        )),
+        _ => Ok(()),
     }
 }
 

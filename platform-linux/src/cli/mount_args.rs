@@ -51,7 +51,7 @@ pub(super) struct Args {
     /// Block device or image file
     pub(super) device: PathBuf,
     /// Take part in elections, and serve here: an address by which all other hosts reach this one
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_server_addr)]
     server_addr: Option<SocketAddr>,
     /// How earlier leaders are silenced: agent:PROGRAM, script:PROGRAM, scsi or lease; may be repeated. Required for a voter
     #[arg(long, value_name = "agent:PROGRAM|script:PROGRAM|scsi|lease", value_parser = parse_fence)]
@@ -118,6 +118,14 @@ enum Fence {
     Agent(FenceAgent),
     Scsi,
     Lease,
+}
+
+fn parse_server_addr(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "expected an IP address and a port, as in 10.0.0.1:4790 or [fd00::1]:4790; names are not looked up, for every \
+         host must find the same place"
+            .to_owned()
+    })
 }
 
 fn parse_fence(text: &str) -> Result<Fence, String> {
@@ -261,7 +269,8 @@ impl Args {
         }
         if scsi && self.on_elected.is_some() {
             return Err(
-                "--fence scsi bars a host from this disk, and ends nothing that --on-elected began there: give --fence                  agent:PROGRAM instead, or leave out --on-elected"
+                "--fence scsi bars a host from this disk, and ends nothing that --on-elected began there: give --fence \
+                 agent:PROGRAM instead, or leave out --on-elected"
                     .to_owned(),
             );
         }
@@ -387,7 +396,7 @@ mod tests {
                 "--server-addr 10.0.0.1:7 --fence lease --fence-map /etc/hostname",
                 "--fence-map",
             ),
-            ("--server-addr host:7 --fence lease", "invalid socket address"),
+            ("--server-addr host:7 --fence lease", "expected an IP address"),
             ("--server-addr 10.0.0.1:7 --fence lease --lease-ms 0", "not in"),
             (
                 "--server-addr 10.0.0.1:7 --fence agent:true --watchdog /dev/watchdog0",

@@ -262,7 +262,7 @@ impl Narrator {
             Event::ClientEvicted(rid) => say(
                 "client_evicted",
                 json!({ "term": self.term(), "client": rid.to_string() }),
-                format!("client {rid} did not return in time"),
+                format!("client {rid} was fenced, or did not return in time"),
             ),
             other => unreachable!("{other:?} is no event of a server"),
         }
@@ -472,7 +472,7 @@ fn describe_report(report: &FenceReport) -> Description {
         None => format!(
             "leader {} is not fenced: {}",
             report.victim,
-            report.failures.join("; ")
+            report.failures.join("; ").lines().collect::<Vec<_>>().join(" / ")
         ),
     };
     say(

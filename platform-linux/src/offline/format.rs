@@ -79,6 +79,12 @@ impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Volume(error) => write!(f, "{error}"),
+            Self::Create { path, error } if error.kind() == std::io::ErrorKind::AlreadyExists => write!(
+                f,
+                "{} is there already, and --size makes a new file: leave out --size to format what is there, or choose \
+                 another name",
+                path.display()
+            ),
             Self::Create { path, error } => write!(f, "cannot make {}: {error}", path.display()),
             Self::Holds { path, found } => write!(
                 f,

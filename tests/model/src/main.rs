@@ -11,7 +11,19 @@ use ostrakon_model::config::Config;
 use ostrakon_model::search::{Report, search};
 use ostrakon_model::worlds::{FULL, QUICK, Row, rows};
 
-const USAGE: &str = "usage: model [--quick | --full] [--states MAX] [--rule NAME | --rules]";
+const HELP: &str = "\
+cargo xtask model [--quick | --full] [--states MAX] [--rule NAME | --rules]
+
+Explores every interleaving of small worlds over the election's own decisions, breadth first, and says how many states there are.
+
+  --quick      the worlds that can be explored to the end in a few minutes (the default)
+  --full       larger ones too: hours, and as much memory as there is
+  --states MAX stop each world after so many states
+  --rule NAME  one rule left out: the violation that follows, step by step
+  --rules      every rule left out, one after the other
+
+Exit codes: 0 no violation, 2 a wrong argument, 10 a violation (with a rule left out that is what is expected).
+";
 
 const EXIT_USAGE: u8 = 2;
 const EXIT_VIOLATION: u8 = 10;
@@ -20,6 +32,7 @@ struct Options {
     full: bool,
     states_max: Option<u64>,
     rows: Option<Vec<Row>>,
+    help: bool,
 }
 
 fn options() -> Result<Options, String> {
@@ -27,6 +40,7 @@ fn options() -> Result<Options, String> {
         full: false,
         states_max: None,
         rows: None,
+        help: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -45,7 +59,8 @@ fn options() -> Result<Options, String> {
                 let row = row.ok_or_else(|| format!("no rule {name}; there are {}", names()))?;
                 options.rows = Some(vec![row]);
             }
-            _ => return Err(format!("unknown argument {arg}\n{USAGE}")),
+            "--help" | "-h" => options.help = true,
+            _ => return Err(format!("unknown argument {arg}\n\n{HELP}")),
         }
     }
     Ok(options)
@@ -75,6 +90,10 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    if options.help {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     let mut violated = false;
     let worlds: Vec<(Config, Option<Row>)> = match &options.rows {
         Some(rows) => rows.iter().map(|row| (row.config, Some(*row))).collect(),

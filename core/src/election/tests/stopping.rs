@@ -183,3 +183,24 @@ fn a_voter_leaves_though_the_device_cannot_be_read() {
         world.stages()
     );
 }
+
+#[test]
+fn a_candidate_whose_mount_ends_says_that_it_leaves() {
+    let mut world = World::voters(2, 2);
+    let standing = |world: &World| (0..2).find(|&n| world.voters[n].election.own.is_some());
+    assert!(world.run_until(SECOND.times(5), |world| standing(world).is_some()));
+    let (candidate, now) = (standing(&world).unwrap(), world.now);
+    world.voters[candidate].election.leave(now);
+    world.run(SECOND);
+    let leaving = |event: &Event| {
+        matches!(
+            event,
+            Event::GaveUp {
+                why: GaveUp::Unmounting,
+                ..
+            }
+        )
+    };
+    assert!(world.saw(candidate, leaving));
+    assert!(world.voters[candidate].election.is_off());
+}
