@@ -116,6 +116,8 @@ impl Seek {
         self.told_error = None;
     }
 
+    // Out of line: it is called from everywhere, and times of 64 bits are long code on 32.
+    #[inline(never)]
     fn later(&mut self, now: Instant) {
         self.at_once = false;
         self.has_read = false;

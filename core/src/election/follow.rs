@@ -323,6 +323,7 @@ impl Election {
     }
 
     /// The newest answer of a leader, and how long it may leave the bell unanswered.
+    #[inline(never)]
     fn patience(&self, leader: Ballot) -> (Option<Answer>, Duration) {
         let peer = self
             .peers
