@@ -6,6 +6,7 @@ use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use heapless::String;
 use ostrakon_core::ids::{BlockNo, HostId};
 use ostrakon_core::time::Duration;
+use ostrakon_devices::Place;
 
 use crate::log::Level;
 
@@ -32,13 +33,9 @@ pub(crate) struct Settings {
     pub(crate) fence: FenceMode,
     /// `host=HEX`: this machine's identity across its boots; without it an earlier boot counts as a stranger.
     pub(crate) host: HostId,
-    /// `ip=ADDRESS/PREFIX`: this node's own address.
-    pub(crate) ip: Ipv4Addr,
-    /// See `ip`.
-    pub(crate) prefix: u8,
-    /// `gateway=ADDRESS`: the way to every other network. QEMU's own also leads to its host's loopback network, so that
-    /// guests and processes of that host know one another by the same addresses.
-    pub(crate) gateway: Ipv4Addr,
+    /// `ip=ADDRESS/PREFIX`, `gateway=ADDRESS`, `network-cut-ms=`. QEMU's own gateway also leads to its host's loopback
+    /// network, so that guests and processes of that host know one another by the same addresses.
+    pub(crate) place: Place,
     /// `log=error|warn|info|debug|trace`.
     pub(crate) level: Level,
     /// `io-timeout-ms=`: W.
@@ -52,8 +49,6 @@ pub(crate) struct Settings {
     /// `watchdog-ms=`: with a lease, QEMU's watchdog resets this machine when the main loop does not come round for this
     /// long.
     pub(crate) watchdog: Option<Duration>,
-    /// `network-cut-ms=`: a card that is of no use for this long is taken for lost, and the image ends.
-    pub(crate) network_cut_max: Duration,
     /// `conformance=BLOCK`: instead of mounting, core's test of a platform's disk, on as many blocks from there as one request
     /// may span. It overwrites them, and wants the same disk twice.
     pub(crate) conformance: Option<BlockNo>,
@@ -84,16 +79,18 @@ impl Default for Settings {
             server: None,
             fence: FenceMode::Line,
             host: HostId(0),
-            ip: Ipv4Addr::new(10, 0, 2, 15),
-            prefix: 24,
-            gateway: Ipv4Addr::new(10, 0, 2, 2),
+            place: Place {
+                ip: Ipv4Addr::new(10, 0, 2, 15),
+                prefix: 24,
+                gateway: Ipv4Addr::new(10, 0, 2, 2),
+                cut_max: Duration::from_secs(20),
+            },
             level: Level::Info,
             write_time_max: Duration::from_secs(4),
             silence_max: Duration::from_secs(4),
             recovery_time: Duration::from_secs(10),
             fence_time_max: Duration::from_secs(30),
             watchdog: None,
-            network_cut_max: Duration::from_secs(20),
             conformance: None,
         }
     }
@@ -140,15 +137,15 @@ impl Settings {
             "server" => self.server = Some(server(value)?),
             "fence" => self.fence = fence(value)?,
             "host" => self.host = HostId(u64::from_str_radix(value, 16).map_err(|_| "up to 16 hex digits")?),
-            "ip" => (self.ip, self.prefix) = network(value)?,
-            "gateway" => self.gateway = value.parse().map_err(|_| "an IPv4 address")?,
+            "ip" => (self.place.ip, self.place.prefix) = network(value)?,
+            "gateway" => self.place.gateway = value.parse().map_err(|_| "an IPv4 address")?,
             "log" => self.level = Level::parse(value).ok_or("error, warn, info, debug or trace")?,
             "io-timeout-ms" => self.write_time_max = ms(value)?,
             "silence-ms" => self.silence_max = ms(value)?,
             "recovery-ms" => self.recovery_time = ms(value)?,
             "fence-timeout-ms" => self.fence_time_max = ms(value)?,
             "watchdog-ms" => self.watchdog = Some(ms(value)?),
-            "network-cut-ms" => self.network_cut_max = ms(value)?,
+            "network-cut-ms" => self.place.cut_max = ms(value)?,
             "conformance" => {
                 self.conformance = Some(BlockNo(value.parse().map_err(|_| "the number of a block")?))
             }

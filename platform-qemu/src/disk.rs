@@ -4,11 +4,10 @@ use ostrakon_core::bounds::{BLOCK_BYTES, SECTOR_BYTES};
 use ostrakon_core::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use ostrakon_core::ids::BlockNo;
 use ostrakon_core::time::{Duration, Instant};
+use ostrakon_devices::{IdentityMapped, Plain, TakeOnce};
 use virtio_drivers::device::blk::{BlkReq, BlkResp, RespStatus, VirtIOBlk};
 
 use crate::log::{Debug, trace, warning};
-use crate::machine::once::TakeOnce;
-use crate::virtio::{IdentityMapped, Plain};
 
 /// Blocks that one request may span.
 pub(crate) const TRANSFER_BLOCKS: usize = 16;
@@ -131,7 +130,7 @@ impl Disk {
     pub(crate) fn submit(&mut self, now: Instant, request: DiskRequest) {
         trace!("disk: {}", Debug(&request));
         let (id, first, count, limit) = match request {
-            // Every write is durable when it completes: see `virtio::Plain`.
+            // Every write is durable when it completes: see `Plain`.
             DiskRequest::Flush { id, .. } => return self.answer_at_once(id, Ok(())),
             DiskRequest::Read {
                 id,

@@ -3,7 +3,7 @@
 //! Boots under QEMU's `microvm` by PVH. What the folders and files are:
 //!
 //! - [`machine`]: processor and board.
-//! - [`virtio`], [`disk`], [`net`]: the devices, and core's seams on them.
+//! - [`virtio`], [`disk`]: the devices, and core's seam on the disk; the network is in `ostrakon-devices`.
 //! - [`control`], [`fence`]: the line to the outside, and fencing by it.
 //! - [`command_line`]: what whoever starts the image decides.
 //! - [`host`]: the loop that polls the mount.
@@ -25,7 +25,6 @@ mod fence;
 mod host;
 mod log;
 mod machine;
-mod net;
 mod virtio;
 
 use core::net::SocketAddr;
@@ -35,18 +34,18 @@ use ostrakon_core::format::FenceParam;
 use ostrakon_core::ids::{BootId, Rid};
 use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::time::Duration;
+use ostrakon_devices::{Card, Net, Plain, fill_random};
 
+use crate::log::{error, info};
 use command_line::{FenceMode, Settings};
 use control::Control;
 use disk::Disk;
 use fence::Fencer;
 use host::Host;
-use log::{error, info};
 use machine::clock::Clock;
 use machine::exit::{Exit, exit};
 use machine::watchdog::Watchdog;
 use machine::{boot, interrupts, start_info};
-use net::{Card, Net};
 
 const _: () = assert!(
     !ostrakon_core::rules::CAN_BE_SWITCHED_OFF,
@@ -66,7 +65,7 @@ struct Drawn {
 extern "C" fn kernel_main(start_info: *const u8) -> ! {
     interrupts::start();
     let clock = Clock::calibrate();
-    log::set_clock(clock);
+    crate::log::set_clock(clock);
     // SAFETY: the boot code passes on what the loader put there, and nothing has written to memory outside of the
     // image, its stack included, since.
     let line = unsafe { start_info::command_line(start_info) };
@@ -78,7 +77,7 @@ fn run(clock: Clock, line: &str) -> Result<Exit, Exit> {
         error!("{}", bad);
         Exit::CommandLine
     })?;
-    log::set_level(settings.level);
+    crate::log::set_level(settings.level);
     info!(
         "ostrakon {} for {}: counter {} MHz, core {} KiB, stack {} KiB",
         env!("CARGO_PKG_VERSION"),
@@ -113,7 +112,13 @@ fn run(clock: Clock, line: &str) -> Result<Exit, Exit> {
     control.say(format_args!("hello {} {}", drawn.rid, settings.name));
     info!("mount {}, disk of {} blocks", drawn.rid, disk.blocks());
 
-    let net = Net::start(clock.now(), card, &settings, drawn.net_seed);
+    let net = Net::start(
+        clock.now(),
+        card,
+        &settings.place,
+        drawn.net_seed,
+        &host::SOCKET_ROOM,
+    );
     let fencer = Fencer::new(settings.host, drawn.boot, settings.fence_time_max);
     let config = config(&settings, drawn);
     let mut host = Host::start(clock, config, drawn.seed, disk, net, control, fencer);
@@ -130,9 +135,9 @@ fn missing(device: &str) -> Exit {
     Exit::NoDevice
 }
 
-fn draw(rng: virtio::Plain) -> Option<Drawn> {
+fn draw(rng: Plain) -> Option<Drawn> {
     let mut bytes = [0; 32 + SEED_BYTES];
-    if !virtio::fill_random(rng, &mut bytes) {
+    if !fill_random(rng, &mut bytes) {
         return None;
     }
     let (words, _) = bytes.as_chunks::<8>();

@@ -104,7 +104,11 @@ fn libraries(folder: &Path) -> PathBuf {
     folder.join("usr/lib/x86_64-linux-gnu")
 }
 
-fn has_core(target: &str) -> Result<bool> {
+/// Whether the compiler in use has a `core` for a target.
+///
+/// # Errors
+/// If rustc cannot be asked.
+pub fn has_core(target: &str) -> Result<bool> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)
         .args(["--print", "target-libdir", "--target", target])

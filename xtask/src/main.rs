@@ -30,6 +30,7 @@ Commands:
   fuzz      inputs that break parsers or state machines, searched for with coverage
   power-cuts  the simulator's scenarios, cut at every write to the device
   model     the exhaustive search over the election's decisions (options are passed on)
+  firmware  the example of a RISC-V board's firmware under QEMU, beside Linux mounts on one disk
   run-qemu  bare images under QEMU on one disk: elect, fail over, fence, leave
 
 cargo xtask COMMAND --help says more.
@@ -93,6 +94,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
         Some("fuzz") => commands::fuzz::run(arguments),
         Some("power-cuts") => commands::power_cuts::run(arguments),
         Some("model") => commands::sim::model(arguments),
+        Some("firmware") => commands::run_qemu::run_firmware(arguments),
         Some("run-qemu") => commands::run_qemu::run(arguments),
         Some(commands::run_qemu::AGENT_COMMAND) => commands::run_qemu::agent(&arguments),
         Some("help" | "--help" | "-h") => {

@@ -12,6 +12,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#if UINTPTR_MAX > 0xffffffffu
+#define OSTRAKON_POINTERS_OF_64_BITS
+#endif
+
 /* Bytes of memory, aligned to OSTRAKON_MOUNT_ALIGN, for a mount that has room for this many clients. */
 #define OSTRAKON_MOUNT_BYTES(clients) \
     ((size_t)OSTRAKON_MOUNT_BASE_BYTES + (size_t)(clients) * (size_t)OSTRAKON_MOUNT_CLIENT_BYTES)
@@ -40,8 +44,15 @@
 // Alignment of a mount's memory.
 #define OSTRAKON_MOUNT_ALIGN 8
 
-// Bytes of a mount without clients, on any target. See `OSTRAKON_MOUNT_BYTES`.
-#define OSTRAKON_MOUNT_BASE_BYTES 18176
+#if defined(OSTRAKON_POINTERS_OF_64_BITS)
+// Bytes of a mount without clients where pointers have 64 bits. See `OSTRAKON_MOUNT_BYTES`.
+#define OSTRAKON_MOUNT_BASE_BYTES 15872
+#endif
+
+#if !defined(OSTRAKON_POINTERS_OF_64_BITS)
+// Bytes of a mount without clients where pointers are shorter. See `OSTRAKON_MOUNT_BYTES`.
+#define OSTRAKON_MOUNT_BASE_BYTES 15360
+#endif
 
 // Bytes that each client of the volume adds.
 #define OSTRAKON_MOUNT_CLIENT_BYTES 512

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 use core::ptr;
 use core::slice;
 
-use ostrakon_core::bounds::STRANGERS_MAX;
+use ostrakon_core::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX};
 use ostrakon_core::config::Config;
 use ostrakon_core::mount::Mount;
 use ostrakon_core::noise::SEED_BYTES;
@@ -15,11 +15,19 @@ use crate::convert::Outcome;
 use crate::ostrakon_error;
 use crate::service::Callbacks;
 
+/// Connections at once that have not shown the key yet. With more, those that come in one after the other are served.
+const STRANGERS: usize = 4;
+
 /// Alignment of a mount's memory.
 pub const OSTRAKON_MOUNT_ALIGN: usize = 8;
 
-/// Bytes of a mount without clients, on any target. See `OSTRAKON_MOUNT_BYTES`.
-pub const OSTRAKON_MOUNT_BASE_BYTES: usize = 18176;
+/// Bytes of a mount without clients where pointers have 64 bits. See `OSTRAKON_MOUNT_BYTES`.
+#[cfg(target_pointer_width = "64")]
+pub const OSTRAKON_MOUNT_BASE_BYTES: usize = 15872;
+
+/// Bytes of a mount without clients where pointers are shorter. See `OSTRAKON_MOUNT_BYTES`.
+#[cfg(not(target_pointer_width = "64"))]
+pub const OSTRAKON_MOUNT_BASE_BYTES: usize = 15360;
 
 /// Bytes that each client of the volume adds.
 pub const OSTRAKON_MOUNT_CLIENT_BYTES: usize = 512;
@@ -73,13 +81,19 @@ const _: () = assert!(CLIENTS_OFFSET.is_multiple_of(OSTRAKON_MOUNT_ALIGN));
 const _: () = assert!(size_of::<ClientSlot>().is_multiple_of(OSTRAKON_MOUNT_ALIGN));
 const _: () = assert!(offset_of!(Inside, magic) == 0);
 const _: () = assert!(
-    CLIENTS_OFFSET + STRANGERS_MAX * size_of::<ConnSlot>() <= OSTRAKON_MOUNT_BASE_BYTES,
+    CLIENTS_OFFSET + STRANGERS * size_of::<ConnSlot>() <= OSTRAKON_MOUNT_BASE_BYTES,
     "the header promises enough for a mount without clients"
 );
 const _: () = assert!(
-    size_of::<usize>() < 8
-        || OSTRAKON_MOUNT_BASE_BYTES - (CLIENTS_OFFSET + STRANGERS_MAX * size_of::<ConnSlot>()) < 1024,
-    "and wastes less than a kilobyte of it where pointers are longest"
+    OSTRAKON_MOUNT_BASE_BYTES - (CLIENTS_OFFSET + STRANGERS * size_of::<ConnSlot>()) < 512,
+    "and wastes next to nothing"
+);
+/// What a small target has for a mount with eight clients, a buffer of one block and one of a message.
+const SMALL_RAM_BYTES: usize = 24 * 1024;
+const _: () = assert!(
+    size_of::<usize>() == 8
+        || OSTRAKON_MOUNT_BASE_BYTES + 8 * OSTRAKON_MOUNT_CLIENT_BYTES + BLOCK_BYTES + MESSAGE_BYTES_MAX
+            <= SMALL_RAM_BYTES
 );
 const _: () = assert!(size_of::<ClientSlot>() + size_of::<ConnSlot>() == OSTRAKON_MOUNT_CLIENT_BYTES);
 
@@ -140,7 +154,7 @@ pub(crate) unsafe fn start(
     let conns_count = if clients == 0 {
         0
     } else {
-        clients_count + STRANGERS_MAX
+        clients_count + STRANGERS
     };
     let needed = clients_count
         .checked_mul(OSTRAKON_MOUNT_CLIENT_BYTES)
@@ -173,8 +187,7 @@ pub(crate) unsafe fn start(
             clients_count,
             conns_count,
         };
-        (&raw mut (*inside).transfer_bytes)
-            .write(config.transfer_blocks as usize * ostrakon_core::bounds::BLOCK_BYTES);
+        (&raw mut (*inside).transfer_bytes).write(config.transfer_blocks as usize * BLOCK_BYTES);
         (&raw mut (*inside).entered).write(0);
         (&raw mut (*inside).mount).write(Mount::new(now, config, seed, slots, service));
         (&raw mut (*inside).magic).write_volatile(magic(memory));

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ostrakon_xtask::skipped;
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
@@ -37,8 +39,10 @@ fn the_header_is_up_to_date() {
 /// Compiles a file that is nothing but the header and a look at a few of its names.
 fn compiles(compiler: &str, arguments: &[&str]) {
     if Command::new(compiler).arg("--version").output().is_err() {
-        eprintln!("SKIPPED: no {compiler} on this machine");
-        return;
+        return skipped::note(
+            &format!("the header under {compiler} {}", arguments.join(" ")),
+            &format!("no {compiler} here (on Debian: apt-get install gcc g++)"),
+        );
     }
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let source = scratch.path().join("uses_header.c");

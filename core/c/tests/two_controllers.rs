@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use ostrakon_xtask::skipped;
+
 /// Longest time for anything here: detection and a fence take seconds, the rest is room for a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -122,7 +124,10 @@ impl Drop for Process {
 /// Builds the static library and the example; `None` without a C compiler.
 fn build(scratch: &Path) -> Option<PathBuf> {
     if Command::new("gcc").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: no gcc on this machine, so the C example was not built");
+        skipped::note(
+            "two_controllers_elect_serve_a_linux_mount_and_take_over",
+            "no gcc here, with which the example is built (on Debian: apt-get install gcc)",
+        );
         return None;
     }
     cargo(&[

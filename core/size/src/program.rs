@@ -79,7 +79,9 @@ pub(crate) fn parts(library: &[u8]) -> Result<String> {
     for entry in ENTRIES {
         text.push_str(&format!("deepest calls of {entry}:\n"));
         let mut at = program.names.get(entry).copied();
-        while let Some(place) = at {
+        // Functions of the formatting machinery call one another in circles.
+        let mut shown = HashSet::new();
+        while let Some(place) = at.filter(|&place| shown.insert(place)) {
             let section = &program.sections[&place];
             text.push_str(&format!("{:8} {}\n", section.frame, section.name));
             at = program

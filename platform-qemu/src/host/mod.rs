@@ -12,6 +12,7 @@ use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
 use ostrakon_core::service::NoService;
 use ostrakon_core::time::Instant;
+use ostrakon_devices::{Net, NetSink, Room, TakeOnce};
 
 use crate::control::{Control, Order};
 use crate::disk::Disk;
@@ -21,14 +22,18 @@ use crate::machine::boot::stack_used;
 use crate::machine::clock::Clock;
 use crate::machine::exit::{Exit, reset};
 use crate::machine::interrupts;
-use crate::machine::once::TakeOnce;
 use crate::machine::watchdog::Watchdog;
-use crate::net::{Net, NetSink};
 
 /// Clients that this node can serve: an appliance's few.
 const CLIENTS: usize = 64;
 /// Their connections, a few strangers and the node's own mount.
 const CONNS: usize = CLIENTS + ostrakon_core::bounds::STRANGERS_MAX;
+
+/// TCP sockets: connections, those that listen, and those that linger after they were closed.
+pub(crate) const SOCKETS: usize = 40;
+
+/// Their memory.
+pub(crate) static SOCKET_ROOM: Room<SOCKETS> = Room::new();
 
 /// Bytes offered to core at once.
 const SCRATCH_BYTES: usize = 2 * MESSAGE_BYTES_MAX;
@@ -63,7 +68,7 @@ pub(crate) struct Host {
     config: Config,
     mount: &'static mut Mount<StaticMemory, NoService>,
     disk: Disk,
-    net: Net,
+    net: Net<SOCKETS>,
     control: Control,
     fencer: Fencer,
     watchdog: Option<Watchdog>,
@@ -77,7 +82,7 @@ impl Host {
         config: Config,
         seed: [u8; SEED_BYTES],
         disk: Disk,
-        net: Net,
+        net: Net<SOCKETS>,
         control: Control,
         fencer: Fencer,
     ) -> Self {

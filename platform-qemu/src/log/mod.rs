@@ -58,11 +58,42 @@ static CLOCK: Once<Clock> = Once::new();
 /// Nothing above this level is told from now on.
 pub(crate) fn set_level(level: Level) {
     LEVEL.store(level as u8, Ordering::Relaxed);
+    ::log::set_max_level(match level {
+        Level::Error => ::log::LevelFilter::Error,
+        Level::Warn => ::log::LevelFilter::Warn,
+        Level::Info => ::log::LevelFilter::Info,
+        Level::Debug => ::log::LevelFilter::Debug,
+        Level::Trace => ::log::LevelFilter::Trace,
+    });
+    // Fails for the second call only: then it is set.
+    let _ = ::log::set_logger(&Drivers);
 }
 
 /// Messages bear the time of this clock from now on.
 pub(crate) fn set_clock(clock: Clock) {
     CLOCK.call_once(|| clock);
+}
+
+/// What the drivers tell, by the crate `log`: virtio-drivers' own only if something is wrong.
+struct Drivers;
+
+impl ::log::Log for Drivers {
+    fn enabled(&self, metadata: &::log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("ostrakon") || metadata.level() <= ::log::Level::Warn
+    }
+    fn log(&self, record: &::log::Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        match record.level() {
+            ::log::Level::Error => error!("{}", record.args()),
+            ::log::Level::Warn => warning!("{}", record.args()),
+            ::log::Level::Info => info!("{}", record.args()),
+            ::log::Level::Debug => debug!("{}", record.args()),
+            ::log::Level::Trace => trace!("{}", record.args()),
+        }
+    }
+    fn flush(&self) {}
 }
 
 /// Whether this level is told.

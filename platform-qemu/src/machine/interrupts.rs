@@ -8,12 +8,12 @@
 use core::arch::{asm, naked_asm};
 
 use ostrakon_core::time::{Duration, Instant};
+use ostrakon_devices::TakeOnce;
 
 use super::boot::boot_gdt;
 use super::clock::Clock;
 use super::exit::{Exit, exit};
 use super::mmio::Register;
-use super::once::TakeOnce;
 use super::port::Port;
 use crate::log::{Hex, error};
 

@@ -6,7 +6,6 @@
 //! - [`pci`], [`watchdog`]: what resets the machine when the main loop does not come round.
 //! - [`clock`]: microseconds since boot, from the calibrated time stamp counter.
 //! - [`exit`]: the end of the image, with a code for whoever started it.
-//! - [`once`]: statics that are handed out once.
 
 pub(crate) mod boot;
 pub(crate) mod clock;
@@ -15,7 +14,6 @@ pub(crate) mod interrupts;
 #[cfg(not(target_os = "none"))]
 mod memory_routines;
 pub(crate) mod mmio;
-pub(crate) mod once;
 mod pci;
 pub(crate) mod port;
 pub(crate) mod start_info;

@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: what must hold before anything is merged. Each step also runs by itself.
 
+mod big_endian;
 mod freestanding;
 mod sources;
 
@@ -53,6 +54,11 @@ const STEPS: &[Step] = &[
         run: freestanding::check,
     },
     Step {
+        name: "big-endian",
+        about: "core's tests of bytes, built for a big-endian machine and run by an emulator",
+        run: big_endian::check,
+    },
+    Step {
         name: "size",
         about: "core has not grown on 32-bit targets beyond what core/SIZE.md says, and keeps its budget",
         run: size::check,
@@ -71,6 +77,11 @@ const STEPS: &[Step] = &[
         name: "qemu",
         about: "the bare image: its lints, and clusters of it under QEMU",
         run: run_qemu::check,
+    },
+    Step {
+        name: "firmware",
+        about: "the example of a RISC-V board's firmware, beside Linux mounts under QEMU",
+        run: run_qemu::check_firmware,
     },
     Step {
         name: "counts",
@@ -119,7 +130,7 @@ fn help() -> String {
          Stops at the first that fails, unless it is to keep going.\n\n",
     );
     for step in STEPS {
-        text.push_str(&format!("  {:9} {}\n", step.name, step.about));
+        text.push_str(&format!("  {:10} {}\n", step.name, step.about));
     }
     text
 }
@@ -139,7 +150,7 @@ fn run_steps(steps: &[&Step], keep_going: bool) -> Result<ExitCode> {
         let outcome = (step.run)();
         let word = if outcome.is_ok() { "ok" } else { "FAILED" };
         report.push_str(&format!(
-            "  {:9} {word:6}  {:6.1} s\n",
+            "  {:10} {word:6}  {:6.1} s\n",
             step.name,
             started.elapsed().as_secs_f32()
         ));
@@ -147,7 +158,7 @@ fn run_steps(steps: &[&Step], keep_going: bool) -> Result<ExitCode> {
             Ok(unchecked) => {
                 unchecked
                     .iter()
-                    .for_each(|reason| report.push_str(&format!("           skipped: {reason}\n")));
+                    .for_each(|reason| report.push_str(&format!("            skipped: {reason}\n")));
             }
             Err(failure) => {
                 eprintln!("error: {failure}");

@@ -3,14 +3,15 @@
 
 use ostrakon_xtask::failure::Result;
 
+use super::guest::QEMU;
 use super::nbd::NbdServer;
 use super::script::Acts;
-use super::{Fence, Wishes, image, is_qemu_there, show};
+use super::{Fence, Wishes, image, is_there, show};
 
 /// Returns what could not be checked on this machine.
 pub(crate) fn check() -> Result<Vec<String>> {
     let mut skipped = image::lint()?;
-    if !is_qemu_there() {
+    if !is_there(QEMU) {
         let how = super::install_command();
         skipped.push(format!("the cluster of bare images: no QEMU here ({how})"));
         return Ok(skipped);

@@ -14,6 +14,9 @@ pub(super) struct ImageSize {
     in_memory: u64,
 }
 
+/// The class of an ELF file of 32 bits.
+const ELF32: u64 = 1;
+
 impl ImageSize {
     /// Of the image in this file.
     pub(super) fn of(image: &Path) -> Result<Self> {
@@ -30,15 +33,24 @@ impl ImageSize {
                 .rev()
                 .fold(0_u64, |value, &byte| value << 8 | u64::from(byte))
         };
-        // ELF64: where the program headers are, how long each and how many; type 1 is loaded.
-        let (first, size, count) = (field(32, 8), field(54, 2), field(56, 2));
+        // ELF64 and ELF32: where the program headers are, how long each and how many; type 1 is loaded.
+        let is_64 = field(4, 1) != ELF32;
+        let (first, size, count) = match is_64 {
+            true => (field(32, 8), field(54, 2), field(56, 2)),
+            false => (field(28, 4), field(42, 2), field(44, 2)),
+        };
         let headers = (0..count).map(|index| first.saturating_add(index * size) as usize);
         // Within the file, so that no field of it lies beyond what can be counted.
         let headers = headers.filter(|&at| at < file.len());
         let loads: Vec<usize> = headers.filter(|&at| field(at, 4) == 1).collect();
+        // In the file, and right after it in memory.
+        let length = |at: usize, which: usize| match is_64 {
+            true => field(at + 32 + 8 * which, 8),
+            false => field(at + 16 + 4 * which, 4),
+        };
         Self {
-            loaded: loads.iter().map(|at| field(at + 32, 8)).sum(),
-            in_memory: loads.iter().map(|at| field(at + 40, 8)).sum(),
+            loaded: loads.iter().map(|&at| length(at, 0)).sum(),
+            in_memory: loads.iter().map(|&at| length(at, 1)).sum(),
         }
     }
 }
@@ -96,6 +108,14 @@ mod tests {
         header(64 + 56, 4, 50, 50);
         let size = ImageSize::of_elf(&file);
         assert_eq!((size.loaded, size.in_memory), (100, 200));
+        let mut file = vec![0; 52 + 32];
+        file[4] = 1;
+        file[28] = 52;
+        file[42] = 32;
+        file[44] = 1;
+        (file[52], file[52 + 16], file[52 + 20]) = (1, 100, 200);
+        let size = ImageSize::of_elf(&file);
+        assert_eq!((size.loaded, size.in_memory), (100, 200), "of 32 bits");
         let garbage = ImageSize::of_elf(&[0xff; 70]);
         assert_eq!(garbage.loaded, 0, "nothing to be found, and no panic");
     }

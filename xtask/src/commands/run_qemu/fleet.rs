@@ -36,25 +36,36 @@ pub(super) struct State {
     pub(super) power_ons: u32,
 }
 
+/// What a guest is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// The x86_64 image.
+    Image,
+    /// The firmware of a RISC-V board.
+    Firmware,
+    /// A mount of this host's, without any QEMU.
+    Linux,
+}
+
 /// A guest, switched on or off.
 pub(super) struct Guest {
     /// Its name.
     pub(super) name: String,
     /// Where a voter serves.
     pub(super) addr: Option<SocketAddr>,
-    /// A mount of this host's, not an image.
-    pub(super) is_linux: bool,
+    /// What it is.
+    pub(super) kind: Kind,
     machine: Mutex<Option<Machine>>,
     state: Mutex<State>,
 }
 
 impl Guest {
-    /// Switched off. A Linux one is a mount of this host, not an image.
-    pub(super) fn new(name: String, addr: Option<SocketAddr>, is_linux: bool) -> Self {
+    /// Switched off.
+    pub(super) fn new(name: String, addr: Option<SocketAddr>, kind: Kind) -> Self {
         Self {
             name,
             addr,
-            is_linux,
+            kind,
             machine: Mutex::default(),
             state: Mutex::default(),
         }
@@ -125,7 +136,7 @@ impl Fleet {
             ..State::default()
         };
         let fleet = Arc::clone(self);
-        if guest.is_linux {
+        if guest.kind == Kind::Linux {
             let mut child = linux::mount(
                 &self.tool,
                 &self.board.folder,
@@ -138,7 +149,7 @@ impl Fleet {
             thread::spawn(move || output.map(|output| fleet.follow_linux(number, output)));
             return Ok(());
         }
-        let started = Machine::start(&self.board, &guest.name, number, guest.addr, &self.reaper)?;
+        let started = Machine::start(&self.board, guest, number, &self.reaper)?;
         *place = Some(started.machine);
         thread::spawn(move || {
             started
@@ -184,7 +195,15 @@ impl Fleet {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
                 ["hello", rid, _] => self.greeted(number, rid),
-                ["event", name, ref rest @ ..] => self.told(number, name, rest),
+                ["event", name, ref rest @ ..] => {
+                    let guest = &self.guests[number];
+                    // It has no log.
+                    if guest.kind == Kind::Firmware {
+                        let words = format!("{:11} BOARD {name} {}", "", rest.join(" "));
+                        self.news.say(&guest.name, &words);
+                    }
+                    self.told(number, name, rest);
+                }
                 ["fence", term, rid, addr, _attempt] => {
                     let (fleet, [term, rid, addr]) = (Arc::clone(self), [term, rid, addr].map(str::to_owned));
                     // Of its own: the power switch may take its time, and the asker has more to say meanwhile.
@@ -403,7 +422,7 @@ impl Fleet {
         let kib = |guest: &Guest| locked(&guest.machine).as_ref()?.resident_kib();
         self.guests
             .iter()
-            .filter(|guest| !guest.is_linux)
+            .filter(|guest| guest.kind == Kind::Image)
             .filter_map(kib)
             .collect()
     }

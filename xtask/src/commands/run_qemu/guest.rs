@@ -1,7 +1,6 @@
 //! One guest: an image under a QEMU process of its own.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::net::SocketAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,10 +12,17 @@ use ostrakon_xtask::cluster::reaper::Reaper;
 use ostrakon_xtask::failure::{During, Failure, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::fleet::{Guest, Kind};
 use super::qmp::Qmp;
 
 /// The program.
 pub(super) const QEMU: &str = "qemu-system-x86_64";
+
+/// The program for the firmware.
+pub(super) const FIRMWARE_QEMU: &str = "qemu-system-riscv32";
+
+/// MiB of memory of its board: QEMU puts the device tree 16 MiB below the end.
+const FIRMWARE_MEMORY: u32 = 64;
 
 /// Names that QEMU gives the shared disk and the network.
 const DRIVE: &str = "disk0";
@@ -36,12 +42,16 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 pub(super) struct Board {
     /// The image.
     pub(super) image: PathBuf,
+    /// The firmware of RISC-V boards.
+    pub(super) firmware: PathBuf,
     /// The shared disk: a file, a device or a URL that QEMU knows.
     pub(super) disk: String,
     /// Where sockets lie.
     pub(super) folder: PathBuf,
     /// MiB of memory.
     pub(super) memory: u32,
+    /// The level of the images' log.
+    pub(super) log: String,
     /// Further words of the command line.
     pub(super) words: String,
     /// Further words for a voter.
@@ -153,17 +163,13 @@ impl Machine {
     }
 
     /// Switches a machine on. `number` makes host and network card its own.
-    pub(super) fn start(
-        board: &Board,
-        name: &str,
-        number: usize,
-        addr: Option<SocketAddr>,
-        reaper: &Reaper,
-    ) -> Result<Started> {
+    pub(super) fn start(board: &Board, guest: &Guest, number: usize, reaper: &Reaper) -> Result<Started> {
+        let name = &guest.name;
         let control = Line::listen(&board.folder, name, "control")?;
         let qmp = Line::listen(&board.folder, name, "qmp")?;
-        let mut command = command(board, name, number, addr, &control.path, &qmp.path);
-        let mut child = command.spawn().during(format!("starting {QEMU}"))?;
+        let mut command = command(board, guest, number, &control.path, &qmp.path);
+        let program = command.get_program().display().to_string();
+        let mut child = command.spawn().during(format!("starting {program}"))?;
         reaper.watch(child.id())?;
         let opened = (|| {
             let control = control.accept(&mut child)?;
@@ -174,7 +180,9 @@ impl Machine {
             .stdout
             .take()
             .ok_or_else(|| Failure::new("QEMU has no output"));
-        let log = log.and_then(|output| LogLines::of(output, &board.image, board.decoder.as_deref()));
+        // Firmware has no log but its control line.
+        let decoder = board.decoder.as_deref().filter(|_| guest.kind == Kind::Image);
+        let log = log.and_then(|output| LogLines::of(output, &board.image, decoder));
         let ((control, reading, qmp), log) = match (opened, log) {
             (Ok(opened), Ok(log)) => (opened, log),
             (Err(failure), _) | (_, Err(failure)) => {
@@ -374,29 +382,25 @@ impl Line {
     }
 }
 
-fn command(
-    board: &Board,
-    name: &str,
-    number: usize,
-    addr: Option<SocketAddr>,
-    control: &Path,
-    qmp: &Path,
-) -> Command {
-    let mut words = format!("name={name} host={:x} {}", host_number(number), board.words);
+/// A guest's QEMU: its board, its program and its lines, then what both kinds of boards have in common.
+fn command(board: &Board, guest: &Guest, number: usize, control: &Path, qmp: &Path) -> Command {
     let mut network = format!("user,id={NETDEV}");
-    if let Some(addr) = addr {
-        words += &format!(" server={addr} {}", board.voter_words);
+    let mut words = format!("name={} {}", guest.name, board.words);
+    if let Some(addr) = guest.addr {
+        words += &format!(" server={addr}");
         network += &format!(",hostfwd=tcp:{addr}-:{}", addr.port());
     }
-    let watchdog = board.watchdog && addr.is_some();
-    let mut command = bare_machine(board.memory, watchdog);
-    if watchdog {
-        command.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
-    }
+    let mut command = match guest.kind {
+        Kind::Firmware => firmware_machine(&board.firmware),
+        Kind::Image | Kind::Linux => {
+            words += &format!(" host={:x} log={}", host_number(number), board.log);
+            image_machine(board, guest.addr.is_some(), &mut words)
+        }
+    };
     command
+        .args(["-append", words.trim_end()])
         .arg("-chardev")
         .arg(format!("socket,id=control,path={}", control.display()))
-        .args(["-device", "isa-serial,chardev=control,iobase=0x2f8,irq=3"])
         .arg("-chardev")
         .arg(format!("socket,id=qmp,path={}", qmp.display()))
         .args(["-mon", "chardev=qmp,mode=control"])
@@ -414,11 +418,48 @@ fn command(
             "virtio-net-device,netdev={NETDEV},mac=52:54:00:6f:73:{:02x}",
             number & 0xff
         ))
-        .args(["-device", "virtio-rng-device"])
-        .arg("-kernel")
-        .arg(&board.image)
-        .args(["-append", words.trim_end()]);
+        .args(["-device", "virtio-rng-device"]);
     command
+}
+
+/// The x86_64 image on its board, with its control line.
+fn image_machine(board: &Board, votes: bool, words: &mut String) -> Command {
+    let watchdog = board.watchdog && votes;
+    let mut command = bare_machine(board.memory, watchdog);
+    if votes {
+        words.push(' ');
+        words.push_str(&board.voter_words);
+    }
+    if watchdog {
+        command.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
+    }
+    command
+        .args(["-device", "isa-serial,chardev=control,iobase=0x2f8,irq=3"])
+        .arg("-kernel")
+        .arg(&board.image);
+    command
+}
+
+/// The firmware on its board, whose one serial port is the control line.
+fn firmware_machine(firmware: &Path) -> Command {
+    let mut command = Command::new(FIRMWARE_QEMU);
+    command
+        .args(["-M", "virt", "-bios", "none", "-accel", "tcg"])
+        .args(["-m", &FIRMWARE_MEMORY.to_string()])
+        .args(["-nodefaults", "-no-user-config", "-display", "none"])
+        .args(["-global", "virtio-mmio.force-legacy=false"])
+        .args(["-serial", "chardev:control", "-kernel"])
+        .arg(firmware);
+    detached(&mut command);
+    command
+}
+
+/// Out of reach of the terminal's Ctrl-C: the reaper ends it, or whoever started it.
+fn detached(command: &mut Command) {
+    command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
 }
 
 /// QEMU with the board that the image knows, its log on standard output, and no devices yet. Its bus for a watchdog takes ACPI.
@@ -438,11 +479,8 @@ pub(super) fn bare_machine(memory: u32, pci: bool) -> Command {
         .args(["-global", "virtio-mmio.force-legacy=false"])
         .args(["-device", "isa-debug-exit,iobase=0x501,iosize=4"])
         .args(["-chardev", "stdio,id=log,signal=off"])
-        .args(["-device", "isa-debugcon,iobase=0xe9,chardev=log"])
-        // Out of reach of the terminal's Ctrl-C: the reaper ends it, or whoever started it.
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+        .args(["-device", "isa-debugcon,iobase=0xe9,chardev=log"]);
+    detached(&mut command);
     command
 }
 

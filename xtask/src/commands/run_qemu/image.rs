@@ -73,7 +73,7 @@ fn build_decoder() -> Result<PathBuf> {
 
 /// The image is formatted, and builds without a warning for both targets. Returns what could not be checked.
 pub(super) fn lint() -> Result<Vec<String>> {
-    let mut format = cargo(["fmt", "--check"]);
+    let mut format = cargo(["fmt", "--all", "--check"]);
     succeed(format.current_dir(workspace().join("platform-qemu")))?;
     let mut skipped = Vec::new();
     for target in [BARE_TARGET, HOST_TARGET] {

@@ -3,6 +3,7 @@
 mod alone;
 mod check;
 mod figures;
+mod firmware;
 mod fleet;
 mod guest;
 mod image;
@@ -27,7 +28,8 @@ use ostrakon_xtask::failure::{During, Failure, Result, ensure};
 
 use crate::cargo::{ostrakon_binary, target_folder};
 pub(crate) use check::check;
-use fleet::{Fleet, Guest};
+pub(crate) use firmware::{check as check_firmware, run as run_firmware};
+use fleet::{Fleet, Guest, Kind};
 use guest::{Board, QEMU};
 use image::Image;
 pub(crate) use linux::{AGENT_COMMAND, agent};
@@ -55,6 +57,7 @@ In both forms the end is a summary: what took how long, and the memory of a node
   --fence HOW  how voters silence earlier leaders: line, the power switch on their control lines, which is this program and
                resets them by QMP; or lease, the read lease, guarded by QEMU's watchdog (i6300esb) (line). With lease the
                script lets a leader hang until its watchdog bites, and shows what no lease covers: a machine that is paused
+  --firmware N RISC-V boards beside them, with the firmware of platform-qemu/firmware, voters too (0)
   --linux N    Linux mounts beside them on the same disk and network, voters too (0)
   --disk DISK  a volume that is formatted already, instead of a new image file: a file, a device, or any disk that QEMU
                can name by a URL (then nothing is verified on it, and --seconds or a terminal is needed)
@@ -73,6 +76,9 @@ In both forms the end is a summary: what took how long, and the memory of a node
 
 /// Clients that the image has memory for; a volume for more is refused by it.
 const CLIENTS_MAX: &str = "64";
+
+/// Clients that the firmware of the RISC-V board has memory for.
+const FIRMWARE_CLIENTS_MAX: &str = "8";
 
 /// MiB of memory that the image needs.
 const MEMORY_MIN: u32 = 3;
@@ -101,6 +107,8 @@ struct Wishes {
     voters: usize,
     clients: usize,
     linux: usize,
+    linux_clients: usize,
+    firmware: usize,
     memory: u32,
     log: String,
     keep: bool,
@@ -122,6 +130,8 @@ impl Default for Wishes {
             voters: 3,
             clients: 2,
             linux: 0,
+            linux_clients: 0,
+            firmware: 0,
             memory: 16,
             log: "info".to_owned(),
             keep: false,
@@ -135,6 +145,12 @@ impl Default for Wishes {
             disk: None,
             nbd: false,
         }
+    }
+}
+
+impl Wishes {
+    const fn all_voters(&self) -> usize {
+        self.voters + self.firmware + self.linux
     }
 }
 
@@ -152,6 +168,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             }
             Arg::Long("voters") => wishes.voters = parser.value()?.parse()?,
             Arg::Long("clients") => wishes.clients = parser.value()?.parse()?,
+            Arg::Long("firmware") => wishes.firmware = parser.value()?.parse()?,
             Arg::Long("linux") => wishes.linux = parser.value()?.parse()?,
             Arg::Long("memory") => wishes.memory = parser.value()?.parse()?,
             Arg::Long("log") => wishes.log = parser.value()?.string()?,
@@ -167,14 +184,22 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
-    ensure((1..=16).contains(&(wishes.voters + wishes.linux)), || {
-        "expected 1 to 16 voters, Linux mounts counted".to_owned()
+    ensure((1..=16).contains(&wishes.all_voters()), || {
+        "expected 1 to 16 voters, boards and Linux mounts counted".to_owned()
+    })?;
+    ensure(wishes.firmware == 0 || wishes.fence == Fence::Line, || {
+        "--firmware with --fence lease: the firmware fences by its line only".to_owned()
     })?;
     ensure(wishes.memory >= MEMORY_MIN, || {
         format!("expected at least {MEMORY_MIN} MiB of memory: the image lies at 1 MiB")
     })?;
     ensure(wishes.clients <= 32, || "expected at most 32 clients".to_owned())?;
-    look_for_qemu()?;
+    if wishes.voters + wishes.clients > 0 {
+        look_for_qemu()?;
+    }
+    if wishes.firmware > 0 {
+        firmware::look_for_qemu()?;
+    }
     show(&wishes).map(|()| ExitCode::SUCCESS)
 }
 
@@ -186,8 +211,8 @@ fn fence(how: &str) -> Result<Fence> {
     }
 }
 
-fn is_qemu_there() -> bool {
-    let mut command = Command::new(QEMU);
+fn is_there(program: &str) -> bool {
+    let mut command = Command::new(program);
     command
         .arg("--version")
         .stdin(Stdio::null())
@@ -198,7 +223,7 @@ fn is_qemu_there() -> bool {
 
 /// Fails with the command that installs QEMU if it is not there.
 fn look_for_qemu() -> Result<()> {
-    if is_qemu_there() {
+    if is_there(QEMU) {
         return Ok(());
     }
     Err(Failure::new(format!(
@@ -227,16 +252,13 @@ fn install_command() -> &'static str {
 
 fn show(wishes: &Wishes) -> Result<()> {
     let binary = ostrakon_binary(false)?;
-    let image = image::build(wishes.defmt, wishes.freestanding)?;
-    let size = figures::ImageSize::of(&image.path)?;
-    println!("image built {}: {size}", image.how);
-
+    let (image, size) = programs(wishes)?;
     let mut cluster = Cluster::unformatted(&binary, &target_folder(), "run-qemu")?;
     if wishes.keep {
         println!("everything is kept in {}", cluster.keep_folder().display());
     }
-    if wishes.conformance {
-        return alone::passes(&image, cluster.folder());
+    if let (true, Some(image)) = (wishes.conformance, &image) {
+        return alone::passes(image, cluster.folder());
     }
     let keys = wishes.keys && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let plays = keys || wishes.seconds.is_some();
@@ -257,6 +279,24 @@ fn show(wishes: &Wishes) -> Result<()> {
         Script::new(&fleet, &cluster, wishes.fence, wishes.acts),
         size,
     )
+}
+
+/// Builds what is wanted. Its size is that of the image, or of the firmware if there is no image.
+fn programs(wishes: &Wishes) -> Result<(Option<Image>, figures::ImageSize)> {
+    let mut built = None;
+    if wishes.firmware > 0 {
+        firmware::build()?;
+        let size = figures::ImageSize::of(&firmware::path())?;
+        println!("firmware built for {}: {size}", firmware::TARGET);
+        built = Some((None, size));
+    }
+    if wishes.voters + wishes.clients > 0 {
+        let image = image::build(wishes.defmt, wishes.freestanding)?;
+        let size = figures::ImageSize::of(&image.path)?;
+        println!("image built {}: {size}", image.how);
+        built = Some((Some(image), size));
+    }
+    built.ok_or_else(|| Failure::new("expected an image or a board among the guests"))
 }
 
 /// The shared disk.
@@ -292,12 +332,16 @@ fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
             cluster.status()?;
         }
         None => {
-            let quorum = quorum_of(wishes.voters + wishes.linux).to_string();
+            let quorum = quorum_of(wishes.all_voters()).to_string();
             let arguments = [
                 "--quorum-count",
                 &quorum,
                 "--clients-max",
-                CLIENTS_MAX,
+                if wishes.firmware > 0 {
+                    FIRMWARE_CLIENTS_MAX
+                } else {
+                    CLIENTS_MAX
+                },
                 "--size",
                 DISK_BYTES,
             ];
@@ -307,7 +351,7 @@ fn disk_of(wishes: &Wishes, cluster: &Cluster, plays: bool) -> Result<Disk> {
             })?;
         }
     }
-    let clients = wishes.voters + wishes.clients;
+    let clients = wishes.voters + wishes.clients + wishes.firmware;
     let server = wishes
         .nbd
         .then(|| NbdServer::start(image, cluster.folder(), clients, cluster.reaper()))
@@ -346,32 +390,36 @@ fn rounded(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64())
 }
 
-fn fleet_of(wishes: &Wishes, cluster: &Cluster, image: Image, disk: String, prints: bool) -> Result<Fleet> {
+fn fleet_of(
+    wishes: &Wishes,
+    cluster: &Cluster,
+    image: Option<Image>,
+    disk: String,
+    prints: bool,
+) -> Result<Fleet> {
     let mut guests = Vec::new();
-    for number in 1..=wishes.voters {
-        guests.push(Guest::new(
-            format!("n{number}"),
-            Some(cluster.free_addr()?),
-            false,
-        ));
-    }
-    for number in 1..=wishes.linux {
-        guests.push(Guest::new(
-            format!("lx{number}"),
-            Some(cluster.free_addr()?),
-            true,
-        ));
-    }
-    for number in 1..=wishes.clients {
-        guests.push(Guest::new(format!("c{number}"), None, false));
+    let kinds = [
+        ("n", wishes.voters, Kind::Image, true),
+        ("fw", wishes.firmware, Kind::Firmware, true),
+        ("lx", wishes.linux, Kind::Linux, true),
+        ("c", wishes.clients, Kind::Image, false),
+        ("lc", wishes.linux_clients, Kind::Linux, false),
+    ];
+    for (name, count, kind, votes) in kinds {
+        for number in 1..=count {
+            let addr = votes.then(|| cluster.free_addr()).transpose()?;
+            guests.push(Guest::new(format!("{name}{number}"), addr, kind));
+        }
     }
     let board = Board {
-        image: image.path,
-        decoder: image.decoder,
+        decoder: image.as_ref().and_then(|image| image.decoder.clone()),
+        image: image.map(|image| image.path).unwrap_or_default(),
+        firmware: firmware::path(),
         disk,
         folder: cluster.folder().to_path_buf(),
         memory: wishes.memory,
-        words: format!("log={} {TIMES}", wishes.log),
+        log: wishes.log.clone(),
+        words: TIMES.to_owned(),
         voter_words: match wishes.fence {
             Fence::Line => "fence=line".to_owned(),
             Fence::Lease => LEASE.to_owned(),

@@ -6,12 +6,13 @@ use std::time::Instant;
 use ostrakon_xtask::failure::{Result, ensure};
 
 use super::{Leader, Proof, Script, WATCH};
+use crate::commands::run_qemu::fleet::Kind;
 use crate::commands::run_qemu::guest::{Breakdown, Freeze};
 
 impl Script<'_> {
     /// The leader's main loop stands still for good: its watchdog resets it, and it is one of the others again.
     pub(super) fn hang(&mut self, old: Leader) -> Result<Leader> {
-        if self.fleet.guests[old.guest].is_linux {
+        if self.fleet.guests[old.guest].kind != Kind::Image {
             return Ok(old);
         }
         let name = self.name(old.guest).to_owned();

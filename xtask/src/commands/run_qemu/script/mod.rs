@@ -13,7 +13,7 @@ use ostrakon_xtask::cluster::device::{Ballot, Status};
 use ostrakon_xtask::failure::{Failure, Result, ensure};
 
 use super::Fence;
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Kind};
 use super::guest::{Breakdown, Freeze};
 use super::news::{Item, Mark};
 
@@ -150,7 +150,7 @@ impl<'a> Script<'a> {
                 }
                 for what in [Breakdown::Panic, Breakdown::Disk, Breakdown::Network] {
                     // Only an image is taken apart: what becomes of Linux mounts then has tests of its own.
-                    if self.acts == Acts::All && !self.fleet.guests[leader.guest].is_linux {
+                    if self.acts == Acts::All && self.fleet.guests[leader.guest].kind == Kind::Image {
                         leader = self.break_down(&leader, what)?;
                     }
                 }
@@ -407,7 +407,7 @@ impl<'a> Script<'a> {
     fn evict(&mut self, leader: &Leader) -> Result<()> {
         let client = |guest: &usize| {
             let guest = &self.fleet.guests[*guest];
-            guest.addr.is_none() && !guest.is_linux
+            guest.addr.is_none() && guest.kind == Kind::Image
         };
         let Some(victim) = self.everyone().into_iter().find(client) else {
             return Ok(());

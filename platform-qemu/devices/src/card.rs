@@ -1,12 +1,11 @@
 //! The network card as smoltcp sees it: frames in static buffers, lent to the device and taken back.
 
+use log::warn;
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 use virtio_drivers::device::net::VirtIONetRaw;
 
-use crate::log::{Debug, warning};
-use crate::machine::once::TakeOnce;
-use crate::virtio::{IdentityMapped, Link, Plain};
+use crate::{IdentityMapped, Link, Plain, TakeOnce};
 
 /// Frames that can be on their way each way.
 const FRAMES: usize = 16;
@@ -31,7 +30,7 @@ type Lent = [Option<u16>; FRAMES];
 type LentParts = [Option<(u16, usize)>; FRAMES];
 
 /// The network card.
-pub(crate) struct Card {
+pub struct Card {
     raw: Raw,
     link: Link,
     incoming: &'static mut [Frame; FRAMES],
@@ -42,7 +41,7 @@ pub(crate) struct Card {
 
 impl Card {
     /// Takes the device; `None` if it does not come up.
-    pub(crate) fn start(transport: Plain) -> Option<Self> {
+    pub fn start(transport: Plain) -> Option<Self> {
         let link = transport.link()?;
         let mut raw = Raw::new(transport).ok()?;
         raw.enable_interrupts();
@@ -58,22 +57,23 @@ impl Card {
         Some(card)
     }
 
-    pub(crate) fn address(&self) -> [u8; 6] {
+    /// Its address.
+    pub fn address(&self) -> [u8; 6] {
         self.raw.mac_address()
     }
 
     /// Lets the device's next interrupt come.
-    pub(crate) fn acknowledge(&mut self) {
+    pub fn acknowledge(&mut self) {
         self.raw.ack_interrupt();
     }
 
     /// Whether the cable is plugged in.
-    pub(crate) fn is_plugged_in(&self) -> bool {
+    pub fn is_plugged_in(&self) -> bool {
         self.link.is_up()
     }
 
     /// Whether the device holds every frame that is to be sent: it takes no more.
-    pub(crate) fn is_stuck(&mut self) -> bool {
+    pub fn is_stuck(&mut self) -> bool {
         self.take_back_sent();
         self.outgoing_lent.iter().all(Option::is_some)
     }
@@ -82,7 +82,7 @@ impl Card {
         // SAFETY: the frame is static, and nobody touches it before `receive` takes it back.
         match unsafe { self.raw.receive_begin(&mut self.incoming[index].0) } {
             Ok(token) => self.incoming_lent[index] = Some(token),
-            Err(error) => warning!("net: the queue takes no frame to receive into: {}", Debug(&error)),
+            Err(error) => warn!("net: the queue takes no frame to receive into: {error:?}"),
         }
     }
 
@@ -97,7 +97,7 @@ impl Card {
                 Ok((header, length)) if header + length <= FRAME_BYTES => {
                     return Some((index, header..header + length));
                 }
-                other => warning!("net: a frame that cannot be: {}", Debug(&other)),
+                other => warn!("net: a frame that cannot be: {other:?}"),
             }
             self.lend(index);
         }
@@ -116,7 +116,7 @@ impl Card {
                 self.raw
                     .transmit_complete(token, &self.outgoing[index].0[..length])
             } {
-                warning!("net: a frame was not sent: {}", Debug(&error));
+                warn!("net: a frame was not sent: {error:?}");
             }
         }
     }
@@ -133,7 +133,7 @@ impl Card {
         // SAFETY: the frame is static, and nobody touches it before `take_back_sent` takes it back.
         match unsafe { self.raw.transmit_begin(&frame[..header + length]) } {
             Ok(token) => self.outgoing_lent[index] = Some((token, header + length)),
-            Err(error) => warning!("net: the queue takes no frame: {}", Debug(&error)),
+            Err(error) => warn!("net: the queue takes no frame: {error:?}"),
         }
     }
 }
@@ -173,7 +173,7 @@ impl Device for Card {
 }
 
 /// A frame that came in.
-pub(crate) struct Received {
+pub struct Received {
     bytes: [u8; FRAME_BYTES],
     length: usize,
 }
@@ -185,7 +185,7 @@ impl RxToken for Received {
 }
 
 /// The right to send one frame.
-pub(crate) struct ToSend<'a>(&'a mut Card);
+pub struct ToSend<'a>(&'a mut Card);
 
 impl TxToken for ToSend<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {

@@ -1,4 +1,4 @@
-//! Memory that devices and we share. Memory is mapped one to one, so that addresses need no translation.
+//! Memory that devices and the program share. Memory is mapped one to one, so that addresses need no translation.
 
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
@@ -18,11 +18,11 @@ unsafe impl Sync for Arena {}
 static ARENA: Arena = Arena(UnsafeCell::new([0; PAGES * PAGE_SIZE]));
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// The memory of this image, as virtio devices see it.
-pub(crate) struct IdentityMapped;
+/// The memory of a program that lies below 4 GiB and is mapped one to one, as virtio devices see it.
+pub struct IdentityMapped;
 
-// SAFETY: pages are aligned, zeroed by the boot code, handed out once each and never again; physical addresses are
-// virtual ones below 4 GiB, which is where everything of this image lies.
+// SAFETY: pages are aligned, zeroed when the program starts, handed out once each and never again; physical addresses are
+// virtual ones below 4 GiB, which is where everything of such a program lies.
 unsafe impl Hal for IdentityMapped {
     fn dma_alloc(pages: usize, _direction: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         let first = USED.fetch_add(pages, Ordering::Relaxed);
@@ -36,7 +36,7 @@ unsafe impl Hal for IdentityMapped {
     }
 
     unsafe fn dma_dealloc(_at: PhysAddr, _page: NonNull<u8>, _pages: usize) -> i32 {
-        // Devices live as long as the image, but for the source of entropy, whose two pages are not worth a heap.
+        // Devices live as long as the program, but for the source of entropy, whose two pages are not worth a heap.
         0
     }
 

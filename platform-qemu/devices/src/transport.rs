@@ -1,11 +1,11 @@
-//! A transport that leaves out the features that this image does not want.
+//! A transport that leaves out the features that a small program does not want.
 
-use virtio_drivers::transport::mmio::MmioTransport;
+use core::ptr::NonNull;
+
+use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 use virtio_drivers::{PhysAddr, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
-
-use crate::machine::mmio::Register;
 
 /// VIRTIO_BLK_F_FLUSH. A device must not cache writes for a driver that does not take it (virtio 1.2, 5.2.6.2): every
 /// completed write is durable, which is what core asks for, and no flush is ever needed.
@@ -21,31 +21,39 @@ const NET_STATUS: usize = CONFIGURATION + 4;
 const LINK_UP: u32 = 1 << 16;
 
 /// A slot's transport with fewer features.
-pub(crate) struct Plain {
+pub struct Plain {
     transport: MmioTransport<'static>,
     slot: usize,
 }
 
 impl Plain {
-    pub(super) const fn new(transport: MmioTransport<'static>, slot: usize) -> Self {
-        Self { transport, slot }
+    /// The transport of the slot that begins at this address; `None` if it is empty or holds something else.
+    ///
+    /// # Safety
+    /// `slot` must be the address of a virtio-mmio slot of this many bytes, mapped for good, that nobody else uses.
+    pub unsafe fn at(slot: usize, bytes: usize) -> Option<Self> {
+        let header = NonNull::new(slot as *mut VirtIOHeader)?;
+        // SAFETY: promised by the caller. An empty slot has a device id of 0, which is refused.
+        let transport = unsafe { MmioTransport::new(header, bytes) }.ok()?;
+        Some(Self { transport, slot })
     }
 
     /// What says whether the card's cable is plugged in; `None` if this is no network card.
-    pub(crate) fn link(&self) -> Option<Link> {
+    pub fn link(&self) -> Option<Link> {
         let is_card = self.transport.device_type() == DeviceType::Network;
-        // SAFETY: a word of the slot of a network card, which may be read at any time, and is never written.
-        is_card.then(|| Link(unsafe { Register::at(self.slot + NET_STATUS) }))
+        is_card.then_some(Link(self.slot + NET_STATUS))
     }
 }
 
 /// The state of a network card's link. Its driver tells it once only, at the start.
-pub(crate) struct Link(Register);
+pub struct Link(usize);
 
 impl Link {
     /// Whether the cable is plugged in.
-    pub(crate) fn is_up(&self) -> bool {
-        self.0.read() & LINK_UP != 0
+    pub fn is_up(&self) -> bool {
+        // SAFETY: a word of the slot of a network card, which may be read at any time, and is never written.
+        let word = unsafe { (self.0 as *const u32).read_volatile() };
+        word & LINK_UP != 0
     }
 }
 

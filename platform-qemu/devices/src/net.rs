@@ -1,10 +1,8 @@
 //! The network: core's connections as TCP sockets of smoltcp, all in static memory.
 
-mod card;
+use core::net::{Ipv4Addr, SocketAddr};
 
-use core::net::SocketAddr;
-
-pub(crate) use card::Card;
+use log::{info, trace, warn};
 use ostrakon_core::bounds::MESSAGE_BYTES_MAX;
 use ostrakon_core::net::{CloseReason, ConnId, NetRequest};
 use ostrakon_core::time::{Duration, Instant};
@@ -12,12 +10,7 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpEndpoint};
 
-use crate::command_line::Settings;
-use crate::log::{Debug, info, trace, warning};
-use crate::machine::once::TakeOnce;
-
-/// TCP sockets: connections, those that listen, and those that linger after they were closed.
-const SOCKETS: usize = 40;
+use crate::{Card, TakeOnce};
 
 /// Sockets that listen at once: each takes one connection that comes in.
 const LISTENERS: usize = 6;
@@ -33,13 +26,45 @@ const LINGER: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(3);
 const PORTS_FROM: u16 = 49_152;
 const PORTS: u16 = 16_384;
 
-type Bytes<const N: usize> = [u8; N];
-static INCOMING: TakeOnce<[Bytes<INCOMING_BYTES>; SOCKETS]> = TakeOnce::new();
-static OUTGOING: TakeOnce<[Bytes<OUTGOING_BYTES>; SOCKETS]> = TakeOnce::new();
-static STORAGE: TakeOnce<[SocketStorage<'static>; SOCKETS]> = TakeOnce::new();
+/// Static memory of so many TCP sockets: connections, those that listen, and those that linger after they were closed.
+pub struct Room<const SOCKETS: usize> {
+    incoming: TakeOnce<[[u8; INCOMING_BYTES]; SOCKETS]>,
+    outgoing: TakeOnce<[[u8; OUTGOING_BYTES]; SOCKETS]>,
+    storage: TakeOnce<[SocketStorage<'static>; SOCKETS]>,
+}
+
+impl<const SOCKETS: usize> Room<SOCKETS> {
+    /// Nothing is in it yet.
+    pub const fn new() -> Self {
+        Self {
+            incoming: TakeOnce::new(),
+            outgoing: TakeOnce::new(),
+            storage: TakeOnce::new(),
+        }
+    }
+}
+
+impl<const SOCKETS: usize> Default for Room<SOCKETS> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where a node is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Its own address.
+    pub ip: Ipv4Addr,
+    /// Bits of it that its neighbours share.
+    pub prefix: u8,
+    /// The way to everybody else.
+    pub gateway: Ipv4Addr,
+    /// A card that is of no use for this long is taken for [lost](Net::is_lost).
+    pub cut_max: Duration,
+}
 
 /// What comes in.
-pub(crate) trait NetSink {
+pub trait NetSink {
     /// The listener stands, or could not be made.
     fn listening(&mut self, listens: Result<(), CloseReason>);
     /// A connection came in; `None`: no room for it.
@@ -64,7 +89,7 @@ enum Use {
 }
 
 /// The network of one node.
-pub(crate) struct Net {
+pub struct Net<const SOCKETS: usize> {
     card: Card,
     interface: Interface,
     sockets: SocketSet<'static>,
@@ -84,14 +109,23 @@ fn time(now: Instant) -> smoltcp::time::Instant {
     smoltcp::time::Instant::from_micros(now.0 as i64)
 }
 
-impl Net {
+impl<const SOCKETS: usize> Net<SOCKETS> {
     /// Brings the interface up. `seed` is drawn from the platform's entropy.
-    pub(crate) fn start(now: Instant, mut card: Card, settings: &Settings, seed: u64) -> Self {
+    ///
+    /// # Panics
+    /// If the room was taken before.
+    pub fn start(
+        now: Instant,
+        mut card: Card,
+        place: &Place,
+        seed: u64,
+        room: &'static Room<SOCKETS>,
+    ) -> Self {
         let address = HardwareAddress::Ethernet(EthernetAddress(card.address()));
         let mut config = Config::new(address);
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut card, time(now));
-        let own = IpCidr::new(IpAddress::Ipv4(settings.ip), settings.prefix);
+        let own = IpCidr::new(IpAddress::Ipv4(place.ip), place.prefix);
         interface.update_ip_addrs(|addresses| {
             if addresses.push(own).is_err() {
                 unreachable!("there is room for one address");
@@ -99,14 +133,14 @@ impl Net {
         });
         if interface
             .routes_mut()
-            .add_default_ipv4_route(settings.gateway)
+            .add_default_ipv4_route(place.gateway)
             .is_err()
         {
             unreachable!("there is room for one route");
         }
-        let mut sockets = SocketSet::new(&mut STORAGE.fill_each(SocketStorage::default)[..]);
-        let incoming = INCOMING.fill_each(|| [0; INCOMING_BYTES]);
-        let outgoing = OUTGOING.fill_each(|| [0; OUTGOING_BYTES]);
+        let mut sockets = SocketSet::new(&mut room.storage.fill_each(SocketStorage::default)[..]);
+        let incoming = room.incoming.fill_each(|| [0; INCOMING_BYTES]);
+        let outgoing = room.outgoing.fill_each(|| [0; OUTGOING_BYTES]);
         let mut buffers = incoming.iter_mut().zip(outgoing);
         let handles = core::array::from_fn(|_| {
             let Some((incoming, outgoing)) = buffers.next() else {
@@ -131,12 +165,12 @@ impl Net {
             tell_listening: false,
             next_port: (seed >> 16) as u16 % PORTS,
             cut_since: None,
-            cut_max: settings.network_cut_max,
+            cut_max: place.cut_max,
         }
     }
 
     /// Lets the card's next interrupt come.
-    pub(crate) fn acknowledge(&mut self) {
+    pub fn acknowledge(&mut self) {
         self.card.acknowledge();
     }
 
@@ -160,8 +194,8 @@ impl Net {
     }
 
     /// Carries out what core asks.
-    pub(crate) fn request(&mut self, request: NetRequest, mut refuse: impl FnMut(ConnId, CloseReason)) {
-        trace!("net: {}", Debug(&request));
+    pub fn request(&mut self, request: NetRequest, mut refuse: impl FnMut(ConnId, CloseReason)) {
+        trace!("net: {request:?}");
         match request {
             NetRequest::Listen(addr) => {
                 self.listen = Some(addr);
@@ -199,7 +233,7 @@ impl Net {
 
     fn connect(&mut self, conn: ConnId, addr: SocketAddr) -> Result<(), CloseReason> {
         let SocketAddr::V4(addr) = addr else {
-            warning!("net: {} is no IPv4 address", addr);
+            warn!("net: {addr} is no IPv4 address");
             return Err(CloseReason::Failed);
         };
         let index = self.free().ok_or(CloseReason::Failed)?;
@@ -217,7 +251,7 @@ impl Net {
 
     /// Takes a message for a connection. One for a connection that is gone is dropped: core will be told.
     /// `false`: the peer has taken nothing for too long, and the connection is gone.
-    pub(crate) fn transmit(&mut self, conn: ConnId, message: &[u8]) -> bool {
+    pub fn transmit(&mut self, conn: ConnId, message: &[u8]) -> bool {
         let Some(index) = self.find(conn) else { return true };
         let socket = self.socket(index);
         let room = socket.send_capacity() - socket.send_queue();
@@ -230,7 +264,7 @@ impl Net {
     }
 
     /// Sends and receives frames, then tells what came in.
-    pub(crate) fn turn(&mut self, now: Instant, scratch: &mut [u8], sink: &mut impl NetSink) {
+    pub fn turn(&mut self, now: Instant, scratch: &mut [u8], sink: &mut impl NetSink) {
         self.interface.poll(time(now), &mut self.card, &mut self.sockets);
         for index in 0..SOCKETS {
             match self.uses[index] {
@@ -256,7 +290,7 @@ impl Net {
             (true, false) => None,
         };
         match (reason, self.cut_since) {
-            (Some(reason), None) => warning!("net: the card {}", reason),
+            (Some(reason), None) => warn!("net: the card {reason}"),
             (None, Some(_)) => info!("net: the card works again"),
             _ => {}
         }
@@ -328,12 +362,12 @@ impl Net {
     }
 
     /// Sends what core has given out.
-    pub(crate) fn flush(&mut self, now: Instant) {
+    pub fn flush(&mut self, now: Instant) {
         self.interface.poll(time(now), &mut self.card, &mut self.sockets);
     }
 
     /// When a [`turn`](Self::turn) is due without an interrupt.
-    pub(crate) fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
+    pub fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
         if self.tell_listening {
             return Some(now);
         }
@@ -347,7 +381,7 @@ impl Net {
     }
 
     /// Whether the card has been of no use for too long.
-    pub(crate) fn is_lost(&self, now: Instant) -> bool {
+    pub fn is_lost(&self, now: Instant) -> bool {
         self.lost_at().is_some_and(|at| now >= at)
     }
 }

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Room for one `T` that is not there before it is taken.
-pub(crate) struct TakeOnce<T> {
+pub struct TakeOnce<T> {
     taken: AtomicBool,
     room: UnsafeCell<MaybeUninit<T>>,
 }
@@ -13,8 +13,15 @@ pub(crate) struct TakeOnce<T> {
 // SAFETY: the room is reached only through `take`, which lets one caller through, ever.
 unsafe impl<T: Send> Sync for TakeOnce<T> {}
 
+impl<T> Default for TakeOnce<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> TakeOnce<T> {
-    pub(crate) const fn new() -> Self {
+    /// Nothing was taken yet.
+    pub const fn new() -> Self {
         Self {
             taken: AtomicBool::new(false),
             room: UnsafeCell::new(MaybeUninit::uninit()),
@@ -32,7 +39,7 @@ impl<T> TakeOnce<T> {
     /// # Panics
     /// If it was taken before.
     #[allow(clippy::mut_from_ref, reason = "`take` lets one caller through, ever")]
-    pub(crate) fn fill(&'static self, make: impl FnOnce() -> T) -> &'static mut T {
+    pub fn fill(&'static self, make: impl FnOnce() -> T) -> &'static mut T {
         // SAFETY: `take` gave the only way to the room, for good.
         let room = unsafe { &mut *self.take() };
         room.write(make())
@@ -45,7 +52,7 @@ impl<T, const N: usize> TakeOnce<[T; N]> {
     /// # Panics
     /// If it was taken before.
     #[allow(clippy::mut_from_ref, reason = "`take` lets one caller through, ever")]
-    pub(crate) fn fill_each(&'static self, mut make: impl FnMut() -> T) -> &'static mut [T; N] {
+    pub fn fill_each(&'static self, mut make: impl FnMut() -> T) -> &'static mut [T; N] {
         let room = self.take();
         let first: *mut T = room.cast();
         for index in 0..N {
