@@ -90,8 +90,15 @@ pub const STRANGERS_MAX: usize = 16;
 /// wait to be accepted. Short: while a flood of strangers lasts, a client gets in among them at this pace.
 pub const STRANGER_GRACE: Duration = Duration::from_millis(50);
 
-/// A connection that has not greeted within this time is closed; so is one that has not shown the key.
+/// A connection that has not shown within this time that it knows the key is closed.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest of these times, where memory is for many strangers: nobody fills all of it so soon, and a crowd of clients that
+/// share few processors takes longer to answer.
+pub const STRANGER_GRACE_MAX: Duration = Duration::from_secs(1);
+
+/// Whoever knows the key, and does not greet or hang up within this time after it was told its keys, is closed.
+pub const GUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connect that takes longer has failed.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -99,6 +106,17 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pings of a client within the time after which its silence, or the server's, counts. They are all that a connection
 /// costs that is not used, and TCP loses none: more of them would only find out the same more dearly.
 pub const PINGS_PER_SILENCE: u16 = 3;
+
+/// By this much each client of a server lengthens the time between two pings of those that take no part in elections, beyond
+/// the above: all of them together send it no more than 500 pings a second, however many they are.
+pub const PING_SHARE: Duration = Duration::from_millis(2);
+
+/// The longest time between two pings.
+pub const PING_INTERVAL_MAX: Duration = Duration::from_secs(60);
+
+/// By this much each client lengthens the time after which those who are away are evicted: the last one notices later that its
+/// server is gone, and comes in later.
+pub const RETURN_SHARE: Duration = Duration::from_millis(5);
 
 /// Shortest and longest wait between two tries of a client to reach a server.
 pub const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -148,8 +166,12 @@ pub const GHOST_SILENT_TIME: Duration = Duration::from_secs(120);
 /// Events that a machine holds until they are fetched.
 pub const EVENTS_MAX: usize = 8;
 
-/// A server that does not answer a greeting for this long is tried again. A busy one makes many records at once.
+/// A client whose greeting is not answered for this long looks whether another server is named meanwhile. It keeps its place:
+/// of a crowd that comes at once each that began anew would stand behind all the others, and make the crowd larger.
 pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Times that it looks before it tries another connection.
+pub const WELCOME_LOOKS_MAX: u8 = 8;
 
 /// Blocks that one disk request may span.
 pub const TRANSFER_BLOCKS_MAX: u32 = REGION_BLOCKS as u32;
@@ -289,7 +311,15 @@ const _: () = assert!(
     "a live leader answers before it is taken for dead"
 );
 const _: () = assert!(LOST_WAIT_MIN.0 <= LOST_WAIT_MAX.0 && LOST_WAIT_MAX.0 <= RECONNECT_WAIT_MAX.0);
-const _: () = assert!(STRANGER_GRACE.0 < GREETING_TIMEOUT.0);
+const _: () = assert!(STRANGER_GRACE.0 <= STRANGER_GRACE_MAX.0 && STRANGER_GRACE_MAX.0 < GREETING_TIMEOUT.0);
+const _: () = assert!(
+    PING_INTERVAL_MAX.0 <= u16::MAX as u64 * 1_000,
+    "it is told in 16 bits of milliseconds"
+);
+const _: () = assert!(
+    RETURN_SHARE.0 >= 2 * PING_SHARE.0,
+    "who notices late still has the time to come in"
+);
 const _: () = assert!(
     GHOST_SILENT_TIME.0 > 3 * BACKOFF_MAX.0,
     "an asker rings several times before its silence counts"

@@ -18,7 +18,7 @@ use leave::Leaving;
 use seek::Seek;
 use talk::Talk;
 
-use crate::bounds::{CONNECT_TIMEOUT, EVENTS_MAX, RECONNECT_WAIT_MIN, WELCOME_TIMEOUT};
+use crate::bounds::{CONNECT_TIMEOUT, EVENTS_MAX, RECONNECT_WAIT_MIN, WELCOME_LOOKS_MAX, WELCOME_TIMEOUT};
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault, Unmounted};
@@ -28,7 +28,7 @@ use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::noise::Entropy;
 use crate::session::Requests;
 use crate::superio::{SuperReader, SuperView};
-use crate::time::{Instant, earliest};
+use crate::time::{Duration, Instant, earliest};
 
 /// How a client stands towards a server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -75,8 +75,9 @@ enum Phase {
     Seeking,
     /// Asked for a connection.
     Connecting { to: Target, until: Instant },
-    /// Connected; the greeting is not answered.
-    Greeting { to: Target, until: Instant },
+    /// Connected; the greeting is not answered. At `until` it looks whether another server is named meanwhile, or, after so
+    /// many looks, gives up.
+    Greeting { to: Target, until: Instant, looks: u8 },
     /// Welcomed.
     Connected { to: Target },
 }
@@ -253,6 +254,9 @@ impl Client {
     pub fn handle_disk(&mut self, now: Instant, id: IoId, outcome: DiskOutcome<'_>) {
         match self.reader.handle_disk(id, outcome, self.config.checksum) {
             None => {}
+            // One that keeps its place at a server only looked around.
+            Some(Ok(view)) if self.phase != Phase::Seeking => self.see_super(now, &view),
+            Some(Err(_)) if self.phase != Phase::Seeking => {}
             Some(Ok(view)) if self.adopt(now, &view) => self.seek.read(now),
             Some(Ok(_)) => self.seek.found_nobody(now),
             Some(Err(error)) => {
@@ -268,8 +272,11 @@ impl Client {
         if let Phase::Connecting { to, .. } = self.phase
             && to.conn == conn
         {
-            let until = now + self.config.silence_max.min(WELCOME_TIMEOUT);
-            self.phase = Phase::Greeting { to, until };
+            self.phase = Phase::Greeting {
+                to,
+                until: now + self.look_interval(),
+                looks: 0,
+            };
             self.talk.begin(now, to.addr.is_none());
         }
     }
@@ -368,17 +375,42 @@ impl Client {
         }
         match self.phase {
             Phase::Seeking => self.poll_seeking(now),
+            Phase::Greeting { to, until, looks } if now >= until && looks < WELCOME_LOOKS_MAX => {
+                self.look_around(now, to, looks + 1)
+            }
             Phase::Connecting { until, .. } | Phase::Greeting { until, .. } if now >= until => {
                 self.hang_up();
                 self.lose(now, false);
             }
             Phase::Connecting { .. } | Phase::Greeting { .. } => {}
             Phase::Connected { .. } => {
-                if !self.talk.keep_alive(now, self.config.silence_max) {
+                let ping_ms = self.ping_ms();
+                if !self.talk.keep_alive(now, self.config.silence_max, ping_ms) {
                     self.hang_up();
                     self.lose(now, false);
                 }
             }
+        }
+    }
+
+    /// After how much silence the server wants a ping.
+    fn ping_ms(&self) -> u16 {
+        self.welcome.map_or(0, |welcome| welcome.ping_ms)
+    }
+
+    fn look_interval(&self) -> Duration {
+        self.config.silence_max.min(WELCOME_TIMEOUT)
+    }
+
+    /// The greeting was not answered for a while. The server may be busy with a crowd, or be no server any more.
+    fn look_around(&mut self, now: Instant, to: Target, looks: u8) {
+        let until = now + self.look_interval();
+        self.phase = Phase::Greeting { to, until, looks };
+        self.seek.waited(to);
+        // Somebody who is fed readings needs none of its own.
+        let fed = now.since(self.viewed) <= RECONNECT_WAIT_MIN;
+        if to.addr.is_some() && !fed && !self.reader.is_running() {
+            self.reader.start();
         }
     }
 
@@ -433,7 +465,8 @@ impl Client {
 
     /// The next disk request, named `id`: only reads of the super block, and only while no server is reached.
     pub fn poll_disk(&mut self, _now: Instant, id: IoId) -> Option<DiskRequest> {
-        if self.phase != Phase::Seeking || self.ended.is_some() {
+        let looking = matches!(self.phase, Phase::Seeking | Phase::Greeting { .. });
+        if !looking || self.ended.is_some() {
             return None;
         }
         self.reader.poll_disk(id, self.config.write_time_max)
@@ -485,7 +518,7 @@ impl Client {
             Phase::Seeking if self.reader.is_running() => None,
             Phase::Seeking => Some(self.seek.deadline()),
             Phase::Connecting { until, .. } | Phase::Greeting { until, .. } => Some(until),
-            Phase::Connected { .. } => Some(self.talk.deadline(self.config.silence_max)),
+            Phase::Connected { .. } => Some(self.talk.deadline(self.config.silence_max, self.ping_ms())),
         };
         earliest(&[phase, self.leaving_deadline()])
     }

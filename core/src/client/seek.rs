@@ -159,6 +159,16 @@ impl Seek {
 
     /// A try to reach a server failed.
     pub(super) fn failed(&mut self, now: Instant, to: Target, refused: bool) {
+        self.not_reached(to, refused);
+        self.later(now);
+    }
+
+    /// A server lets its answer to a greeting wait: for all that is known it is not reached, though the try goes on.
+    pub(super) fn waited(&mut self, to: Target) {
+        self.not_reached(to, false);
+    }
+
+    fn not_reached(&mut self, to: Target, refused: bool) {
         self.failures = self.failures.saturating_add(1);
         if self.lost == Some(to.server) {
             self.refused = refused && !self.resigned;
@@ -166,7 +176,6 @@ impl Seek {
             let took = Duration(now.since(self.began).0 / 2);
             self.knock_at = now + took.clamp(RECONNECT_WAIT_MIN, RECONNECT_WAIT_MAX);
         }
-        self.later(now);
     }
 
     /// A server refused the greeting. `Some` if that is news.

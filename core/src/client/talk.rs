@@ -1,11 +1,13 @@
 //! Messages between the client and a server.
 
 use super::{Client, Phase};
-use crate::bounds::PINGS_PER_SILENCE;
+use crate::decide::keep_alive;
 use crate::event::{Event, Fault};
 use crate::format::VERSION;
 use crate::format::hello::Offer;
-use crate::format::wire::{BODY_BYTES_MAX, Command, Greeting, Message, RequestId, Status, Welcome};
+use crate::format::wire::{
+    BODY_BYTES_MAX, Command, Greeting, Message, RequestId, Status, Welcome, decode_pong,
+};
 use crate::noise::{Broken, Heard, Initiator, Secret};
 use crate::time::{Duration, Instant};
 
@@ -52,21 +54,25 @@ impl Talk {
     }
 
     /// Asks now and then whether the server is there. `false` if it was silent for too long.
-    pub(super) fn keep_alive(&mut self, now: Instant, silence_max: Duration) -> bool {
-        if now.since(self.pinged) >= ping_interval(silence_max) {
+    pub(super) fn keep_alive(&mut self, now: Instant, silence_max: Duration, ping_ms: u16) -> bool {
+        if now >= self.ping_at(ping_ms) {
             self.pinged = now;
             self.ping_due = true;
         }
-        now.since(self.heard) < silence_max
+        now < self.lost_at(silence_max, ping_ms)
     }
 
-    pub(super) fn deadline(&self, silence_max: Duration) -> Instant {
-        (self.pinged + ping_interval(silence_max)).min(self.heard + silence_max)
+    pub(super) fn deadline(&self, silence_max: Duration, ping_ms: u16) -> Instant {
+        self.ping_at(ping_ms).min(self.lost_at(silence_max, ping_ms))
     }
-}
 
-const fn ping_interval(silence_max: Duration) -> Duration {
-    silence_max.divided(PINGS_PER_SILENCE)
+    fn ping_at(&self, ping_ms: u16) -> Instant {
+        self.pinged + Duration::from_millis(u64::from(ping_ms))
+    }
+
+    fn lost_at(&self, silence_max: Duration, ping_ms: u16) -> Instant {
+        self.heard + keep_alive::patience(silence_max, ping_ms)
+    }
 }
 
 impl Client {
@@ -109,7 +115,12 @@ impl Client {
         match (self.phase, message.command, message.answer) {
             (Phase::Greeting { .. }, Command::GREETING, true) => self.take_welcome(now, message)?,
             (Phase::Connected { .. }, Command::GREETING, true) => self.take_welcome_again(message)?,
-            (_, Command::PING, true) => {}
+            (_, Command::PING, true) => {
+                let ping_ms = decode_pong(message.body).map_err(|_| Violation)?;
+                self.welcome
+                    .iter_mut()
+                    .for_each(|welcome| welcome.ping_ms = ping_ms);
+            }
             (_, Command::PING, false) => self.talk.pong_due = true,
             (_, Command::RESIGNING, false) => {
                 self.hang_up();

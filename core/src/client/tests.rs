@@ -192,6 +192,47 @@ fn a_crowd_that_lost_one_server_does_not_look_for_the_next_at_one_moment() {
 }
 
 #[test]
+fn whoever_waits_in_a_crowd_keeps_its_place_and_looks_around() {
+    let mut world = World::with_voters(1, 1);
+    // As if thousands had come before, whose records are being written.
+    world.disk.hung = true;
+    let plain = world.informed();
+    world.settle();
+    let wires = world.wires.len();
+    let conn = world.wires[wires - 1].place();
+    world.pass(Duration::from_secs(7));
+    assert!(!world.is_connected(plain));
+    let Link::Seeking { failures, .. } = world.nodes[plain].client.link() else {
+        panic!("nobody answered")
+    };
+    assert!(failures >= 2, "a voter would ask for an election by now");
+    assert_eq!(world.wires[wires - 1].place(), conn, "it did not come anew");
+    world.disk.hung = false;
+    world.settle();
+    assert!(world.is_connected(plain));
+}
+
+#[test]
+fn whoever_waits_at_a_server_that_was_succeeded_finds_the_next_one() {
+    let mut world = World::with_voters(1, 2);
+    world.nodes[0].may_act = false;
+    let plain = world.informed();
+    world.pass(Duration::from_secs(1));
+    world.serve(1, 2);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(
+        world.nodes[plain].client.connected_to(),
+        Some((
+            Ballot {
+                term: Term(2),
+                rid: crate::session::world::rid(1)
+            },
+            Some(addr(1))
+        ))
+    );
+}
+
+#[test]
 fn a_firewall_is_not_a_refusal() {
     let mut world = World::with_voters(1, 1);
     let plain = world.plain();

@@ -291,6 +291,8 @@ pub struct Welcome {
     pub voter: bool,
     /// The client was known already.
     pub known: bool,
+    /// How long the client may say nothing before it pings, in milliseconds; not 0.
+    pub ping_ms: u16,
 }
 
 const GREETING_VOTER: u16 = 1;
@@ -332,12 +334,14 @@ struct WelcomeBytes {
     server: BallotBytes,
     barrier: U64,
     flags: U16,
-    reserved_26: [u8; 6],
+    ping_ms: U16,
+    reserved_28: [u8; 4],
 }
 
 const _: () = assert!(size_of::<WelcomeBytes>() == Welcome::BYTES);
 const _: () = assert!(offset_of!(WelcomeBytes, barrier) == 16);
 const _: () = assert!(offset_of!(WelcomeBytes, flags) == 24);
+const _: () = assert!(offset_of!(WelcomeBytes, ping_ms) == 26);
 
 /// A body of the one length that its command has.
 fn whole_body<const BYTES: usize>(body: &[u8]) -> Result<&[u8; BYTES], WireError> {
@@ -414,7 +418,8 @@ impl Welcome {
             server: Some(self.server).into(),
             barrier: self.barrier.into(),
             flags: flags.into(),
-            reserved_26: [0; 6],
+            ping_ms: self.ping_ms.into(),
+            reserved_28: [0; 4],
         });
     }
 
@@ -424,7 +429,7 @@ impl Welcome {
     /// A body of another length, or a field with an impossible value.
     pub fn decode(body: &[u8]) -> Result<Self, WireError> {
         let bytes: &WelcomeBytes = transmute_ref!(whole_body::<{ Self::BYTES }>(body)?);
-        zero("reserved_26", &bytes.reserved_26)?;
+        zero("reserved_28", &bytes.reserved_28)?;
         let flags = bytes.flags.get();
         field::flags("flags", u64::from(flags), u64::from(WELCOME_KNOWN))?;
         Ok(Self {
@@ -432,6 +437,26 @@ impl Welcome {
             barrier: bytes.barrier.get(),
             voter: flags & WELCOME_VOTER != 0,
             known: flags & WELCOME_REMEMBERED != 0,
+            ping_ms: decode_pong(&bytes.ping_ms.to_bytes())?,
         })
     }
+}
+
+/// Bytes of the body of a server's answer to a ping.
+pub const PONG_BYTES: usize = 2;
+
+/// The body of a server's answer to a ping: how long the client may say nothing before it pings again, in milliseconds.
+pub const fn encode_pong(ping_ms: u16) -> [u8; PONG_BYTES] {
+    ping_ms.to_le_bytes()
+}
+
+/// Reads the body.
+///
+/// # Errors
+/// A body of another length, or no time at all.
+pub fn decode_pong(body: &[u8]) -> Result<u16, WireError> {
+    let ping_ms = u16::from_le_bytes(*whole_body(body)?);
+    (ping_ms != 0)
+        .then_some(ping_ms)
+        .ok_or(WireError::Field("ping_ms"))
 }

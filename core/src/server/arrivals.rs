@@ -38,7 +38,7 @@ impl<S: Service> Parts<'_, S> {
     /// A stranger has shown that it knows the key: floods of others do not push it out any more.
     fn take_in(&mut self, now: Instant, slot: u32) {
         let conn = &mut self.slots[slot as usize];
-        (conn.role, conn.heard) = (Role::Guest, now);
+        conn.heard = now;
         self.conns.introduced(self.slots, slot);
         self.conns.mark(self.slots, slot, |due| due.reply = true);
     }

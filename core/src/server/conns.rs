@@ -1,10 +1,10 @@
 //! The connections of a server: who has which slot, who has something to say, who is to be closed.
 
 use super::memory::{ConnSlot, Due, NONE, Queue, Role};
-use crate::bounds::STRANGER_GRACE;
+use crate::bounds::{STRANGER_GRACE, STRANGER_GRACE_MAX, STRANGERS_MAX};
 use crate::net::ConnId;
 use crate::noise::Responder;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// First and last connection of a queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +25,10 @@ impl Ends {
 pub(super) struct Conns {
     free: Ends,
     ready: Ends,
+    /// Those whose turn is costly: they have shown the key, and wait for keys of their own.
+    keyless: Ends,
+    /// The next turn is one of theirs, if anybody of them waits.
+    keyless_next: bool,
     closing: Ends,
     /// Strangers by age: linked apart from the queues, in which they stand too when they have something to hear.
     strangers: Ends,
@@ -57,6 +61,8 @@ impl Conns {
     pub(super) const NONE: Self = Self {
         free: Ends::EMPTY,
         ready: Ends::EMPTY,
+        keyless: Ends::EMPTY,
+        keyless_next: false,
         closing: Ends::EMPTY,
         strangers: Ends::EMPTY,
         strangers_count: 0,
@@ -85,6 +91,7 @@ impl Conns {
             Queue::None => None,
             Queue::Free => Some(&mut self.free),
             Queue::Ready => Some(&mut self.ready),
+            Queue::Keyless => Some(&mut self.keyless),
             Queue::Closing => Some(&mut self.closing),
         }
     }
@@ -140,7 +147,15 @@ impl Conns {
     pub(super) fn has_room(&self, now: Instant, slots: &[ConnSlot]) -> bool {
         let oldest = self.oldest_stranger(slots);
         self.strangers_count < self.strangers_max
-            || oldest.is_none_or(|(since, _)| now.since(since) >= STRANGER_GRACE)
+            || oldest.is_none_or(|(since, _)| now.since(since) >= self.grace())
+    }
+
+    /// How long one that came in is left alone while others wait. With room for many it is longer, and more come in all the
+    /// same.
+    fn grace(&self) -> Duration {
+        let share = STRANGER_GRACE.divided(STRANGERS_MAX as u16);
+        let grace = share.times(u64::from(self.strangers_max)).min(STRANGER_GRACE_MAX);
+        grace.max(STRANGER_GRACE)
     }
 
     fn add_stranger(&mut self, slots: &mut [ConnSlot], slot: u32) {
@@ -151,7 +166,7 @@ impl Conns {
             slots[last as usize].younger = slot;
         }
         let conn = &mut slots[slot as usize];
-        (conn.older, conn.younger, conn.is_stranger) = (last, NONE, true);
+        (conn.older, conn.younger) = (last, NONE);
         self.strangers_count += 1;
     }
 
@@ -181,9 +196,10 @@ impl Conns {
     /// A stranger showed that it knows the key, or goes.
     pub(super) fn introduced(&mut self, slots: &mut [ConnSlot], slot: u32) {
         let conn = &mut slots[slot as usize];
-        if !core::mem::take(&mut conn.is_stranger) {
+        if conn.role != Role::Stranger {
             return;
         }
+        conn.role = Role::Guest;
         let (older, younger) = (conn.older, conn.younger);
         if older == NONE {
             self.strangers.head = younger;
@@ -242,23 +258,34 @@ impl Conns {
         }
         change(&mut conn.due);
         if conn.queue == Queue::None {
-            self.push(slots, slot, Queue::Ready);
+            self.enqueue(slots, slot);
         }
     }
 
-    /// The connection whose turn it is to send.
+    fn enqueue(&mut self, slots: &mut [ConnSlot], slot: u32) {
+        let queue = match slots[slot as usize].due.reply {
+            true => Queue::Keyless,
+            false => Queue::Ready,
+        };
+        self.push(slots, slot, queue);
+    }
+
+    /// The connection whose turn it is to send. Those who have keys and those who wait for them take turns: the answer to a
+    /// ping does not wait for the keys of a crowd of thousands, which would lose those who are inside, and have them join it.
     pub(super) const fn first_ready(&self) -> Option<u32> {
-        match self.ready.head {
-            NONE => None,
-            slot => Some(slot),
+        match (self.ready.head, self.keyless.head, self.keyless_next) {
+            (NONE, NONE, _) => None,
+            (slot, NONE, _) | (slot, _, false) if slot != NONE => Some(slot),
+            (_, slot, _) => Some(slot),
         }
     }
 
     /// It sent one message: the others have their turn before it sends another.
     pub(super) fn had_its_turn(&mut self, slots: &mut [ConnSlot], slot: u32, more: bool) {
+        self.keyless_next = slots[slot as usize].queue != Queue::Keyless;
         self.unlink(slots, slot);
         if more {
-            self.push(slots, slot, Queue::Ready);
+            self.enqueue(slots, slot);
         }
     }
 
@@ -279,7 +306,6 @@ impl Conns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bounds::STRANGERS_MAX;
 
     fn slots<const N: usize>() -> [ConnSlot; N] {
         core::array::from_fn(|_| ConnSlot::default())
@@ -356,7 +382,7 @@ mod tests {
             conns.open(Instant(second), &mut slots).unwrap();
         }
         assert_eq!(conns.next_to_close(&mut slots), None);
-        let grown_old = Instant(0) + STRANGER_GRACE;
+        let grown_old = Instant(0) + STRANGER_GRACE.times(3);
         assert!(!conns.has_room(Instant(grown_old.0 - 1), &slots));
         assert!(conns.has_room(grown_old, &slots), "it had its time");
         // One in the middle is known now: its neighbours go on standing next to one another.
@@ -387,6 +413,26 @@ mod tests {
         assert_eq!(conns.first_ready(), None);
         assert_eq!(conns.next_to_close(&mut slots), Some(ConnId(1)));
         assert_eq!(conns.open_count(), 1);
+    }
+
+    #[test]
+    fn a_crowd_that_waits_for_keys_holds_up_nobody_who_has_them() {
+        let mut slots = slots::<10>();
+        let mut conns = Conns::new(&mut slots, 3);
+        for slot in 0..7 {
+            assert_eq!(conns.open(Instant(0), &mut slots), Some(slot));
+            conns.had_its_turn(&mut slots, slot, false);
+            slots[slot as usize].due = Due::default();
+        }
+        (0..5).for_each(|slot| conns.mark(&mut slots, slot, |due| due.reply = true));
+        (5..7).for_each(|slot| conns.mark(&mut slots, slot, |due| due.pong = true));
+        let mut turns = heapless::Vec::<u32, 8>::new();
+        while let Some(slot) = conns.first_ready() {
+            turns.push(slot).unwrap();
+            conns.had_its_turn(&mut slots, slot, false);
+        }
+        // In the order of arrival on either side.
+        assert_eq!(turns, [0, 5, 1, 6, 2, 3, 4]);
     }
 
     #[test]

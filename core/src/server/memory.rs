@@ -156,6 +156,8 @@ pub(super) enum Queue {
     None,
     Free,
     Ready,
+    /// It waits for the costly half of the handshake.
+    Keyless,
     Closing,
 }
 
@@ -188,7 +190,6 @@ pub struct ConnSlot {
     pub(super) older: u32,
     /// See `older`.
     pub(super) younger: u32,
-    pub(super) is_stranger: bool,
     pub(super) role: Role,
     pub(super) queue: Queue,
     pub(super) due: Due,
@@ -196,6 +197,8 @@ pub struct ConnSlot {
     pub(super) refusal: Option<Status>,
     /// Whether its welcome says that the client was known.
     pub(super) known: bool,
+    /// After how much silence it was told to ping; 0 before it was told.
+    pub(super) ping_ms: u16,
     /// What makes of bytes messages, and the other way round.
     pub(super) line: Responder,
 }

@@ -111,6 +111,10 @@ pub(super) struct Reign {
     pub(super) listen_retry: Option<Instant>,
     /// Clients known from before that were not heard of yet.
     pub(super) expected: u32,
+    /// How many clients are mounted, as last counted; and how many may have been not long ago: falls slowly.
+    pub(super) crowd: u32,
+    /// See `crowd`.
+    pub(super) crowd_lately: u32,
     pub(super) recovered: bool,
     /// The moment from which clients could have returned: absence before it does not count.
     pub(super) absence_counts_from: Instant,
@@ -161,6 +165,8 @@ impl Reign {
             listen_tries: 0,
             listen_retry: None,
             expected: 0,
+            crowd: 0,
+            crowd_lately: 0,
             recovered: false,
             absence_counts_from: now,
             next_sweep: now,
@@ -319,6 +325,7 @@ impl<S: Service> Parts<'_, S> {
     /// The address is published: from now on absence counts.
     pub(super) fn begin_to_serve(&mut self, now: Instant) {
         self.reign.absence_counts_from = now;
+        self.count_crowd();
         self.plan_sweep(now);
         self.reign.judge = true;
         for client in &*self.clients {

@@ -2,7 +2,8 @@
 
 use super::memory::{NONE, Role, Standing};
 use super::{Parts, State};
-use crate::bounds::{EVENTS_MAX, GREETING_TIMEOUT};
+use crate::bounds::{EVENTS_MAX, GREETING_TIMEOUT, GUEST_TIMEOUT};
+use crate::decide::keep_alive;
 use crate::event::Event;
 use crate::service::Service;
 use crate::time::{Duration, Instant};
@@ -24,7 +25,30 @@ impl<S: Service> Parts<'_, S> {
 
     /// When the recovery time of those known from before ends.
     fn recovery_end(&self) -> Instant {
-        self.reign.absence_counts_from + self.config.recovery_time
+        self.reign.absence_counts_from + self.return_time()
+    }
+
+    fn return_time(&self) -> Duration {
+        keep_alive::return_time(self.config.recovery_time, self.reign.crowd_lately)
+    }
+
+    /// Those who left just now may have kept the others from noticing early that their server is gone, and from coming in soon:
+    /// what is granted to a crowd outlasts it for a while.
+    pub(super) fn count_crowd(&mut self) {
+        let lately = self.reign.crowd_lately;
+        self.reign.crowd = self.census().mounted;
+        self.reign.crowd_lately = self.reign.crowd.max(lately.saturating_sub(lately / 64 + 1));
+    }
+
+    /// After how much silence the client on this connection is to ping, as it is told now.
+    pub(super) fn next_ping(&mut self, slot: u32) -> u16 {
+        let elector = match self.slots[slot as usize].client {
+            NONE => false,
+            client => self.clients[client as usize].is_elector(),
+        };
+        let ping_ms = keep_alive::ping_ms(self.config.silence_max, self.reign.crowd, elector);
+        self.slots[slot as usize].ping_ms = ping_ms;
+        ping_ms
     }
 
     pub(super) fn plan_sweep(&mut self, now: Instant) {
@@ -56,6 +80,7 @@ impl<S: Service> Parts<'_, S> {
         if overslept {
             self.reign.absence_counts_from = now;
         }
+        self.count_crowd();
         self.plan_sweep(now);
         if overslept {
             return;
@@ -76,7 +101,12 @@ impl<S: Service> Parts<'_, S> {
         for slot in 0..self.slots.len() {
             let conn = &self.slots[slot];
             let patience = match conn.role {
-                Role::Client => self.config.silence_max,
+                // It waits for its record, not this server for it.
+                Role::Client if self.is_arriving(conn.client) => continue,
+                Role::Client => keep_alive::patience(self.config.silence_max, conn.ping_ms),
+                // It waits for its keys, not this server for it.
+                Role::Guest if conn.due.reply => continue,
+                Role::Guest if conn.refusal.is_none() => GUEST_TIMEOUT,
                 Role::Guest | Role::Leaver => GREETING_TIMEOUT,
                 Role::Free | Role::Stranger | Role::Closing => continue,
             };
@@ -86,15 +116,20 @@ impl<S: Service> Parts<'_, S> {
         }
     }
 
+    fn is_arriving(&self, client: u32) -> bool {
+        client != NONE && self.clients[client as usize].standing == Standing::Arriving
+    }
+
     /// Evicts clients that have been away too long. `false` if there are more than can be told.
     fn evict_absent(&mut self, now: Instant) -> bool {
+        let return_time = self.return_time();
         for slot in 0..self.clients.len() {
             let client = &self.clients[slot];
             if client.standing != Standing::Mounted || client.conn != NONE {
                 continue;
             }
             let since = client.away_since.max(self.reign.absence_counts_from);
-            if now.since(since) < self.config.recovery_time {
+            if now.since(since) < return_time {
                 continue;
             }
             if self.events.len() + EVENTS_SPARE >= EVENTS_MAX {

@@ -4,7 +4,7 @@ use super::memory::{ConnSlot, Due, NONE, Role};
 use super::{Parts, State, conns};
 use crate::event::{Event, Fault};
 use crate::format::hello::Offer;
-use crate::format::wire::{BODY_BYTES_MAX, Command, Message, RequestId, Status, Welcome};
+use crate::format::wire::{BODY_BYTES_MAX, Command, Message, RequestId, Status, Welcome, encode_pong};
 use crate::net::ConnId;
 use crate::service::{Reply, Request, Service};
 use crate::session;
@@ -56,6 +56,7 @@ impl<S: Service> Parts<'_, S> {
             return conn.line.challenge(self.entropy, buffer);
         }
         if core::mem::take(&mut conn.due.reply) {
+            conn.heard = now;
             return self.send_reply(slot, buffer);
         }
         let length = self.next_message(slot, buffer)?;
@@ -101,7 +102,8 @@ impl<S: Service> Parts<'_, S> {
             return frame(Command::PING).encode(buffer);
         }
         if core::mem::take(&mut due.pong) {
-            return answer(Command::PING, Status::Ok, RequestId(0), &[]).encode(buffer);
+            let body = encode_pong(self.next_ping(slot));
+            return answer(Command::PING, Status::Ok, RequestId(0), &body).encode(buffer);
         }
         if core::mem::take(&mut due.resigning) {
             return frame(Command::RESIGNING).encode(buffer);
@@ -109,7 +111,8 @@ impl<S: Service> Parts<'_, S> {
         None
     }
 
-    fn send_welcome(&self, slot: u32, buffer: &mut [u8]) -> Option<usize> {
+    fn send_welcome(&mut self, slot: u32, buffer: &mut [u8]) -> Option<usize> {
+        let ping_ms = self.next_ping(slot);
         let conn: &ConnSlot = &self.slots[slot as usize];
         let record = match conn.client {
             NONE => None,
@@ -120,6 +123,7 @@ impl<S: Service> Parts<'_, S> {
             barrier: record.map_or(self.reign.barrier, |record| record.barrier),
             voter: record.is_some_and(|record| record.voter),
             known: conn.known,
+            ping_ms,
         };
         let mut body = [0; Welcome::BYTES];
         welcome.encode(&mut body);

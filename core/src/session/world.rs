@@ -508,6 +508,11 @@ impl Wire {
         self
     }
 
+    /// Where it goes, and its name there.
+    pub(crate) const fn place(&self) -> (usize, ConnId) {
+        (self.host, self.conn)
+    }
+
     pub(crate) fn is_raw(&self) -> bool {
         self.end == End::Raw
     }

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -287,9 +287,10 @@ fn tell(event: &HostEvent, narrator: &mut Narrator, ears: &mut Ears) {
 fn open(args: &Args, plan: &Plan, orders: &Orders) -> Result<Option<Volume>, Exit> {
     let (send, opened) = mpsc::channel();
     let (path, delay) = (args.device.clone(), Duration::from_millis(args.io_delay_ms));
+    let stall = args.io_stall_file.clone();
     std::thread::spawn(move || {
         // Nobody listens any more once the limit has passed.
-        let _ = send.send(open_now(&path, delay));
+        let _ = send.send(open_now(&path, delay, stall));
     });
     let limit = clock::std_duration(plan.config.write_time_max) * OPEN_TIMEOUTS;
     let begun = std::time::Instant::now();
@@ -318,9 +319,10 @@ fn open(args: &Args, plan: &Plan, orders: &Orders) -> Result<Option<Volume>, Exi
 
 /// Takes its place among the mounts of this host first, so that what is read is not rewritten meanwhile;
 /// `None` while a tool does that.
-fn open_now(path: &Path, delay: Duration) -> Result<Option<Volume>, OfflineError> {
+fn open_now(path: &Path, delay: Duration, stall: Option<PathBuf>) -> Result<Option<Volume>, OfflineError> {
     let mut device = DeviceFile::open(path, Access::ReadWrite)?;
     device.set_delay(delay);
+    device.set_stall(stall);
     let held = device.hold(Hold::Shared).map_err(|error| OfflineError::Io {
         path: path.to_owned(),
         block: 0,

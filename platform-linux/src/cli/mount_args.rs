@@ -110,6 +110,9 @@ pub(super) struct Args {
     /// Make each disk operation take this much longer
     #[arg(long, value_name = "MS", default_value_t = 0, hide = true)]
     pub(super) io_delay_ms: u64,
+    /// Make each disk operation hang while this file is there
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(super) io_stall_file: Option<PathBuf>,
 }
 
 /// A way to silence earlier leaders.

@@ -102,7 +102,11 @@ pub struct DeviceFile {
     kind: DeviceKind,
     caching: Caching,
     delay: Duration,
+    stall: Option<PathBuf>,
 }
+
+/// How often an operation that hangs looks whether it still does.
+const STALL_INTERVAL: Duration = Duration::from_millis(10);
 
 impl DeviceFile {
     /// Opens `path` with O_DIRECT, or without where a file system (never a block device) refuses that.
@@ -149,12 +153,26 @@ impl DeviceFile {
             kind,
             caching,
             delay: Duration::ZERO,
+            stall: None,
         })
     }
 
     /// Makes every operation take this much longer: a slow disk for tests and demonstrations.
     pub fn set_delay(&mut self, delay: Duration) {
         self.delay = delay;
+    }
+
+    /// Makes every operation hang while there is a file at `path`: a device that stalls, for tests.
+    pub fn set_stall(&mut self, path: Option<PathBuf>) {
+        self.stall = path;
+    }
+
+    /// What tests and demonstrations have it wait for.
+    fn hold_back(&self) {
+        std::thread::sleep(self.delay);
+        while self.stall.as_ref().is_some_and(|path| path.exists()) {
+            std::thread::sleep(STALL_INTERVAL);
+        }
     }
 
     /// Where it was found.
@@ -193,7 +211,7 @@ impl DeviceFile {
 
     /// Reads whole blocks from `first`. Waits as long as the device takes.
     pub fn read_at(&self, first: BlockNo, bytes: &mut [u8]) -> Result<(), IoError> {
-        std::thread::sleep(self.delay);
+        self.hold_back();
         let offset = self.offset(first)?;
         if self.caching == Caching::PageCache {
             let length = std::num::NonZeroU64::new(bytes.len() as u64);
@@ -207,7 +225,7 @@ impl DeviceFile {
     /// Writes whole blocks from `first`; with `durable` the write is durable when this returns.
     /// Waits as long as the device takes.
     pub fn write_at(&self, first: BlockNo, bytes: &[u8], durable: bool) -> Result<(), IoError> {
-        std::thread::sleep(self.delay);
+        self.hold_back();
         let offset = self.offset(first)?;
         if !durable {
             let found = rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.file, bytes, offset))?;
@@ -230,7 +248,7 @@ impl DeviceFile {
 
     /// Makes every completed write durable.
     pub fn flush(&self) -> Result<(), IoError> {
-        std::thread::sleep(self.delay);
+        self.hold_back();
         self.flush_now()
     }
 

@@ -29,9 +29,12 @@ const _: () = assert!(WAKER.0 < NET_TOKENS);
 /// Socket events taken from the system at once.
 const EVENTS_MAX: usize = 1024;
 
-/// Batches of socket events taken before the mount is polled: with more, those who flood would keep it from
-/// looking at the time at all.
+/// Batches of socket events taken before the mount is polled, beyond what its connections may say at once: with more, those
+/// who flood would keep it from looking at the time at all.
 const BATCHES_MAX: usize = 8;
+
+/// Messages given to the network in one turn: a crowd that is to be told its keys must not keep the mount from everything else.
+const MESSAGES_PER_TURN: usize = 256;
 
 /// How long a mount that is forced out waits until its program, which was killed, is gone. Its keeper goes on alone.
 const KILLED_TIME: Duration = Duration::from_secs(1);
@@ -117,6 +120,8 @@ pub struct Host<S> {
     killed_by: Instant,
     /// The program came a step further: the mount is to be polled again at once.
     program_moved: bool,
+    /// The mount may have more to say: it is asked again in the next turn, at once.
+    unsaid: bool,
     orders: Orders,
     obeyed: Order,
     message: Box<[u8]>,
@@ -190,6 +195,7 @@ impl<S: Service> Host<S> {
             heartbeat_at: Instant(0),
             killed_by: Instant(0),
             program_moved: false,
+            unsaid: false,
             orders,
             obeyed: Order::Stay,
             message: vec![0; MESSAGE_BYTES_MAX].into(),
@@ -230,7 +236,8 @@ impl<S: Service> Host<S> {
     /// Everything that has come in, before the mount may judge that a time has passed.
     fn take_inputs(&mut self, events: &mut Events, wait: Duration) -> io::Result<()> {
         let mut wait = wait;
-        for _ in 0..BATCHES_MAX {
+        let batches = BATCHES_MAX + self.net.connections() / EVENTS_MAX;
+        for _ in 0..batches {
             match self.poll.poll(events, Some(clock::std_duration(wait))) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
@@ -411,8 +418,15 @@ impl<S: Service> Host<S> {
                 self.news.push(HostEvent::Notice(Notice::CannotListen(words)));
             }
         }
+        self.unsaid = false;
+        let mut messages = 0;
         while let Some((conn, length)) = self.mount.poll_transmit(clock::now(), &mut self.message) {
             self.net.transmit(conn, &self.message[..length]);
+            messages += 1;
+            if messages == MESSAGES_PER_TURN {
+                self.unsaid = true;
+                break;
+            }
         }
         self.net.flush();
     }
@@ -451,7 +465,7 @@ impl<S: Service> Host<S> {
     /// How long until something is due.
     fn next_wait(&mut self) -> Duration {
         let moved = std::mem::take(&mut self.program_moved);
-        if moved || self.net.has_work() || !self.news.is_empty() {
+        if moved || self.unsaid || self.net.has_work() || !self.news.is_empty() {
             return Duration::ZERO;
         }
         let due = [

@@ -19,6 +19,10 @@ pub const NET_TOKENS: usize = 16;
 const LISTENER: Token = Token(NET_TOKENS);
 const FIRST_CONN: usize = NET_TOKENS + 1;
 
+/// Connections that the system takes in before they are accepted, as far as `net.core.somaxconn` lets it: a crowd that comes
+/// at once waits there, in the order in which it came. Whoever finds no room there tries again after a second.
+const LISTEN_BACKLOG: i32 = 16_384;
+
 /// Connections accepted in one turn: a flood must not keep the loop from those who are inside.
 const ACCEPTS_PER_TURN: usize = 64;
 
@@ -108,6 +112,8 @@ impl Net {
         let made = TcpListener::bind(addr).and_then(|mut listener| {
             self.registry
                 .register(&mut listener, LISTENER, Interest::READABLE)?;
+            // It listens already, with room for 128: asked again, the system makes more.
+            rustix::net::listen(&listener, LISTEN_BACKLOG)?;
             Ok(listener)
         });
         match made {
@@ -155,6 +161,10 @@ impl Net {
     /// The name may be used anew at once: nothing that was to be told of its former bearer may be told then.
     fn forget_news(&mut self, id: ConnId) {
         self.closed.retain(|&(closed, _)| closed != id);
+        self.forget_work(id);
+    }
+
+    fn forget_work(&mut self, id: ConnId) {
         self.connected.retain(|&connected| connected != id);
         self.looks.retain(|&look| look != id);
         self.stalled.remove(&id);
@@ -192,7 +202,8 @@ impl Net {
 
     fn lose(&mut self, id: ConnId, reason: CloseReason) {
         if self.conns.remove(&id).is_some() {
-            self.forget_news(id);
+            // Of a connection that was there no end is waiting to be told. Where thousands end at once, so many are of others.
+            self.forget_work(id);
             self.closed.push((id, reason));
         }
     }

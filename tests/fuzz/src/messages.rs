@@ -89,6 +89,7 @@ fn any_body(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
                 barrier: u.arbitrary()?,
                 voter: u.arbitrary()?,
                 known: u.arbitrary()?,
+                ping_ms: u.arbitrary()?,
             };
             let mut body = [0xa5; Welcome::BYTES];
             welcome.encode(&mut body);

@@ -50,8 +50,21 @@ pub fn tasks(checksum: Checksum) -> Vec<Task> {
         REGION_BLOCKS * BLOCK_BYTES,
         checksum,
     ));
-    tasks.push(collect_task("collect and merge of 64 blocks", LEADERS, checksum));
-    tasks.push(collect_task("the same, full logs", 36, checksum));
+    let all = REGION_BLOCKS as u32;
+    tasks.push(collect_task(
+        "collect and merge of 64 blocks",
+        LEADERS,
+        checksum,
+        all,
+    ));
+    tasks.push(collect_task("the same, full logs", 36, checksum, all));
+    // What the checksums cost is said above.
+    tasks.push(collect_task(
+        "election: last block of a collect, and the decision",
+        LEADERS,
+        no_checksum,
+        1,
+    ));
     tasks.extend(super_tasks(checksum));
     tasks.extend(quorum_tasks(checksum));
     tasks.extend(doorbell_tasks(checksum));
@@ -67,8 +80,13 @@ fn checksum_task(name: &'static str, bytes: usize, checksum: Checksum) -> Task {
     })
 }
 
-fn collect_task(name: &'static str, leaders: u64, checksum: Checksum) -> Task {
-    let cycling = std::rc::Rc::new(std::cell::RefCell::new(Cycling::new(leaders, checksum)));
+fn no_checksum(_: &[u8]) -> u32 {
+    0
+}
+
+fn collect_task(name: &'static str, leaders: u64, checksum: Checksum, transfer_blocks: u32) -> Task {
+    let cycling = Cycling::new(leaders, checksum, transfer_blocks);
+    let cycling = std::rc::Rc::new(std::cell::RefCell::new(cycling));
     let prepare = move || -> Job {
         let read: RegionRead = cycling.borrow_mut().next_collect();
         let cycling = std::rc::Rc::clone(&cycling);

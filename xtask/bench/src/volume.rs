@@ -147,7 +147,7 @@ fn range(first: BlockNo, count: u32) -> Range<usize> {
     from..from + count as usize * BLOCK_BYTES
 }
 
-fn election(number: u64, now: Instant, seed: u64, checksum: Checksum) -> Election {
+fn election(number: u64, now: Instant, seed: u64, checksum: Checksum, transfer_blocks: u32) -> Election {
     let [high, low] = (number as u16).to_be_bytes();
     let voter = VoterConfig::fencing(([10, 0, high, low], 4790).into(), FenceParam::default());
     let config = Config {
@@ -155,6 +155,7 @@ fn election(number: u64, now: Instant, seed: u64, checksum: Checksum) -> Electio
         boot: BootId([number as u8; 16]),
         voter: Some(voter),
         checksum,
+        transfer_blocks,
         ..Config::client(rid(number))
     };
     let mut election = Election::new(&config, voter, seed);
@@ -171,35 +172,36 @@ pub struct Cycling {
     buffer: Vec<u8>,
 }
 
-/// A reading of the whole region that the voter waits for.
+/// The last part of a reading of the whole region, for which the voter waits.
 pub struct RegionRead {
     id: IoId,
     range: Range<usize>,
 }
 
 impl Cycling {
-    /// On a region in which every block has a log of so many leaders.
-    pub fn new(leaders: u64, checksum: Checksum) -> Self {
+    /// On a region in which every block has a log of so many leaders; it reads so many blocks at once.
+    pub fn new(leaders: u64, checksum: Checksum, transfer_blocks: u32) -> Self {
         let mut volume = Volume::format(2, checksum);
         volume.fill_region(leaders);
         let now = Instant(1_000_000);
         Self {
             volume,
-            election: election(500, now, 1, checksum),
+            election: election(500, now, 1, checksum, transfer_blocks),
             now,
             buffer: vec![0; REGION_BLOCKS * BLOCK_BYTES],
         }
     }
 
-    /// Carries out everything up to the next reading of the whole region.
+    /// Carries out everything up to the last part of the next reading of the whole region.
     pub fn next_collect(&mut self) -> RegionRead {
+        let end = self.volume.geometry.region.0 + REGION_BLOCKS as u64;
         loop {
             self.now += Duration(1_000);
             self.election.poll(self.now);
             while self.election.poll_event().is_some() {}
             while let Some(request) = self.election.poll_disk(self.now, &mut self.buffer) {
                 match request {
-                    DiskRequest::Read { id, first, count, .. } if count as usize == REGION_BLOCKS => {
+                    DiskRequest::Read { id, first, count, .. } if first.0 + u64::from(count) == end => {
                         let range = range(first, count);
                         return RegionRead { id, range };
                     }
@@ -220,7 +222,7 @@ impl Cycling {
         }
     }
 
-    /// One collect: judges and merges all blocks of the region.
+    /// The end of a collect: judges and merges the blocks of this part, and decides what all of them mean.
     pub fn collect(&mut self, read: RegionRead) {
         let bytes = &self.volume.bytes[read.range];
         self.election
@@ -268,6 +270,7 @@ pub fn elect(voters: u64, io: Duration, seed: u64) -> Option<Elected> {
                 now,
                 seed.wrapping_mul(1_000).wrapping_add(number),
                 checksum,
+                REGION_BLOCKS as u32,
             ),
             pending: Vec::new(),
             writes: 0,
@@ -342,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_lonely_voter_collects_for_ever() {
-        let mut cycling = Cycling::new(3, ostrakon_linux::offline::checksum);
+        let mut cycling = Cycling::new(3, ostrakon_linux::offline::checksum, REGION_BLOCKS as u32);
         for _ in 0..10 {
             let read = cycling.next_collect();
             cycling.collect(read);

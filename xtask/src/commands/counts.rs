@@ -22,7 +22,8 @@ const HEAD: &str = "\
 # Instructions
 
 Counted by `cargo xtask counts` with callgrind, on x86_64, optimized, with the portable checksum; one run of each. Collect and
-merge: all 64 blocks of the quorum region, with a log of three leaders in each, or full ones.
+merge: all 64 blocks of the quorum region, with a log of three leaders in each, or full ones; the decision is part of it, and
+stands alone as well, with the last block of sixteen writers' and without its checksum.
 
 `cargo xtask counts --check`, a step of CI, fails when one of them has grown by more than a tenth; `--write` keeps new ones. A
 change of compiler can do that too.

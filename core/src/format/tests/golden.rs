@@ -423,5 +423,6 @@ const WELCOME: &[(usize, &str, &str)] = &[
     (8, "server.rid", "a8a7a6a5a4a3a2a1"),
     (16, "barrier", "0300000000000000"),
     (24, "flags", "0300"),
-    (26, "reserved_26", "000000000000"),
+    (26, "ping_ms", "e803"),
+    (28, "reserved_28", "00000000"),
 ];

@@ -12,7 +12,8 @@ use crate::checksum::portable;
 use crate::format::CLIENTS_PER_BLOCK;
 use crate::format::hello::hello;
 use crate::format::wire::{
-    BODY_BYTES_MAX, Command, Greeting, Message, RequestId, Status, Welcome, frame_length,
+    BODY_BYTES_MAX, Command, Greeting, Message, RequestId, Status, Welcome, decode_pong, encode_pong,
+    frame_length,
 };
 
 #[test]
@@ -147,10 +148,12 @@ fn greetings_and_welcomes_come_back() {
             barrier: u.arbitrary()?,
             voter: u.arbitrary()?,
             known: u.arbitrary()?,
+            ping_ms: u.int_in_range(1..=u16::MAX)?,
         };
         let mut body = [0xa5; Welcome::BYTES];
         welcome.encode(&mut body);
         assert_eq!(Welcome::decode(&body), Ok(welcome));
+        assert_eq!(decode_pong(&encode_pong(welcome.ping_ms)), Ok(welcome.ping_ms));
         Ok(())
     });
 }

@@ -43,6 +43,7 @@ pub(super) fn sample_welcome() -> Welcome {
         barrier: 3,
         voter: true,
         known: true,
+        ping_ms: 1_000,
     }
 }
 
@@ -241,8 +242,9 @@ fn impossible_welcomes() {
         (0, &[0; 8], "server"),
         (8, &[0; 8], "server"),
         (24, &[4], "flags"),
-        (26, &[1], "reserved_26"),
-        (31, &[1], "reserved_26"),
+        (26, &[0, 0], "ping_ms"),
+        (28, &[1], "reserved_28"),
+        (31, &[1], "reserved_28"),
     ] {
         let mut bytes = good;
         bytes[offset..offset + replacement.len()].copy_from_slice(replacement);

@@ -4,10 +4,10 @@ extern crate std;
 
 use std::vec::Vec;
 
-use crate::bounds::MESSAGE_BYTES_MAX;
+use crate::bounds::{GUEST_TIMEOUT, MESSAGE_BYTES_MAX};
 use crate::event::Event;
 use crate::format::hello::{CHALLENGE_BYTES, HELLO_BYTES, Offer, REPLY_BYTES, hello_head};
-use crate::format::wire::{Command, Greeting, Message, RequestId, Status, frame_length};
+use crate::format::wire::{Command, Greeting, Message, PONG_BYTES, RequestId, Status, frame_length};
 use crate::format::{FenceParam, VERSION};
 use crate::ids::{BootId, HostId, Rid, VolumeId};
 use crate::noise::{Entropy, Initiator, Secret};
@@ -91,7 +91,7 @@ fn hole_12_a_port_scan_is_nobodys_problem() {
 }
 
 /// The hello of one who knows the key, to the challenge that came in.
-fn hello(world: &mut World, raw: usize) -> Vec<u8> {
+pub(super) fn hello(world: &mut World, raw: usize) -> Vec<u8> {
     let state = world.super_block();
     let secret = Secret {
         volume: state.volume,
@@ -139,7 +139,7 @@ fn slow_bytes_do_not_buy_time() {
 fn one_who_knows_the_key_and_does_not_greet_does_not_stay() {
     let mut world = world();
     let guests: Vec<_> = (0..3).map(|_| world.insider(0)).collect();
-    world.pass(Duration::from_millis(1_999));
+    world.pass(GUEST_TIMEOUT - Duration::from_millis(1));
     assert!(guests.iter().all(|&raw| !world.wires[raw].closed));
     world.pass(Duration::from_secs(1));
     assert!(guests.iter().all(|&raw| world.wires[raw].closed));
@@ -316,7 +316,7 @@ fn a_flood_of_pings_is_answered_with_few() {
         world.say(raw, &ping);
     }
     world.settle();
-    assert_eq!(world.heard(raw).len(), ping.len());
+    assert_eq!(world.heard(raw).len(), ping.len() + PONG_BYTES);
     undisturbed(&mut world);
 }
 
@@ -335,7 +335,8 @@ fn a_stream_may_be_cut_anywhere() {
     let heard = world.heard(raw);
     assert_eq!(status(&heard), Some(Status::Ok));
     let welcome = frame_length(&heard).unwrap().unwrap();
-    assert_eq!(heard.len() - welcome, 2 * frame(Command::PING, 0, &[]).len());
+    let pong = frame(Command::PING, 0, &[]).len() + PONG_BYTES;
+    assert_eq!(heard.len() - welcome, 2 * pong);
 }
 
 #[test]

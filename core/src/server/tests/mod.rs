@@ -3,6 +3,7 @@
 extern crate std;
 
 mod attacks;
+mod crowd;
 mod durable;
 mod fences;
 mod hostile;

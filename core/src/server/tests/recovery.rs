@@ -23,7 +23,7 @@ fn a_new_server_expects_the_clients_of_the_old_one() {
     assert!((1..4).all(|node| world.is_connected(node)));
     let recovered = |event: &Event| matches!(event, Event::Recovered { .. });
     assert!(!world.nodes[1].events.iter().any(recovered));
-    world.pass(Duration::from_secs(5));
+    world.pass(Duration::from_secs(6));
     assert!(world.told(1, &Event::ClientEvicted(rid(0))));
     assert!(world.told(1, &Event::ClientEvicted(rid(4))));
     assert!(world.told(1, &Event::Recovered { clients: 4 }));

@@ -80,18 +80,7 @@ impl Driver {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut bytes = scratch();
         while !self.shared.stop.load(Ordering::Relaxed) {
-            let wait = self.next_wait();
-            match self.poll.poll(&mut events, Some(wait)) {
-                Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
-                    return Err(error).during("waiting for events");
-                }
-                _ => {}
-            }
-            for event in &events {
-                let Token(index) = event.token();
-                self.units[index].ready(&mut bytes);
-                self.touch(index);
-            }
+            self.take_events(&mut events, &mut bytes)?;
             self.touch_due();
             if !self.left && self.shared.leave.load(Ordering::Relaxed) {
                 self.left = true;
@@ -102,6 +91,29 @@ impl Driver {
                 }
             }
             self.drive_touched()?;
+        }
+        Ok(())
+    }
+
+    /// Everything that has come in, before anybody judges that a time has passed.
+    fn take_events(&mut self, events: &mut Events, bytes: &mut [u8]) -> Result<()> {
+        let mut wait = self.next_wait();
+        for _ in 0..=self.units.len() / EVENTS_MAX {
+            match self.poll.poll(events, Some(wait)) {
+                Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
+                    return Err(error).during("waiting for events");
+                }
+                _ => {}
+            }
+            for event in &*events {
+                let Token(index) = event.token();
+                self.units[index].ready(bytes);
+                self.touch(index);
+            }
+            if events.iter().count() < EVENTS_MAX {
+                break;
+            }
+            wait = Duration::ZERO;
         }
         Ok(())
     }

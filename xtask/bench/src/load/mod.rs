@@ -127,6 +127,11 @@ impl Load {
         })
     }
 
+    /// Welcomes so far.
+    pub fn welcomes(&self) -> usize {
+        self.shared.news().welcomes.len()
+    }
+
     /// Connections lost so far, for whatever reason.
     pub fn losses(&self) -> usize {
         self.shared.news().losses
