@@ -408,7 +408,7 @@ impl Client {
         self.phase = Phase::Greeting { to, until, looks };
         self.seek.waited(to);
         // Somebody who is fed readings needs none of its own.
-        let fed = now.since(self.viewed) <= RECONNECT_WAIT_MIN;
+        let fed = now.since(self.shown) <= RECONNECT_WAIT_MIN;
         if to.addr.is_some() && !fed && !self.reader.is_running() {
             self.reader.start();
         }

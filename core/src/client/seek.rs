@@ -160,6 +160,9 @@ impl Seek {
     /// A try to reach a server failed.
     pub(super) fn failed(&mut self, now: Instant, to: Target, refused: bool) {
         self.not_reached(to, refused);
+        // Bounded: a clock that jumped is not a server that is slow.
+        let took = Duration(now.since(self.began).0 / 2);
+        self.knock_at = now + took.clamp(RECONNECT_WAIT_MIN, RECONNECT_WAIT_MAX);
         self.later(now);
     }
 
@@ -172,9 +175,6 @@ impl Seek {
         self.failures = self.failures.saturating_add(1);
         if self.lost == Some(to.server) {
             self.refused = refused && !self.resigned;
-            // Bounded: a clock that jumped is not a server that is slow.
-            let took = Duration(now.since(self.began).0 / 2);
-            self.knock_at = now + took.clamp(RECONNECT_WAIT_MIN, RECONNECT_WAIT_MAX);
         }
     }
 
