@@ -79,10 +79,10 @@ pub(super) struct Args {
     /// The longest time that a write may take: an I/O that takes longer has failed. The same on all hosts
     #[arg(long, value_name = "MS", default_value_t = 4_000, value_parser = milliseconds(50))]
     io_timeout_ms: u64,
-    /// A peer that is not heard for this long is taken for disconnected
+    /// A peer that is not heard for this long is taken for disconnected; plain clients among thousands later
     #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = milliseconds(100))]
     silence_ms: u64,
-    /// How long a new server waits for the clients it knows of before it evicts them
+    /// How long a server waits for clients that are away before it evicts them; 5 ms longer for each client it has
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = milliseconds(100))]
     recovery_ms: u64,
     /// Leave the record behind if leaving takes longer, because too few voters are there to elect a server; the next

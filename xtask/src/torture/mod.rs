@@ -147,9 +147,12 @@ impl Field {
     fn new(binary: &Path, parent: &Path, mut options: Options, report: &mut Report) -> Result<Self> {
         let sandbox = Sandbox::create(parent, "torture")?;
         let reaper = Reaper::start(sandbox.folder())?;
-        // A copy: a build meanwhile must not change what is tested.
+        // A copy: a build meanwhile must not change what is tested. Made by another process: a child that another thread
+        // starts just now would inherit the file, open for writing, and nobody could run it while that child lasts.
         let copy = sandbox.folder().join("ostrakon");
-        std::fs::copy(binary, &copy).during(format!("copying {}", binary.display()))?;
+        let copied = std::process::Command::new("cp").arg(binary).arg(&copy).status();
+        let copied = copied.during(format!("copying {}", binary.display()))?;
+        ensure(copied.success(), || format!("cp {}: {copied}", binary.display()))?;
         let tool = Tool::new(&copy, &sandbox);
         tool.format(2, Some(IMAGE_BYTES))?;
         let lan = options.faults.contains(&Fault::Sever).then(|| Lan::new(HOSTS));
