@@ -12,10 +12,12 @@ use crate::ids::BlockNo;
 use crate::time::Duration;
 
 /// Names a request until its completion is handed back.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct IoId(pub u32);
 
 /// What the platform is to do with the device.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum DiskRequest {
     /// Read `count` blocks from `first`.
@@ -61,6 +63,7 @@ impl DiskRequest {
 }
 
 /// Why a request failed.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum DiskError {
     /// The device itself says that the medium is bad there (`EBADMSG`, `EILSEQ`, SCSI sense key 3).

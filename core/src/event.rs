@@ -10,6 +10,7 @@ use crate::ids::{Ballot, BlockNo, Rid};
 use crate::superio::SuperError;
 
 /// What a mount has to tell. The binary prints these; a simulator checks them.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -125,6 +126,7 @@ pub enum Event {
 }
 
 /// How a mount ended.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Unmounted {
     /// The server answered the farewell.
@@ -145,6 +147,7 @@ pub enum Unmounted {
 }
 
 /// Why a ballot was given up before it served.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum GaveUp {
     /// Not enough votes in time.
@@ -166,6 +169,7 @@ pub enum GaveUp {
 }
 
 /// How a predecessor was silenced (rule R7).
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Silenced {
     /// Its own block says that it gave the ballot up.
@@ -179,6 +183,7 @@ pub enum Silenced {
 }
 
 /// Something that is wrong.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {

@@ -16,6 +16,7 @@ pub struct FenceRequest {
 }
 
 /// What became of a fence request.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum FenceOutcome {
     /// The victim is silent for good.

@@ -26,10 +26,12 @@ impl Rid {
 }
 
 /// Identity of a machine across its boots; 0 where the platform has none.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct HostId(pub u64);
 
 /// Identity of one boot of a machine; all zero where the platform has none.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct BootId(pub [u8; 16]);
 

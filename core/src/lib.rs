@@ -18,6 +18,7 @@
 //! - [`client`]: finds a server, greets, keeps in touch, sends again, leaves.
 //! - [`server`]: greets, records, recovers, says farewell.
 //! - [`mount`]: the composition that a platform polls.
+//! - `tell`: events for the crates `log` and `defmt`, with the features of their names.
 //! - [`conformance`]: the test by which a platform learns whether its disk keeps what the rules assume.
 
 #![no_std]
@@ -44,6 +45,7 @@ pub mod server;
 pub mod service;
 pub mod session;
 pub mod superio;
+mod tell;
 pub mod time;
 
 /// The porting guide's examples are compiled with the other documentation tests.

@@ -6,6 +6,7 @@
 use core::net::SocketAddr;
 
 /// Names a connection of a mount from its start until the platform was told or has said that it is closed.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ConnId(pub u32);
 
@@ -20,6 +21,7 @@ impl ConnId {
 }
 
 /// What the platform is to do with the network.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum NetRequest {
     /// Accept connections at this address until told to stop. Answered by `handle_listening`.
@@ -33,6 +35,7 @@ pub enum NetRequest {
 }
 
 /// Why a connection is gone or never came to be.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CloseReason {
     /// The peer's host answered that nobody listens there.

@@ -4,10 +4,12 @@ use core::ops::{Add, AddAssign, Sub};
 
 /// A moment on the host's monotonic clock, in microseconds since any fixed start.
 /// The clock must go on running while the machine is suspended (`CLOCK_BOOTTIME` on Linux).
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Instant(pub u64);
 
 /// A length of time in microseconds.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Duration(pub u64);
 

@@ -6,6 +6,7 @@ use super::Kind;
 use crate::ids::{BlockNo, VolumeId};
 
 /// Why a block was not believed: what was found, and what would have been right.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum BlockError {

@@ -15,6 +15,7 @@ use crate::ids::{BlockNo, VolumeId};
 pub const VERSION: u16 = 1;
 
 /// What a block is.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u16)]
 pub enum Kind {

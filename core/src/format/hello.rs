@@ -50,6 +50,7 @@ pub fn hello(bytes: &[u8]) -> Result<Option<&[u8; SHAKE_BYTES]>, WireError> {
 }
 
 /// What one side of a connection speaks. Both sides send theirs, authenticated, and come to the same conclusion.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Offer {
     /// Oldest wire version that it speaks.

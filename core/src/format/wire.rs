@@ -40,6 +40,7 @@ const _: () = assert!(Greeting::BYTES <= BODY_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX <= u16::MAX as usize, "two bytes say the length");
 
 /// Number of a request within its session: 1 for the first, one more for each. 0 in messages that are no request.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct RequestId(pub u64);
 
@@ -61,6 +62,7 @@ impl Command {
 }
 
 /// How a request ended.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u16)]
 pub enum Status {

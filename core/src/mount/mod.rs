@@ -32,6 +32,7 @@ use crate::noise::{Entropy, SEED_BYTES};
 use crate::server::{Memory, Server, State};
 use crate::service::Service;
 use crate::superio::SuperView;
+use crate::tell;
 use crate::time::{Duration, Instant, earliest};
 #[cfg(not(feature = "voter"))]
 use absent::Election;
@@ -363,8 +364,16 @@ impl<M: Memory, S: Service> Mount<M, S> {
         self.server.journal().set_unix_time(unix_s);
     }
 
-    /// The next thing to tell. [`Event::Unmounted`] is the last.
+    /// The next thing to tell. [`Event::Unmounted`] is the last. With the features `log` and `defmt` it is told to these, too.
     pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.next_event();
+        if let Some(event) = &event {
+            tell::event(event);
+        }
+        event
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
         if self.client.super_view().is_some() && !core::mem::replace(&mut self.started_told, true) {
             return Some(Event::Started);
         }

@@ -13,6 +13,7 @@ use crate::time::Duration;
 const PASSES_MAX: u32 = 32;
 
 /// Why the super block could not be read.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SuperError {
     /// An I/O error: says nothing about what is on the device.

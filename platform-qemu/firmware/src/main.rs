@@ -35,6 +35,11 @@ use disk::Disk;
 use line::{Line, Order};
 use settings::Settings;
 
+const _: () = assert!(
+    !ostrakon_core::rules::CAN_BE_SWITCHED_OFF,
+    "core was built for the simulator, with rules that can be left out: no firmware may be made of it"
+);
+
 /// Room for eight clients, and four that connect at once and have not shown the key yet.
 type Node = Mount<FixedMemory<8, 12>, NoService>;
 

@@ -39,6 +39,7 @@ const MISTAKES: [(&str, &str); 2] = [
 pub(super) fn check() -> Result<Vec<String>> {
     on_the_host()?;
     let mut unchecked = Vec::new();
+    let mut logs = false;
     for target in TARGETS {
         match Compiler::of(target)? {
             Ok(compiler) => {
@@ -48,11 +49,35 @@ pub(super) fn check() -> Result<Vec<String>> {
                     .args(["--package", "ostrakon-core", "--target", target]);
                 succeed(&mut build)?;
                 eprintln!("core builds for {target} ({})", compiler.name());
+                // Once is enough: it is the same for all.
+                if !logs && compiler == Compiler::Prebuilt {
+                    with_logs(target)?;
+                    logs = true;
+                }
             }
             Err(reason) => unchecked.push(reason),
         }
     }
     Ok(unchecked)
+}
+
+/// With what tells events to the crates `log` and `defmt`, without warnings.
+fn with_logs(target: &str) -> Result<()> {
+    for features in ["log", "defmt"] {
+        succeed(&mut cargo([
+            "clippy",
+            "--package",
+            "ostrakon-core",
+            "--target",
+            target,
+            "--features",
+            features,
+            "--",
+            "-D",
+            "warnings",
+        ]))?;
+    }
+    Ok(())
 }
 
 fn on_the_host() -> Result<()> {
