@@ -86,9 +86,16 @@ pub const SEALED_MAX: u32 = u32::MAX;
 /// makes room for the next.
 pub const STRANGERS_MAX: usize = 16;
 
+/// The most of them that are worth having, however many clients a volume has.
+pub const STRANGERS_LIMIT: usize = 1024;
+
+/// Round trip between two hosts up to which nobody is taken for gone because of it: across a continent, or a slow tunnel.
+pub const ROUND_TRIP_MAX: Duration = Duration::from_millis(200);
+
 /// A connection has this long to show that it knows the key before the next one may push it out, where connections can
-/// wait to be accepted. Short: while a flood of strangers lasts, a client gets in among them at this pace.
-pub const STRANGER_GRACE: Duration = Duration::from_millis(50);
+/// wait to be accepted: the challenge has to get there and the hello to come back. No longer than that takes: while a flood
+/// of strangers lasts, a client gets in among them at this pace.
+pub const STRANGER_GRACE: Duration = Duration::from_millis(250);
 
 /// A connection that has not shown within this time that it knows the key is closed.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -319,6 +326,14 @@ const _: () = assert!(
 const _: () = assert!(
     RETURN_SHARE.0 >= 2 * PING_SHARE.0,
     "who notices late still has the time to come in"
+);
+const _: () = assert!(
+    STRANGER_GRACE.0 >= ROUND_TRIP_MAX.0 + ROUND_TRIP_MAX.0 / 4,
+    "a client that is far away, and a little late, is not pushed out before its hello can have come"
+);
+const _: () = assert!(
+    CONNECT_TIMEOUT.0 > 2 * ROUND_TRIP_MAX.0,
+    "the farthest host is connected in time"
 );
 const _: () = assert!(
     GHOST_SILENT_TIME.0 > 3 * BACKOFF_MAX.0,

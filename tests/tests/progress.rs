@@ -68,6 +68,30 @@ fn a_crowd_that_waits_to_be_accepted_comes_back_in_time() {
 }
 
 #[test]
+fn a_crowd_that_is_far_away_comes_back_in_time() {
+    let far = |options: &mut ostrakon_tests::sim::Options| {
+        options.clients_max = 340;
+        // As far as the design promises, to and fro: the grace of a stranger has to cover it.
+        let one_way = ostrakon_core::bounds::ROUND_TRIP_MAX.0 / 2;
+        options.net.delay = ostrakon_tests::sim::options::Span(one_way / 2, one_way);
+        (options.silence_max_ms, options.recovery_ms) = (1_000, 4_000);
+    };
+    voters(3).clients(300).with(far).seeds(2).play(|world| {
+        let first = world.expect_server();
+        world.expect_connected_all();
+        world.crash(first);
+        world.expect_another_server_than(first);
+        world.expect_connected_all();
+        world.run_for(world.options.recovery_ms + 2_000);
+        assert!(
+            world.check.counts.evicted <= 1,
+            "{} were evicted, expected at most the mount of the server that died",
+            world.check.counts.evicted
+        );
+    });
+}
+
+#[test]
 fn a_first_election_on_an_idle_disk_takes_less_than_two_seconds() {
     voters(3).quorum(2).play(|world| {
         world.expect_within(2_000, "the first server", |world| world.server().is_some());

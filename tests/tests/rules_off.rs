@@ -1,20 +1,24 @@
 //! Each rule for safety switched off in the real core, in the real simulator: something is noticed. `cargo xtask ci
 //! rules-off` runs this; an ordinary build of core cannot leave a rule out.
+//!
+//! What goes wrong without a rule takes a sequence of events that is told as a story, so that this takes seconds and does not
+//! depend on luck. `cargo xtask sim --rules-off RULE` looks for the same at random, for as long as one lets it.
 
 #![forbid(unsafe_code)]
 
 use std::sync::Mutex;
 
 use ostrakon_core::rules::{Rule, switch_off, switch_on_all};
-use ostrakon_tests::sim::run::{Verdict, random_run};
 use ostrakon_tests::sim::stories::stories;
-use ostrakon_tests::sim::trace::Listen;
-
-/// Random runs after which a rule counts as not missed.
-const RUNS: u64 = 3_000;
 
 /// What is off is off in the whole process: one at a time.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// Rules without a story, whose loss only the exhaustive search shows (`tests/model/tests/rules.rs`). The order of the copies, and
+/// reading twice, matter when a copy of the super block is torn; what it says stands in one sector, which a device writes whole
+/// or not at all (A1), so that here no copy ever is. A leader is forgotten because invalid blocks count as empty only if every
+/// block that tells of it is invalid at once: 28 of a real region, two in the smallest world of the search.
+const BY_EXHAUSTIVE_SEARCH: [Rule; 3] = [Rule::CopyOrder, Rule::InvalidIsNotEmpty, Rule::TwoPasses];
 
 fn noticed_without(rule: Rule) -> Option<String> {
     let _turn = TURN.lock();
@@ -22,17 +26,10 @@ fn noticed_without(rule: Rule) -> Option<String> {
     std::panic::set_hook(Box::new(|_| {}));
     switch_off(rule);
     let mut own = stories().into_iter().filter(|story| story.rule == rule);
-    let told = own.find_map(|story| story.scenario.find(story.tell));
-    let noticed = told.map(|wrong| wrong.to_string()).or_else(|| {
-        (1..RUNS).find_map(|seed| match random_run(seed, Listen::Nobody).verdict {
-            Verdict::Fine => None,
-            Verdict::Wrong(wrong) => Some(format!("seed {seed}: {wrong}")),
-            Verdict::Panic(what) => Some(format!("seed {seed}: {what}")),
-        })
-    });
+    let noticed = own.find_map(|story| story.scenario.find(story.tell));
     switch_on_all();
     std::panic::set_hook(hook);
-    noticed
+    noticed.map(|wrong| wrong.to_string())
 }
 
 macro_rules! rules_off {
@@ -47,9 +44,8 @@ macro_rules! rules_off {
         #[test]
         fn every_rule_is_left_out_once() {
             let left_out = [$(Rule::$rule),*];
-            let kept: Vec<_> = Rule::ALL.iter().filter(|rule| !left_out.contains(rule)).collect();
-            // A reader that believes one pass is noticed by the exhaustive search only: tests/model/tests/rules.rs.
-            assert_eq!(kept, [&Rule::TwoPasses]);
+            let kept: Vec<_> = Rule::ALL.iter().copied().filter(|rule| !left_out.contains(rule)).collect();
+            assert_eq!(kept, BY_EXHAUSTIVE_SEARCH);
         }
     };
 }
@@ -66,10 +62,8 @@ rules_off! {
     r7_silence_all SilenceAll
     r7_stop_in_both StopInBoth
     r8_read_again ReadAgain
-    r8_copy_order CopyOrder
     r9_stop_reads StopReads
     r9_stop_last StopLast
-    r10_invalid_is_not_empty InvalidIsNotEmpty
     lease_look_ends_with_super LookEndsWithSuper
     lease_within_right WithinRight
     lease_stop_within_right StopWithinRight

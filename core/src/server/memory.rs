@@ -1,5 +1,6 @@
 //! Memory of a server, supplied by the platform: firmware picks eight clients, Linux tens of thousands.
 
+use crate::bounds::{STRANGERS_LIMIT, STRANGERS_MAX};
 use crate::format::ClientRecord;
 use crate::format::wire::{RequestId, Status};
 use crate::noise::Responder;
@@ -214,6 +215,16 @@ pub trait Memory {
     /// through the server. The last slot for a connection is kept for the server's own mount. Not called before this
     /// mount leads for the first time: memory may be found then.
     fn slots(&mut self) -> (&mut [ClientSlot], &mut [ConnSlot]);
+}
+
+/// Connections that may be there without having shown that they know the key, where memory is no matter: after a fail-over
+/// all clients come at once, and each takes a place for a round trip.
+pub const fn strangers_for(clients: usize) -> usize {
+    match clients / 8 {
+        few if few < STRANGERS_MAX => STRANGERS_MAX,
+        many if many > STRANGERS_LIMIT => STRANGERS_LIMIT,
+        some => some,
+    }
 }
 
 /// Memory of a size known at compile time. `CONNS` should be `CLIENTS` and [`crate::bounds::STRANGERS_MAX`] more: more

@@ -27,7 +27,7 @@ mod table;
 mod tests;
 mod transmit;
 
-pub use memory::{ClientSlot, ConnSlot, FixedMemory, Memory};
+pub use memory::{ClientSlot, ConnSlot, FixedMemory, Memory, strangers_for};
 pub use reign::State;
 
 use core::net::SocketAddr;

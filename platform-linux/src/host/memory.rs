@@ -1,15 +1,6 @@
 //! Memory of a server, of a size known when it starts.
 
-use ostrakon_core::bounds::STRANGERS_MAX;
-use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
-
-/// Connections that may be there without having greeted: after a fail-over all clients come at once.
-fn strangers(clients: usize) -> usize {
-    (clients / 8).clamp(STRANGERS_MAX, STRANGERS_LIMIT)
-}
-
-/// The most of them, however many clients a volume has.
-const STRANGERS_LIMIT: usize = 1024;
+use ostrakon_core::server::{ClientSlot, ConnSlot, Memory, strangers_for};
 
 /// Memory for the clients of one volume. A mount that never leads takes none.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +28,7 @@ impl HeapMemory {
 impl Memory for HeapMemory {
     fn slots(&mut self) -> (&mut [ClientSlot], &mut [ConnSlot]) {
         if self.clients.len() < self.count {
-            let conns = self.count + strangers(self.count);
+            let conns = self.count + strangers_for(self.count);
             self.clients = std::iter::repeat_with(ClientSlot::default)
                 .take(self.count)
                 .collect();

@@ -194,17 +194,31 @@ fn run_all(plan: Plan) -> Summary {
     });
     progress(start, &summary);
     let counts = summary.counts;
+    let [ms, steps, strikes] = summary.median_run();
     eprintln!(
-        "{} elected, {} sealed, {} served, {} fences ({} of healthy hosts, {} of void ballots), {} evicted, {} left",
+        "the median run: {:.1} virtual seconds, {steps} events, {strikes} strikes of chaos",
+        f64::from(ms) / 1e3
+    );
+    eprintln!(
+        "{} elected, {} sealed, {} served, {} fences ({} on the innocent: {} of healthy hosts, {} of void ballots, {} of ballots that had stopped), \
+         {} evicted, {} left",
         counts.elected,
         counts.sealed,
         counts.served,
         counts.fences,
+        counts.innocent_fenced,
         counts.healthy_fenced,
         counts.void_fenced,
+        counts.stopped_fenced,
         counts.evicted,
         counts.left
     );
+    if counts.fences_too_many_innocents() {
+        println!(
+            "too many fences on the innocent: {} of {}",
+            counts.innocent_fenced, counts.fences
+        );
+    }
     summary
 }
 

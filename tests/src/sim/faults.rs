@@ -367,6 +367,7 @@ impl World {
         if let Some(index) = self.dice.weighted(&self.options.chaos.weights) {
             let mischief = Mischief::ALL[index];
             if !mischief.kills() || self.log_has_room() {
+                self.check.counts.strikes += 1;
                 self.do_mischief(mischief);
             }
         }

@@ -4,8 +4,8 @@
 use ostrakon_core::format::{RegionBlock, SuperBlock, VoteKind};
 use ostrakon_core::ids::{Ballot, BlockNo, Rid, Term};
 
+use super::checksum::checksum;
 use super::clock::Time;
-use super::format::checksum;
 use super::host::ProcId;
 use super::world::World;
 

@@ -6,12 +6,8 @@ use ostrakon_core::format::{
 };
 use ostrakon_core::ids::{BlockNo, Mark, Term, VolumeId, VolumeKey};
 
+use super::checksum::checksum;
 use super::dice::Dice;
-
-/// The checksum routine of the simulation, on every host.
-pub fn checksum(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes)
-}
 
 /// A volume fresh from `format`.
 #[derive(Clone, Debug)]

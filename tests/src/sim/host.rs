@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use ostrakon_core::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX, STRANGERS_MAX};
+use ostrakon_core::bounds::BLOCK_BYTES;
 use ostrakon_core::config::{Config, VoterConfig};
 use ostrakon_core::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use ostrakon_core::event::Unmounted;
@@ -13,13 +13,13 @@ use ostrakon_core::ids::{Ballot, BootId, HostId, Rid};
 use ostrakon_core::mount::Mount;
 use ostrakon_core::net::{CloseReason, ConnId};
 use ostrakon_core::noise::SEED_BYTES;
-use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
+use ostrakon_core::server::{ClientSlot, ConnSlot, Memory, strangers_for};
 use ostrakon_core::time::Duration;
 
+use super::checksum::checksum;
 use super::clock::{Clock, Time};
-use super::disk::{Area, Path};
+use super::disk::{Area, Path, Plot};
 use super::film::Shot;
-use super::format::checksum;
 use super::machine::{Machine, Rules};
 use super::net::{ConnKey, Segment};
 use super::of2019;
@@ -45,7 +45,7 @@ impl Slots {
     fn new(clients: usize) -> Self {
         Self {
             clients: (0..clients).map(|_| ClientSlot::default()).collect(),
-            conns: (0..clients + STRANGERS_MAX)
+            conns: (0..clients + strangers_for(clients))
                 .map(|_| ConnSlot::default())
                 .collect(),
         }
@@ -160,6 +160,8 @@ pub struct Host {
     pub crash_in_write: bool,
     /// Crash the process when it has issued its next write to this copy of the super block.
     pub crash_in_super: Option<usize>,
+    /// What becomes of its next write to such a place.
+    pub plot: Option<Plot>,
     /// The next crash tears what is under way.
     pub tear_next_write: bool,
     /// When something last went wrong with it.
@@ -188,6 +190,7 @@ impl Host {
             freeze_in_write: false,
             crash_in_write: false,
             crash_in_super: None,
+            plot: None,
             tear_next_write: false,
             disturbed: 0,
             runs: 0,
@@ -474,7 +477,7 @@ impl World {
             self.net_request(id, &mut process.conns, request);
             self.refuse_to_spin(round, host, "requests for the network");
         }
-        let mut message = [0; MESSAGE_BYTES_MAX];
+        let mut message = std::mem::take(&mut self.message);
         for round in 0.. {
             let Some((conn, length)) = process.mount.poll_transmit(now, &mut message) else {
                 break;
@@ -486,6 +489,7 @@ impl World {
             }
             self.refuse_to_spin(round, host, "messages");
         }
+        self.message = message;
         for round in 0.. {
             let Some(request) = process.mount.poll_fence(now) else {
                 break;

@@ -451,7 +451,7 @@ mod tests {
                     std::iter::empty(),
                     at,
                     state.volume,
-                    crate::sim::format::checksum,
+                    crate::sim::checksum::checksum,
                     &mut block,
                 );
                 world.device.write_sectors(at.0, 0, &block);

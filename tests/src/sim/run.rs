@@ -63,7 +63,8 @@ pub fn drawn_run(rules: Rules, seed: u64, listen: Listen) -> (Outcome, String) {
     (outcome, picture)
 }
 
-fn random_world(rules: Rules, seed: u64, listen: Listen) -> World {
+/// The world of a random run before anything has happened in it.
+pub fn random_world(rules: Rules, seed: u64, listen: Listen) -> World {
     let mut dice = Dice::new(seed);
     let options = Options {
         rules,
@@ -107,13 +108,23 @@ impl World {
     }
 
     fn play_random(&mut self) {
+        self.begin_chaos();
+        self.run_until(self.options.chaos_ms * 1_000);
+        self.end_well();
+    }
+
+    /// The first phase begins: hosts start, and anything goes.
+    pub fn begin_chaos(&mut self) {
         for host in 0..self.hosts.len() {
             let at = self.dice.between(0, self.options.start_within_ms * 1_000);
             self.at(at, Happening::Start(host));
         }
         self.chaos = true;
         self.at(0, Happening::Chaos);
-        self.run_until(self.options.chaos_ms * 1_000);
+    }
+
+    /// The second phase: faults stop for a live quorum, which has to get a server and come to rest; then all leave.
+    pub fn end_well(&mut self) {
         if self.wrong.is_some() {
             return;
         }

@@ -14,7 +14,7 @@ use super::world::Wrong;
 pub const EXIT_FINE: u8 = 0;
 /// Exit code of a safety violation.
 pub const EXIT_SAFETY: u8 = 10;
-/// Exit code when something that has to happen did not.
+/// Exit code when something that has to happen did not, or too many of the innocent were fenced.
 pub const EXIT_NO_PROGRESS: u8 = 11;
 /// Exit code of a panic.
 pub const EXIT_PANIC: u8 = 12;
@@ -51,8 +51,8 @@ pub struct Summary {
     pub counts: Counts,
     /// Virtual time of all runs in microseconds.
     pub virtual_time: u64,
-    /// Steps of all runs.
-    pub steps: u64,
+    /// Of each run: its virtual time in milliseconds, its steps, and how often chaos struck.
+    sizes: [Vec<u32>; 3],
 }
 
 impl Summary {
@@ -61,10 +61,20 @@ impl Summary {
         self.unsafe_runs + self.stalled_runs + self.panics
     }
 
+    /// What a run is like: the median of virtual time in milliseconds, of steps, and of strikes of chaos.
+    pub fn median_run(&self) -> [u32; 3] {
+        self.sizes.each_ref().map(|sizes| {
+            let mut sorted = sizes.clone();
+            sorted.sort_unstable();
+            sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+        })
+    }
+
     /// The exit code that tells them apart: the worst counts.
     pub const fn exit_code(&self) -> u8 {
+        let shoots = self.counts.fences_too_many_innocents();
         match (self.unsafe_runs, self.panics, self.stalled_runs) {
-            (0, 0, 0) => EXIT_FINE,
+            (0, 0, 0) if !shoots => EXIT_FINE,
             (0, 0, _) => EXIT_NO_PROGRESS,
             (0, _, _) => EXIT_PANIC,
             (_, _, _) => EXIT_SAFETY,
@@ -75,7 +85,10 @@ impl Summary {
     pub fn add(&mut self, outcome: &Outcome) {
         self.runs += 1;
         self.virtual_time += outcome.time;
-        self.steps += outcome.steps;
+        let size = [outcome.time / 1_000, outcome.steps, outcome.counts.strikes];
+        for (sizes, size) in self.sizes.iter_mut().zip(size) {
+            sizes.push(u32::try_from(size).unwrap_or(u32::MAX));
+        }
         self.counts.add(&outcome.counts);
         match outcome.verdict {
             Verdict::Fine => {}

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 
-use ostrakon_core::bounds::BLOCK_BYTES;
+use ostrakon_core::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX};
 use ostrakon_core::event::Event;
 use ostrakon_core::ids::{Ballot, Rid, VolumeId};
 
@@ -12,7 +12,7 @@ use super::atlas::Budget;
 use super::check::Check;
 use super::clock::Time;
 use super::dice::Dice;
-use super::disk::{Device, DiskStep, Flights};
+use super::disk::{Device, DiskStep, Flight, Flights};
 use super::fence::FenceStep;
 use super::film::Film;
 use super::format;
@@ -130,7 +130,9 @@ pub struct World {
     pub(crate) flights: Flights,
     pub(crate) net: Net,
     pub(crate) by_rid: BTreeMap<Rid, ProcId>,
+    /// Where a mount puts what it writes, and what it sends: taken along from one to the next.
     pub(crate) scratch: Vec<u8>,
+    pub(crate) message: Vec<u8>,
     pub(crate) crash_now: bool,
     /// What a drawing needs, if one is wanted.
     pub(crate) film: Option<Film>,
@@ -175,6 +177,7 @@ impl World {
             flights: Flights::default(),
             by_rid: BTreeMap::new(),
             scratch: vec![0; options.transfer_blocks as usize * BLOCK_BYTES],
+            message: vec![0; MESSAGE_BYTES_MAX],
             crash_now: false,
             film: None,
             disturbed: 0,
@@ -309,6 +312,29 @@ impl World {
     /// Steps so far.
     pub const fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// The device as it stands, to its end: an image that `ostrakon` reads. What the medium cannot give is garbage in it.
+    pub fn image(&self) -> Vec<u8> {
+        self.device.image()
+    }
+
+    /// Whether every write has landed, or never will: nothing of what stands on the device is half of something.
+    pub fn is_disk_quiet(&self) -> bool {
+        !self.flights.iter().any(Flight::may_land)
+    }
+
+    /// Whether this process has the right to act as leader at this moment, and could do harm with it.
+    pub fn may_act(&self, proc: ProcId) -> Option<Ballot> {
+        let host = &self.hosts[self.procs[proc].host];
+        let process = host.process.as_ref().filter(|process| process.id == proc)?;
+        let right = process.mount.right(host.clock.local(self.now));
+        right.filter(|_| !self.procs[proc].cut)
+    }
+
+    /// The process with this identity.
+    pub fn process_named(&self, rid: Rid) -> Option<ProcId> {
+        self.by_rid.get(&rid).copied()
     }
 
     /// The process on this host, if one runs or is paused there.

@@ -40,6 +40,11 @@ fn run_binary(
         binary,
     ]);
     command.args(features.iter().flat_map(|feature| ["--features", feature]));
+    if profile == "sim" {
+        // For the very processor that it runs on: nothing of a run depends on that but its speed.
+        let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+        command.env("RUSTFLAGS", format!("{flags} -Ctarget-cpu=native"));
+    }
     command.arg("--").args(arguments);
     let status = command.status().during(format!("running {}", words(&command)))?;
     Ok(pass_on(status))

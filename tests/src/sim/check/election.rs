@@ -5,8 +5,8 @@ use ostrakon_core::format::RegionBlock;
 use ostrakon_core::ids::{Ballot, BlockNo, Rid, Term};
 
 use super::Leader;
+use crate::sim::checksum::checksum;
 use crate::sim::disk::{Area, Path};
-use crate::sim::format::checksum;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
 
@@ -37,10 +37,21 @@ impl World {
         self.check_carriers();
     }
 
+    /// Who is void, and since when.
+    fn note_voids(&mut self) {
+        let region = &self.check.region;
+        for (ballot, leader) in &mut self.check.leaders {
+            let says = |view: &RegionView| view.writer == Some(ballot.rid) && view.void_term >= ballot.term;
+            let void = leader.gave_up && region.iter().any(says);
+            leader.void_since = leader.void_since.or(Some(self.now)).filter(|_| void);
+        }
+    }
+
     /// Decodes a block of the region as it stands.
     pub(super) fn look_at_region(&mut self, index: usize) {
         let at = BlockNo(self.device.geometry().region.0 + index as u64);
         let readable = !self.device.is_bad(at.0, 1);
+        let known = self.device.lend_sums();
         let decoded = RegionBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum);
         let view = match decoded.ok().filter(|_| readable) {
             Some(RegionBlock::Written(head, log)) => RegionView {
@@ -55,6 +66,7 @@ impl World {
             },
             None => RegionView::default(),
         };
+        drop(known);
         let before = std::mem::replace(&mut self.check.region[index], view);
         for ballot in before.carries {
             let carriers = self
@@ -70,6 +82,7 @@ impl World {
         if self.check.region[index].carries.len() > LOG_ENTRIES_MAX {
             violate!(self, "region block {index} holds more entries than fit");
         }
+        self.note_voids();
     }
 
     /// The theorem of the design: every collect shows a sealed ballot until it is trimmed or void, though it may
@@ -193,20 +206,25 @@ impl World {
         }
     }
 
-    /// Nobody is fenced who stopped cleanly before this candidate was even elected.
+    /// Nobody is fenced who stopped cleanly, or withdrew, before this candidate was even elected.
     pub(crate) fn check_victim(&mut self, by: ProcId, victim: Ballot) {
         let readable = self.check.supers.iter().all(Option::is_some);
         let elected = self.check.leaders.values().filter(|leader| leader.proc == by);
         let elected_at = elected.map(|leader| leader.elected_at).max().unwrap_or(0);
-        let stopped_at = self
-            .check
-            .leaders
-            .get(&victim)
-            .and_then(|leader| leader.stopped_at);
+        let its = self.check.leaders.get(&victim);
+        let stopped_at = its.and_then(|leader| leader.stopped_at);
+        let void_since = its.and_then(|leader| leader.void_since);
         if readable && stopped_at.is_some_and(|stopped_at| stopped_at < elected_at) {
             violate!(
                 self,
                 "{} fences {victim}, who had stopped cleanly before",
+                self.procs[by].name
+            );
+        }
+        if void_since.is_some_and(|void_since| void_since < elected_at) {
+            violate!(
+                self,
+                "{} fences {victim}, who had withdrawn before",
                 self.procs[by].name
             );
         }
@@ -223,7 +241,15 @@ impl World {
         self.check.fenced_at = self.now;
         self.check.counts.fences += 1;
         self.check.counts.healthy_fenced += u64::from(healthy);
-        self.check.counts.void_fenced += u64::from(self.is_void(ballot));
+        let stopped = self
+            .check
+            .leaders
+            .get(&ballot)
+            .is_some_and(|leader| leader.stopped_at.is_some());
+        let void = self.is_void(ballot);
+        self.check.counts.void_fenced += u64::from(void);
+        self.check.counts.stopped_fenced += u64::from(stopped);
+        self.check.counts.innocent_fenced += u64::from(healthy || void || stopped);
     }
 
     /// Whether nothing that this earlier leader does can do harm any more, and the rules say why (R7).
@@ -238,6 +264,8 @@ impl World {
         let has_right =
             process.is_some_and(|process| process.mount.right(machine.clock.local(self.now)).is_some());
         let lease_over = self.options.silence.has_lease() && !has_right;
-        !under_way && (proc.fenced || leader.stopped_at.is_some() || lease_over)
+        // One that gave up claimed, and nothing of that stands or can still land: judged when it gave up. It writes no other
+        // super block: judged whenever one is submitted.
+        !under_way && (proc.fenced || leader.stopped_at.is_some() || lease_over || leader.gave_up)
     }
 }

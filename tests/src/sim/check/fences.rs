@@ -4,7 +4,8 @@ use ostrakon_core::bounds::FENCE_BLOCKS;
 use ostrakon_core::format::{FenceRecord, FenceResult, decode_fence};
 use ostrakon_core::ids::{Ballot, BlockNo};
 
-use crate::sim::format::checksum;
+use super::Landed;
+use crate::sim::checksum::checksum;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
 
@@ -12,12 +13,14 @@ impl World {
     /// The records that stand in the ring.
     fn fence_records(&self) -> Vec<(u64, FenceRecord)> {
         let first = self.device.geometry().fences.0;
+        let _known = self.device.lend_sums();
         let blocks = (first..first + FENCE_BLOCKS as u64).map(BlockNo);
         let decode = |at: BlockNo| decode_fence(self.device.blocks(at.0, 1), at, self.volume, checksum);
         blocks.filter_map(|at| decode(at).ok().flatten()).collect()
     }
 
-    pub(super) fn fence_landed(&mut self, proc: ProcId, index: usize, damaged: bool) {
+    pub(super) fn fence_landed(&mut self, index: usize, write: Landed) {
+        let Landed { proc, damaged, .. } = write;
         let name = self.procs[proc].name.clone();
         let newest = self.check.server;
         if !damaged && !self.procs[proc].cut && newest.is_none_or(|ballot| ballot.rid != self.procs[proc].rid)
@@ -41,6 +44,8 @@ impl World {
                     violate!(self, "{name} wrote fence record {seq} twice");
                 }
             }
+            // It was reported as failed and written again in the next block, and lands after all: on record twice.
+            Ok(Some(_)) if write.answered => {}
             other => violate!(
                 self,
                 "{name} left {other:?} at block {at}, the newest record is {highest:?}"

@@ -43,6 +43,8 @@ pub struct Leader {
     pub serving: bool,
     /// When both copies of the super block said that it stopped cleanly.
     pub stopped_at: Option<Time>,
+    /// Since when a block of its own has said all along that it is void.
+    pub void_since: Option<Time>,
 }
 
 impl Leader {
@@ -57,6 +59,7 @@ impl Leader {
             had_right: false,
             serving: false,
             stopped_at: None,
+            void_since: None,
         }
     }
 }
@@ -64,6 +67,8 @@ impl Leader {
 /// Counts over one run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
+    /// Times that chaos struck.
+    pub strikes: u64,
     /// Ballots that won.
     pub elected: u64,
     /// Ballots that were sealed.
@@ -76,21 +81,42 @@ pub struct Counts {
     pub healthy_fenced: u64,
     /// Of these, on a ballot that was void by then.
     pub void_fenced: u64,
+    /// Of these, on a ballot that had stopped cleanly by then.
+    pub stopped_fenced: u64,
+    /// Fences on the innocent: those of the three kinds above, each counted once.
+    pub innocent_fenced: u64,
     /// Clients evicted.
     pub evicted: u64,
     /// Mounts that ended by farewell or barrier.
     pub left: u64,
 }
 
+/// Of so many fences at most one may hit an innocent host. Whoever withdrew or stopped before the candidate that fences it
+/// was even elected must not be fenced at all, which is judged fence by fence. What is left are those who withdraw, stop, run
+/// again or get their ways back while the candidate asks them and the fence is under way: seconds, in runs that something
+/// strikes a few times a second.
+const FENCES_PER_INNOCENT: u64 = 10;
+
+/// Fewer fences than this show nothing of that.
+const FENCES_COUNTED_MIN: u64 = 200;
+
 impl Counts {
+    /// Whether more of the innocent were fenced than the design can be excused for.
+    pub const fn fences_too_many_innocents(&self) -> bool {
+        self.fences >= FENCES_COUNTED_MIN && self.innocent_fenced * FENCES_PER_INNOCENT > self.fences
+    }
+
     /// Adds those of another run.
     pub fn add(&mut self, other: &Self) {
+        self.strikes += other.strikes;
         self.elected += other.elected;
         self.sealed += other.sealed;
         self.served += other.served;
         self.fences += other.fences;
         self.healthy_fenced += other.healthy_fenced;
         self.void_fenced += other.void_fenced;
+        self.stopped_fenced += other.stopped_fenced;
+        self.innocent_fenced += other.innocent_fenced;
         self.evicted += other.evicted;
         self.left += other.left;
     }
@@ -177,9 +203,31 @@ impl Check {
     }
 }
 
+/// A write that has landed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Landed {
+    /// Whose.
+    pub(crate) proc: ProcId,
+    /// Where.
+    pub(crate) first: u64,
+    /// Blocks.
+    pub(crate) count: u32,
+    /// Not as it was meant.
+    pub(crate) damaged: bool,
+    /// After its process was told how it ended.
+    pub(crate) answered: bool,
+}
+
 impl World {
-    /// A write has landed, whole or (`damaged`) not as it was meant.
-    pub(crate) fn landed(&mut self, proc: ProcId, first: u64, count: u32, damaged: bool) {
+    /// A write has landed.
+    pub(crate) fn landed(&mut self, write: Landed) {
+        let Landed {
+            proc,
+            first,
+            count,
+            damaged,
+            ..
+        } = write;
         if self.is_of_2019() {
             return self.landed_2019(proc, first, damaged);
         }
@@ -188,7 +236,7 @@ impl World {
                 Area::Super(copy) => self.super_landed(proc, copy, damaged),
                 Area::Region(index) => self.region_landed(proc, index, damaged),
                 Area::Table { block, copy } => self.table_landed(proc, block, copy, damaged),
-                Area::Fences(index) => self.fence_landed(proc, index, damaged),
+                Area::Fences(index) => self.fence_landed(index, write),
                 Area::Doorbell | Area::Outside => {}
             }
         }

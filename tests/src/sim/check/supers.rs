@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use ostrakon_core::format::{SUPER_COPIES, SuperBlock};
 use ostrakon_core::ids::Ballot;
 
+use crate::sim::checksum::checksum;
 use crate::sim::disk::Area;
-use crate::sim::format::checksum;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
 
@@ -101,6 +101,7 @@ impl World {
     pub(in crate::sim) fn look_at_super(&mut self, copy: usize) {
         let at = SUPER_COPIES[copy];
         let bytes = self.device.blocks(at.0, 1);
+        let _known = self.device.lend_sums();
         let decoded = SuperBlock::decode(bytes, at, Some(self.volume), checksum).ok();
         self.check.supers[copy] = decoded.filter(|_| !self.device.is_bad(at.0, 1));
     }

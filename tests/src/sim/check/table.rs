@@ -7,7 +7,7 @@ use ostrakon_core::format::{CLIENTS_PER_BLOCK, ClientRecord, TableBlock};
 use ostrakon_core::ids::{Ballot, BlockNo, Rid};
 
 use super::TableCopy;
-use crate::sim::format::checksum;
+use crate::sim::checksum::checksum;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
 
@@ -42,6 +42,7 @@ impl World {
         let geometry = self.device.geometry();
         let at =
             BlockNo(geometry.clients.0 + block as u64 + copy as u64 * u64::from(geometry.clients_blocks));
+        let known = self.device.lend_sums();
         let decoded = TableBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum);
         let before = newest(&self.check.table[block]);
         self.check.table[block][copy] = decoded.ok().map(|decoded| TableCopy {
@@ -50,6 +51,7 @@ impl World {
                 .filter_map(|index| decoded.record(index))
                 .collect(),
         });
+        drop(known);
         let after = newest(&self.check.table[block]);
         if self.check.table[block].iter().all(Option::is_none) {
             violate!(self, "both copies of table block {block} are lost");

@@ -1,10 +1,13 @@
 //! The bytes of the device, and which of them are what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::{Rc, Weak};
 
 use ostrakon_core::bounds::{BLOCK_BYTES, FENCE_BLOCKS, REGION_BLOCKS, SECTOR_BYTES};
 use ostrakon_core::format::{Geometry, SUPER_COPIES};
 
+use super::{Piece, SECTORS};
+use crate::sim::checksum::{Loan, Sums};
 use crate::sim::dice::Dice;
 
 /// What a block is for.
@@ -29,21 +32,41 @@ pub enum Area {
     Outside,
 }
 
-/// The medium.
+/// A moment in the life of a medium. What is overwritten is remembered as long as anybody keeps one.
 #[derive(Clone, Debug)]
+pub struct Moment(Rc<usize>);
+
+/// A sector as it was before it was overwritten.
+#[derive(Debug)]
+struct Overwritten {
+    sector: usize,
+    before: [u8; SECTOR_BYTES],
+}
+
+/// The medium.
+#[derive(Debug)]
 pub struct Device {
     bytes: Vec<u8>,
     geometry: Geometry,
     bad: BTreeSet<u64>,
+    sums: Sums,
+    /// Sectors that were overwritten since the oldest moment that is kept, in that order, and how many there were before.
+    overwritten: VecDeque<Overwritten>,
+    forgotten: usize,
+    moments: VecDeque<Weak<usize>>,
 }
 
 impl Device {
     /// A device that holds these bytes.
-    pub const fn new(bytes: Vec<u8>, geometry: Geometry) -> Self {
+    pub fn new(bytes: Vec<u8>, geometry: Geometry) -> Self {
         Self {
+            sums: Sums::new(bytes.len() / BLOCK_BYTES),
             bytes,
             geometry,
             bad: BTreeSet::new(),
+            overwritten: VecDeque::new(),
+            forgotten: 0,
+            moments: VecDeque::new(),
         }
     }
 
@@ -105,14 +128,90 @@ impl Device {
         &self.bytes[first as usize * BLOCK_BYTES..][..count as usize * BLOCK_BYTES]
     }
 
-    /// Bytes of sectors `from` to `to`, counted from block `first`.
-    pub fn sectors(&self, first: u64, from: usize, to: usize) -> &[u8] {
-        &self.bytes[first as usize * BLOCK_BYTES..][from * SECTOR_BYTES..to * SECTOR_BYTES]
+    /// All of it, with garbage where the medium is bad.
+    pub(crate) fn image(&self) -> Vec<u8> {
+        let mut image = self.bytes.clone();
+        for &block in &self.bad {
+            image[block as usize * BLOCK_BYTES..][..BLOCK_BYTES].fill(0xee);
+        }
+        image.resize(self.geometry.total_blocks() as usize * BLOCK_BYTES, 0);
+        image
+    }
+
+    /// While this lives, the checksums of blocks that were not written since they were last computed are known.
+    pub(crate) fn lend_sums(&self) -> Loan<'_> {
+        self.sums.lend(&self.bytes)
+    }
+
+    /// This moment.
+    pub fn now(&mut self) -> Moment {
+        let moment = Rc::new(self.forgotten + self.overwritten.len());
+        self.moments.push_back(Rc::downgrade(&moment));
+        Moment(moment)
+    }
+
+    /// The bytes of these blocks, as they were when each piece of them was looked at; `mixture` is where they are put together if
+    /// that is not what stands there now.
+    pub fn as_seen<'a>(
+        &'a self,
+        first: u64,
+        count: u32,
+        pieces: &[Piece],
+        mixture: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
+        let start = first as usize * SECTORS;
+        let was_seen = |at: usize, sector: usize| {
+            let seen = |piece: &Piece| {
+                let looked = piece.looked.as_ref().is_some_and(|moment| *moment.0 <= at);
+                looked && (start + piece.from..start + piece.to).contains(&sector)
+            };
+            pieces.iter().any(seen)
+        };
+        // The newest first, so that of a sector that was overwritten twice what was seen is what stays.
+        for (at, old) in self.overwritten.iter().enumerate().rev() {
+            if was_seen(self.forgotten + at, old.sector) {
+                if mixture.is_empty() {
+                    mixture.extend_from_slice(self.blocks(first, count));
+                }
+                mixture[(old.sector - start) * SECTOR_BYTES..][..SECTOR_BYTES].copy_from_slice(&old.before);
+            }
+        }
+        match mixture.is_empty() {
+            true => self.blocks(first, count),
+            false => mixture,
+        }
+    }
+
+    /// These bytes change.
+    fn touch(&mut self, start: usize, length: usize) {
+        self.sums
+            .forget(start / BLOCK_BYTES..=(start + length - 1) / BLOCK_BYTES);
+        while self
+            .moments
+            .front()
+            .is_some_and(|moment| moment.strong_count() == 0)
+        {
+            self.moments.pop_front();
+        }
+        let Some(oldest) = self.moments.front().and_then(Weak::upgrade) else {
+            self.forgotten += self.overwritten.len();
+            self.overwritten.clear();
+            return;
+        };
+        self.overwritten.drain(..*oldest - self.forgotten);
+        self.forgotten = *oldest;
+        for sector in start / SECTOR_BYTES..=(start + length - 1) / SECTOR_BYTES {
+            let before = self.bytes[sector * SECTOR_BYTES..][..SECTOR_BYTES]
+                .try_into()
+                .expect("a sector is that long");
+            self.overwritten.push_back(Overwritten { sector, before });
+        }
     }
 
     /// Overwrites sectors, counted from block `first`. Heals the medium.
     pub fn write_sectors(&mut self, first: u64, from: usize, bytes: &[u8]) {
         let start = first as usize * BLOCK_BYTES + from * SECTOR_BYTES;
+        self.touch(start, bytes.len());
         self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
         if !self.bad.is_empty() {
             let blocks = start / BLOCK_BYTES..=(start + bytes.len() - 1) / BLOCK_BYTES;
@@ -123,8 +222,9 @@ impl Device {
     /// Changes a few bits of a block, or a whole sector of it.
     pub fn rot(&mut self, block: u64, dice: &mut Dice) {
         let start = block as usize * BLOCK_BYTES;
+        self.touch(start, BLOCK_BYTES);
         if dice.one_in(3) {
-            let sector = start + dice.below(super::SECTORS as u64) as usize * SECTOR_BYTES;
+            let sector = start + dice.below(SECTORS as u64) as usize * SECTOR_BYTES;
             dice.fill(&mut self.bytes[sector..sector + SECTOR_BYTES]);
         } else {
             let byte = start + dice.below(BLOCK_BYTES as u64) as usize;

@@ -3,6 +3,7 @@
 use ostrakon_core::bounds::SECTOR_BYTES;
 
 use super::{Area, DiskStep, Flight, FlightId, SECTORS};
+use crate::sim::check::Landed;
 use crate::sim::host::ProcId;
 use crate::sim::trace::note;
 use crate::sim::world::{Happening, World};
@@ -135,12 +136,13 @@ impl World {
         } else {
             self.device.write_sectors(flight.target, 0, &flight.data);
         }
-        self.landed(
-            flight.proc,
-            flight.target,
-            flight.count,
-            flight.torn || flight.target != flight.first,
-        );
+        self.landed(Landed {
+            proc: flight.proc,
+            first: flight.target,
+            count: flight.count,
+            damaged: flight.torn || flight.target != flight.first,
+            answered: flight.answered,
+        });
     }
 
     fn land_some(&mut self, id: FlightId) {
@@ -151,7 +153,13 @@ impl World {
         let sectors = flight.count as usize * SECTORS;
         let (from, to) = self.part_of(sectors);
         self.write_pieces(&flight, from, to);
-        self.landed(flight.proc, flight.target, flight.count, true);
+        self.landed(Landed {
+            proc: flight.proc,
+            first: flight.target,
+            count: flight.count,
+            damaged: true,
+            answered: flight.answered,
+        });
     }
 
     /// The first sectors of so many, or the last.

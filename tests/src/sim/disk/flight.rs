@@ -1,11 +1,8 @@
 //! Requests under way.
 
-use std::collections::BTreeMap;
-
-use ostrakon_core::bounds::SECTOR_BYTES;
 use ostrakon_core::disk::{DiskError, IoId};
 
-use super::device::Device;
+use super::device::{Area, Device, Moment};
 use crate::sim::clock::Time;
 use crate::sim::host::ProcId;
 
@@ -22,7 +19,7 @@ pub enum DiskStep {
 }
 
 /// Sectors that land, or are looked at, at one moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Piece {
     /// First sector, counted from the start of the request.
     pub from: usize,
@@ -30,6 +27,8 @@ pub struct Piece {
     pub to: usize,
     /// It happened.
     pub done: bool,
+    /// When a read looked at it.
+    pub looked: Option<Moment>,
 }
 
 impl Piece {
@@ -39,8 +38,20 @@ impl Piece {
             from,
             to,
             done: false,
+            looked: None,
         }
     }
+}
+
+/// What a story does to one write.
+#[derive(Clone, Copy, Debug)]
+pub struct Plot {
+    /// Which write: the next one to a place of this kind.
+    pub kind: fn(Area) -> bool,
+    /// It lands so much later, and not before; `None` if it never does.
+    pub lands_after: Option<Time>,
+    /// It is reported as failed, as soon as it would have been answered; or else it is answered when it lands.
+    pub fails: bool,
 }
 
 /// A request under way.
@@ -58,9 +69,10 @@ pub struct Flight {
     pub count: u32,
     /// First block that a write really goes to.
     pub target: u64,
-    /// What is written, or was read so far; empty for a read that looks when it is answered.
+    /// What is written.
     pub data: Vec<u8>,
-    /// What is still to land or to be looked at. Empty for a write that never lands.
+    /// What is still to land or to be looked at. Empty for a write that never lands, and for a read that looks when it is
+    /// answered.
     pub pieces: Vec<Piece>,
     /// The pieces are not all of it.
     pub torn: bool,
@@ -120,7 +132,8 @@ impl Flight {
 /// All requests under way, and buffers to use again.
 #[derive(Clone, Debug, Default)]
 pub struct Flights {
-    all: BTreeMap<FlightId, Flight>,
+    /// Oldest first: there are never many.
+    all: Vec<(FlightId, Flight)>,
     next: FlightId,
     spare: Vec<Vec<u8>>,
 }
@@ -132,23 +145,27 @@ impl Flights {
     /// Takes off.
     pub fn add(&mut self, flight: Flight) -> FlightId {
         self.next += 1;
-        self.all.insert(self.next, flight);
+        self.all.push((self.next, flight));
         self.next
     }
 
     /// This one, if it is still under way.
     pub fn get(&self, id: FlightId) -> Option<&Flight> {
-        self.all.get(&id)
+        self.place(id).map(|at| &self.all[at].1)
     }
 
     /// This one, to change it.
     pub fn get_mut(&mut self, id: FlightId) -> Option<&mut Flight> {
-        self.all.get_mut(&id)
+        self.place(id).map(|at| &mut self.all[at].1)
+    }
+
+    fn place(&self, id: FlightId) -> Option<usize> {
+        self.all.binary_search_by_key(&id, |(id, _)| *id).ok()
     }
 
     /// Over and done.
     pub fn remove(&mut self, id: FlightId) -> Option<Flight> {
-        let mut flight = self.all.remove(&id)?;
+        let mut flight = self.take(id)?;
         if self.spare.len() < SPARE_MAX && !flight.data.is_empty() {
             self.spare.push(std::mem::take(&mut flight.data));
         }
@@ -157,23 +174,23 @@ impl Flights {
 
     /// Out of the list, bytes and all.
     pub fn take(&mut self, id: FlightId) -> Option<Flight> {
-        self.all.remove(&id)
+        self.place(id).map(|at| self.all.remove(at).1)
     }
 
     /// Those of a process, oldest first.
     pub fn of(&self, proc: ProcId) -> Vec<FlightId> {
         let own = self.all.iter().filter(|(_, flight)| flight.proc == proc);
-        own.map(|(&id, _)| id).collect()
+        own.map(|(id, _)| *id).collect()
     }
 
     /// The names of all, oldest first.
     pub fn ids(&self) -> Vec<FlightId> {
-        self.all.keys().copied().collect()
+        self.all.iter().map(|(id, _)| *id).collect()
     }
 
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Flight> {
-        self.all.values()
+        self.all.iter().map(|(_, flight)| flight)
     }
 
     /// A buffer of this length, with anything in it: one that was as long before, so that nothing has to be cleared.
@@ -183,16 +200,12 @@ impl Flights {
     }
 
     /// A read looks at a piece of the medium.
-    pub fn look(&mut self, id: FlightId, piece: usize, device: &Device) {
-        let Some(flight) = self.all.get_mut(&id) else {
+    pub fn look(&mut self, id: FlightId, piece: usize, device: &mut Device) {
+        let Some(flight) = self.get_mut(id) else {
             return;
         };
-        let Piece { from, to, .. } = flight.pieces[piece];
-        flight.pieces[piece].done = true;
-        flight.data[from * SECTOR_BYTES..to * SECTOR_BYTES].copy_from_slice(device.sectors(
-            flight.first,
-            from,
-            to,
-        ));
+        let piece = &mut flight.pieces[piece];
+        piece.done = true;
+        piece.looked = Some(device.now());
     }
 }

@@ -8,14 +8,15 @@ mod device;
 mod fate;
 mod flight;
 
-pub use device::{Area, Device};
+pub use device::{Area, Device, Moment};
 pub(crate) use fate::Fate;
-pub use flight::{DiskStep, Flight, FlightId, Flights, Piece};
+pub use flight::{DiskStep, Flight, FlightId, Flights, Piece, Plot};
 
 use ostrakon_core::bounds::{BLOCK_BYTES, SECTOR_BYTES};
 use ostrakon_core::disk::{DiskError, DiskOutcome, DiskRequest};
 use ostrakon_core::time::Duration;
 
+use super::check::Landed;
 use super::clock::Time;
 use super::host::{ProcId, Stashed};
 use super::trace::note;
@@ -42,6 +43,23 @@ struct Plan {
     outcome: Result<(), DiskError>,
     /// Within this time the pieces of a write land; `None` if they never do.
     land_within: Option<Time>,
+    /// And not before this time has passed.
+    land_from: Time,
+}
+
+impl Plan {
+    /// A story has other plans.
+    const fn thicken(&mut self, plot: Plot) {
+        self.land_within = plot.lands_after;
+        if let Some(lands_after) = plot.lands_after {
+            self.land_from = lands_after;
+        }
+        match plot.lands_after {
+            _ if plot.fails => self.outcome = Err(DiskError::Failed),
+            Some(lands_after) => self.answer_after = lands_after,
+            None => {}
+        }
+    }
 }
 
 impl World {
@@ -83,6 +101,7 @@ impl World {
             answer_after,
             outcome: Err(DiskError::Failed),
             land_within: None,
+            land_from: 0,
         };
         if self.procs[proc].cut && write {
             return failing(latency.min(limit));
@@ -94,6 +113,7 @@ impl World {
                     answer_after: limit,
                     outcome: Err(DiskError::TimedOut),
                     land_within: None,
+                    land_from: 0,
                 };
             }
             Path::Fine => {}
@@ -114,6 +134,7 @@ impl World {
             answer_after: latency.min(limit),
             outcome,
             land_within,
+            land_from: 0,
         }
     }
 
@@ -137,10 +158,8 @@ impl World {
         let plan = self.plan(proc, host, limit, false);
         let pieces = self.cut_into_pieces(count as usize * SECTORS);
         let mut flight = Flight::read(proc, id, first, count, plan.outcome);
-        // A read in one piece looks when it is answered, and then nothing has to be copied.
-        let copies = plan.outcome.is_ok() && (pieces.len() > 1 || self.dice.one_in(16));
-        if copies {
-            flight.data = self.flights.buffer(count as usize * BLOCK_BYTES);
+        // A read in one piece mostly looks when it is answered.
+        if plan.outcome.is_ok() && (pieces.len() > 1 || self.dice.one_in(16)) {
             flight.pieces = pieces;
         }
         let pieces = flight.pieces.len();
@@ -170,6 +189,10 @@ impl World {
         }
         self.supply.count_write();
         let mut plan = self.plan(proc, host, limit, true);
+        let plotted = |plot: &mut Plot| (plot.kind)(area);
+        if let Some(plot) = self.hosts[host].plot.take_if(plotted) {
+            plan.thicken(plot);
+        }
         let mut target = first;
         if plan.outcome.is_ok() {
             target = self.perhaps_misplace(area, first, &mut plan);
@@ -187,7 +210,7 @@ impl World {
         let flight = self.flights.add(flight);
         for piece in 0..pieces {
             let within = plan.land_within.unwrap_or(0);
-            let after = self.dice.between(0, within);
+            let after = self.dice.between(plan.land_from, within);
             self.after(after, Happening::Disk(DiskStep::Piece(flight, piece)));
         }
         self.after(plan.answer_after, Happening::Disk(DiskStep::Answer(flight)));
@@ -255,7 +278,7 @@ impl World {
                 if flight.is_write {
                     self.land(id, piece);
                 } else {
-                    self.flights.look(id, piece, &self.device);
+                    self.flights.look(id, piece, &mut self.device);
                 }
             }
             DiskStep::Answer(id) => self.answer(id),
@@ -288,7 +311,13 @@ impl World {
             if answered {
                 self.flights.remove(id);
             }
-            self.landed(proc, target, count, torn || misplaced);
+            self.landed(Landed {
+                proc,
+                first: target,
+                count,
+                damaged: torn || misplaced,
+                answered,
+            });
         }
     }
 
@@ -298,6 +327,7 @@ impl World {
         };
         let (proc, io) = (flight.proc, flight.io);
         let host = self.procs[proc].host;
+        let mut mixture = Vec::new();
         if flight.outcome.is_ok() && self.hosts[host].path != Path::Fine {
             // The path broke while the request was under way: what it did, it did; nobody hears of it.
             flight.outcome = Err(DiskError::Failed);
@@ -328,13 +358,15 @@ impl World {
                 (Ok(()), true) => DiskOutcome::Done,
                 (Ok(()), false) if count == 0 => DiskOutcome::Done,
                 (Ok(()), false) if medium => DiskOutcome::Failed(DiskError::Medium),
-                (Ok(()), false) if flight.data.is_empty() => {
-                    DiskOutcome::Read(self.device.blocks(first, count))
+                (Ok(()), false) => {
+                    let seen = self.device.as_seen(first, count, &flight.pieces, &mut mixture);
+                    DiskOutcome::Read(seen)
                 }
-                (Ok(()), false) => DiskOutcome::Read(&flight.data),
             };
             let now = self.hosts[host].clock.local(self.now);
+            let sums = self.device.lend_sums();
             process.mount.handle_disk(now, io, outcome);
+            drop(sums);
             self.put_process(host, process);
             self.touch(host);
         }
@@ -350,10 +382,12 @@ impl World {
             Err(error) => Err(error),
             Ok(()) if medium => Err(DiskError::Medium),
             Ok(()) if flight.is_write || flight.count == 0 => Ok(None),
-            Ok(()) if flight.data.is_empty() => {
-                Ok(Some(self.device.blocks(flight.first, flight.count).to_vec()))
+            Ok(()) => {
+                let mut mixture = Vec::new();
+                let (first, count) = (flight.first, flight.count);
+                let seen = self.device.as_seen(first, count, &flight.pieces, &mut mixture);
+                Ok(Some(seen.to_vec()))
             }
-            Ok(()) => Ok(Some(flight.data.clone())),
         };
         let io = flight.io;
         let host = self.procs[proc].host;

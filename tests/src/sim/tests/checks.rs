@@ -6,8 +6,8 @@ use ostrakon_core::format::SuperBlock;
 use ostrakon_core::ids::{BlockNo, Mark, Term};
 
 use super::puppet::{
-    ballot, entry, expect_violation, lead, region_block, seal, settle, takes_over, update, world, write,
-    write_region, write_super, write_table,
+    ballot, entry, expect_violation, lead, region_block, seal, settle, takes_over, update, withdraw, world,
+    write, write_region, write_super, write_table,
 };
 
 #[test]
@@ -204,6 +204,30 @@ fn giving_up_after_the_point_of_no_return() {
     let leader = lead(&mut world, 1, 0);
     world.gave_up(leader);
     expect_violation(&world, "may still land");
+}
+
+#[test]
+fn fencing_one_who_had_withdrawn() {
+    for overwritten in [false, true] {
+        let mut world = world(1);
+        let first = seal(&mut world, 1, 0);
+        withdraw(&mut world, first, 40);
+        if overwritten {
+            // Nothing says so any more: whoever comes now cannot know.
+            write_region(&mut world, 2, 40, &[first]);
+        }
+        seal(&mut world, 2, 1);
+        let request = FenceRequest {
+            victim: entry(&world, first),
+            attempt: 1,
+        };
+        world.fence_request(1, &request);
+        if overwritten {
+            assert_eq!(world.wrong, None);
+        } else {
+            expect_violation(&world, "had withdrawn");
+        }
+    }
 }
 
 #[test]

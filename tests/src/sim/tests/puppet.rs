@@ -11,8 +11,8 @@ use ostrakon_core::format::{
 use ostrakon_core::ids::{Ballot, BlockNo, BootId, Mark, Rid, Term, WriteNr};
 use ostrakon_core::time::Duration;
 
+use crate::sim::checksum::checksum;
 use crate::sim::dice::Dice;
-use crate::sim::format::checksum;
 use crate::sim::host::{Proc, ProcId, host_id};
 use crate::sim::scenario::voters;
 use crate::sim::trace::Listen;
@@ -141,6 +141,17 @@ pub(super) fn region_block(
     index: u64,
     carries: &[Ballot],
 ) -> (BlockNo, Vec<u8>) {
+    region_block_voiding(world, proc, index, carries, Term(0))
+}
+
+/// The same, of one who says that its ballots up to this term are void.
+fn region_block_voiding(
+    world: &World,
+    proc: ProcId,
+    index: u64,
+    carries: &[Ballot],
+    void_term: Term,
+) -> (BlockNo, Vec<u8>) {
     let at = BlockNo(world.device.geometry().region.0 + index);
     let head = QuorumHead {
         writer: world.procs[proc].rid,
@@ -151,7 +162,7 @@ pub(super) fn region_block(
         kind: VoteKind::Vote,
         vote_for: None,
         own: None,
-        void_term: Term(0),
+        void_term,
         won: false,
         sealed: false,
         barren: false,
@@ -180,6 +191,14 @@ pub(super) fn entry(world: &World, ballot: Ballot) -> LogEntry {
 
 pub(super) fn write_region(world: &mut World, proc: ProcId, index: u64, carries: &[Ballot]) {
     let (at, block) = region_block(world, proc, index, carries);
+    write(world, proc, at, &block);
+    settle(world);
+}
+
+pub(super) fn withdraw(world: &mut World, ballot: Ballot, index: u64) {
+    world.gave_up(ballot);
+    let proc = world.by_rid[&ballot.rid];
+    let (at, block) = region_block_voiding(world, proc, index, &[], ballot.term);
     write(world, proc, at, &block);
     settle(world);
 }
