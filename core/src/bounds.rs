@@ -130,10 +130,14 @@ pub const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(100);
 /// See [`RECONNECT_WAIT_MIN`].
 pub const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The first of these waits after a server was lost: a successor is elected within a tenth of a second or two.
-pub const LOST_WAIT_MIN: Duration = Duration::from_millis(20);
+/// The shortest of these waits after a server was lost: a successor is elected within a tenth of a second.
+pub const LOST_WAIT_MIN: Duration = Duration::from_millis(10);
 /// The longest of them while [`LOST_TIME`] lasts: a successor that waits for a lease to end is found soon after it serves.
 pub const LOST_WAIT_MAX: Duration = Duration::from_millis(250);
+/// In between, the wait is this part of the time that has passed since the loss, or since the device showed something new.
+pub const LOST_WAIT_PART: u64 = 8;
+/// But as many times as long as the newest try took at least: where thousands try, each leaves the others room.
+pub const TRY_PAUSES: u64 = 4;
 /// A server was lost this recently: a fail-over by lease is over within this time. Whoever waits longer waits for an operator.
 pub const LOST_TIME: Duration = Duration::from_secs(20);
 
@@ -203,11 +207,15 @@ pub const GATE_WAIT_MAX: Duration = Duration::from_millis(250);
 /// The same, when more than half the volume's voters show in the region.
 pub const CROWDED_GATE_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// A quiet leader looks at the doorbell this often.
-pub const BELL_INTERVAL: Duration = Duration::from_secs(1);
+/// A quiet leader looks at the doorbell this often: all the I/O of an idle volume.
+pub const BELL_INTERVAL: Duration = Duration::from_millis(1_800);
 
 /// The same, while it has lost a voter or awaits recorded ones.
 pub const URGENT_BELL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The same, when it has just lost one: that one may ring, and takes it for dead if it does not answer. Then it is an eighth
+/// of the time since then.
+pub const FIRST_BELL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long after the last ring a leader goes on answering.
 pub const RINGING_TIME: Duration = Duration::from_secs(3);
@@ -218,16 +226,17 @@ pub const PONG_TIME: Duration = Duration::from_millis(150);
 /// Shortest interval that a leader publishes with its answers.
 pub const ANSWER_INTERVAL_MIN: Duration = Duration::from_millis(250);
 
-/// A leader that does not answer the doorbell for this long at least is taken for dead.
-pub const DEAD_AFTER_MIN: Duration = Duration::from_secs(2);
+/// A leader that does not answer the doorbell for this long, and [`DEAD_CYCLES`] on top of it, is taken for dead: it looks at
+/// the bell within [`BELL_INTERVAL`], and may be late.
+pub const DEAD_AFTER_MIN: Duration = Duration::from_millis(2_300);
 
-/// Cycles, on top of [`DEAD_REFUSED_MIN`], after which a leader is taken for dead whose connection broke and that refuses
-/// another.
-pub const DEAD_CYCLES_REFUSED: u64 = 4;
+/// Cycles on top of [`DEAD_AFTER_MIN`] or [`DEAD_REFUSED_MIN`]: a leader that lives needs its pace at the doorbell and some
+/// cycles of both, the one on top of the other.
+pub const DEAD_CYCLES: u64 = 4;
 
-/// The time on top of which they come: a leader that lives has lost the same connection, and looks at the doorbell at the
-/// urgent pace, twice.
-pub const DEAD_REFUSED_MIN: Duration = Duration::from_millis(40);
+/// The same, of a leader whose connection broke and that refuses another: if it lives it has just lost the same connection,
+/// and looks at the doorbell twice in this time.
+pub const DEAD_REFUSED_MIN: Duration = FIRST_BELL_INTERVAL.times(2);
 
 /// First pause of an asker that an answering leader outvotes; doubles each time.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -252,7 +261,7 @@ pub const OUTVOTED_TIME: Duration = Duration::from_secs(2);
 pub const ASKING_TIME: Duration = Duration::from_secs(1);
 
 /// How long a live predecessor is given to stop cleanly before it is fenced.
-pub const ASK_TIME: Duration = Duration::from_secs(2);
+pub const ASK_TIME: Duration = Duration::from_millis(2_800);
 
 /// Pause between two tries to fence one predecessor.
 pub const FENCE_RETRY_PAUSE: Duration = Duration::from_secs(1);

@@ -111,8 +111,8 @@ pub struct Client {
     entropy: Entropy,
     reader: SuperReader,
     view: Option<SuperView>,
-    /// When `view` was read.
-    viewed: Instant,
+    /// When a view was shown that others had read.
+    shown: Instant,
     /// The highest ballot that a super block or a welcome named: never back to a lower one.
     newest: Option<Ballot>,
     local: Option<Ballot>,
@@ -141,7 +141,7 @@ impl Client {
             entropy,
             reader: SuperReader::new(None),
             view: None,
-            viewed: now,
+            shown: now,
             newest: None,
             local: None,
             welcome: None,
@@ -175,7 +175,9 @@ impl Client {
     /// A believed reading of the super block, whoever made it. While readings come this way at least every
     /// [`RECONNECT_WAIT_MIN`], the client makes none of its own.
     pub fn see_super(&mut self, now: Instant, view: &SuperView) {
-        let _ = self.adopt(now, view);
+        if self.adopt(now, view) {
+            self.shown = now;
+        }
         // One that still waits for a server which was succeeded goes to the successor.
         let waits = matches!(self.phase, Phase::Connecting { .. } | Phase::Greeting { .. });
         if let (true, Some(to)) = (waits, self.to())
@@ -196,7 +198,6 @@ impl Client {
         self.newest = view.state.server;
         self.reader.pin(view.state.volume);
         self.view = Some(*view);
-        self.viewed = now;
         self.seek.settled();
         if self.released_by(view) {
             self.end_left(Unmounted::Barrier);
@@ -407,7 +408,7 @@ impl Client {
         self.phase = Phase::Greeting { to, until, looks };
         self.seek.waited(to);
         // Somebody who is fed readings needs none of its own.
-        let fed = now.since(self.viewed) <= RECONNECT_WAIT_MIN;
+        let fed = now.since(self.shown) <= RECONNECT_WAIT_MIN;
         if to.addr.is_some() && !fed && !self.reader.is_running() {
             self.reader.start();
         }
@@ -418,16 +419,21 @@ impl Client {
         if !self.seek.is_due(now) {
             return;
         }
-        let fresh = self.view.is_some() && now.since(self.viewed) <= RECONNECT_WAIT_MIN;
-        if self.local.is_none() && !fresh && !self.seek.trusts_old_view() {
+        let shown = self.view.is_some() && now.since(self.shown) <= RECONNECT_WAIT_MIN;
+        let fresh = shown || self.seek.has_read() || self.seek.trusts_old_view();
+        if self.local.is_none() && !fresh {
             if !self.reader.is_running() {
+                self.seek.begin(now);
                 self.reader.start();
             }
             return;
         }
+        if !self.seek.has_read() {
+            self.seek.begin(now);
+        }
         let target = self.target();
         self.seek.tried = target;
-        let Some(to) = target else {
+        let Some(to) = target.filter(|&to| !self.seek.has_just_failed(now, to)) else {
             self.seek.found_nobody(now);
             return;
         };

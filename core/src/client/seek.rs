@@ -1,7 +1,10 @@
 //! Where to look for a server, and when.
 
 use super::{Link, Target};
-use crate::bounds::{LOST_TIME, LOST_WAIT_MAX, LOST_WAIT_MIN, RECONNECT_WAIT_MAX, RECONNECT_WAIT_MIN};
+use crate::bounds::{
+    LOST_TIME, LOST_WAIT_MAX, LOST_WAIT_MIN, LOST_WAIT_PART, RECONNECT_WAIT_MAX, RECONNECT_WAIT_MIN,
+    TRY_PAUSES,
+};
 use crate::event::Fault;
 use crate::format::wire::Status;
 use crate::ids::Ballot;
@@ -17,9 +20,17 @@ pub(super) struct Seek {
     /// The server that was lost said that it resigns: it stops cleanly, and refuses because of that.
     resigned: bool,
     failures: u32,
-    /// When the next try is due, and how long to wait after that.
+    /// When the next try is due, and the shortest wait after that.
     next: Instant,
     wait: Duration,
+    /// Since when somebody is about to serve: since a server was lost, or something else was seen.
+    news: Instant,
+    /// When the newest try began.
+    began: Instant,
+    /// Before this the lost server is not tried again.
+    knock_at: Instant,
+    /// The super block was read for the try that is due.
+    has_read: bool,
     /// How much sooner than others this mount comes, drawn once: thousands that lost one server at one moment do not read
     /// the device at one moment, again and again.
     early: u32,
@@ -47,6 +58,10 @@ impl Seek {
             failures: 0,
             next: now,
             wait: RECONNECT_WAIT_MIN,
+            news: now,
+            began: now,
+            knock_at: now,
+            has_read: false,
             early,
             at_once: false,
             tried: None,
@@ -70,13 +85,30 @@ impl Seek {
 
     /// There is news: the next try is due now, and the pace begins anew.
     pub(super) const fn hurry(&mut self, now: Instant) {
-        self.next = now;
-        self.wait = RECONNECT_WAIT_MIN;
+        (self.next, self.news) = (now, now);
+        self.wait = Duration::ZERO;
+    }
+
+    /// A try begins, with a reading of its own.
+    pub(super) const fn begin(&mut self, now: Instant) {
+        self.began = now;
     }
 
     /// A reading of its own ended: what it says is used now.
     pub(super) const fn read(&mut self, now: Instant) {
         self.next = now;
+        self.has_read = true;
+    }
+
+    /// Whether the super block was read for the try that is due.
+    pub(super) const fn has_read(&self) -> bool {
+        self.has_read
+    }
+
+    /// Whether this server is not worth a try now: it is the one that was lost, and was tried in vain a moment ago. There
+    /// is time meanwhile to look for its successor.
+    pub(super) fn has_just_failed(&self, now: Instant, to: Target) -> bool {
+        self.lost == Some(to.server) && now < self.knock_at
     }
 
     /// The super block was read: an error that comes later is news.
@@ -84,21 +116,32 @@ impl Seek {
         self.told_error = None;
     }
 
+    // Out of line: it is called from everywhere, and times of 64 bits are long code on 32.
+    #[inline(never)]
     fn later(&mut self, now: Instant) {
         self.at_once = false;
-        self.next = now + (self.wait - Duration(self.wait.0 / 4).drawn(self.early));
-        // By half: whoever serves next is found soon after it does, whenever that is, with few readings.
-        let longer = Duration(self.wait.0 / 2 * 3).min(self.wait_max(now));
-        self.wait = self.wait.max(longer);
+        self.has_read = false;
+        let wait = self.wait.max(self.pace(now));
+        self.next = now + (wait - Duration(wait.0 / 4).drawn(self.early));
+        if !self.has_just_lost(now) {
+            self.wait = wait.max(Duration(wait.0 / 2 * 3).min(RECONNECT_WAIT_MAX));
+        }
     }
 
     /// Somebody is about to serve if a server was lost just now.
-    fn wait_max(&self, now: Instant) -> Duration {
-        if self.lost.is_some() && now.since(self.since) < LOST_TIME {
-            LOST_WAIT_MAX
-        } else {
-            RECONNECT_WAIT_MAX
+    fn has_just_lost(&self, now: Instant) -> bool {
+        self.lost.is_some() && now.since(self.since) < LOST_TIME
+    }
+
+    /// The wait between two tries. Whoever serves next is found soon after it does, by the time that this took, whenever it
+    /// is, and with few readings. Where a try takes long, because thousands come at once, there are fewer.
+    fn pace(&self, now: Instant) -> Duration {
+        if !self.has_just_lost(now) {
+            return RECONNECT_WAIT_MIN;
         }
+        let lasts = Duration(now.since(self.news).0 / LOST_WAIT_PART);
+        let took = now.since(self.began).times(TRY_PAUSES);
+        lasts.max(took).clamp(LOST_WAIT_MIN, LOST_WAIT_MAX)
     }
 
     /// Nobody serves, as far as is known.
@@ -117,6 +160,9 @@ impl Seek {
     /// A try to reach a server failed.
     pub(super) fn failed(&mut self, now: Instant, to: Target, refused: bool) {
         self.not_reached(to, refused);
+        // Bounded: a clock that jumped is not a server that is slow.
+        let took = Duration(now.since(self.began).0 / 2);
+        self.knock_at = now + took.clamp(RECONNECT_WAIT_MIN, RECONNECT_WAIT_MAX);
         self.later(now);
     }
 
@@ -127,8 +173,8 @@ impl Seek {
 
     fn not_reached(&mut self, to: Target, refused: bool) {
         self.failures = self.failures.saturating_add(1);
-        if self.lost == Some(to.server) && !self.resigned {
-            self.refused = refused;
+        if self.lost == Some(to.server) {
+            self.refused = refused && !self.resigned;
         }
     }
 
@@ -163,7 +209,7 @@ impl Seek {
             lost: server,
             resigned,
             at_once: !resigned,
-            wait: LOST_WAIT_MIN,
+            wait: Duration::ZERO,
             ..Self::new(now, self.early)
         };
     }

@@ -5,7 +5,7 @@ extern crate std;
 use std::vec::Vec;
 
 use super::Link;
-use crate::bounds::{LOST_TIME, LOST_WAIT_MAX};
+use crate::bounds::{LOST_TIME, LOST_WAIT_MAX, LOST_WAIT_MIN, LOST_WAIT_PART};
 use crate::event::{Event, Fault, Unmounted};
 use crate::ids::{Ballot, Term};
 use crate::net::{CloseReason, ConnId, NetRequest};
@@ -128,17 +128,20 @@ fn a_lost_server_is_tried_at_once_and_then_more_and_more_slowly() {
         panic!("it looks for a server")
     };
     assert_eq!((lost, refused, failures), (Some(ballot(1)), true, 1));
-    let mut waits = Vec::new();
-    for _ in 0..12 {
+    let mut tries = 0;
+    while world.now.since(lost_at) < Duration::from_secs(8) {
         let next = world.nodes[plain].client.next_deadline().unwrap();
-        waits.push(next.since(world.now).as_millis_ceil());
-        world.pass(next.since(world.now));
-    }
-    let longest = [20, 30, 45, 68, 102, 152, 228, 250, 250, 250, 250, 250];
-    for (wait, longest) in waits.iter().zip(longest) {
+        let lasted = Duration(world.now.since(lost_at).0 / LOST_WAIT_PART);
+        let (wait, longest) = (next.since(world.now), lasted.clamp(LOST_WAIT_MIN, LOST_WAIT_MAX));
         // Each mount comes somewhat sooner than that, by a part of its own.
-        assert!(*wait <= longest && *wait * 4 >= longest * 3, "{waits:?}");
+        assert!(
+            wait <= longest && wait.0 * 4 >= longest.0 * 3,
+            "{wait:?} {longest:?}"
+        );
+        world.pass(wait);
+        tries += 1;
     }
+    assert!((50..90).contains(&tries), "{tries}");
     let lost_for = world.now.since(lost_at);
     world.pass(LOST_TIME - lost_for + Duration::from_secs(4));
     let next = world.nodes[plain].client.next_deadline().unwrap();
@@ -149,6 +152,26 @@ fn a_lost_server_is_tried_at_once_and_then_more_and_more_slowly() {
     world.kill(0);
     world.serve(0, 2);
     world.pass(Duration::from_secs(1));
+    assert!(world.is_connected(plain));
+}
+
+#[test]
+fn a_lost_server_is_tried_again_soon_though_the_clock_jumped_while_it_was_tried() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    let client = &mut world.nodes[plain].client;
+    client.handle_closed(world.now, ConnId::CLIENT, CloseReason::ByPeer);
+    client.poll(world.now);
+    let tried = Some(NetRequest::Connect(ConnId::CLIENT, addr(0)));
+    assert_eq!(client.poll_net(world.now), tried);
+    world.now += Duration::from_secs(3600);
+    client.poll(world.now);
+    assert_eq!(
+        client.poll_net(world.now),
+        Some(NetRequest::Close(ConnId::CLIENT))
+    );
+    world.pass(Duration::from_secs(3));
     assert!(world.is_connected(plain));
 }
 

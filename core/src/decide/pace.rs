@@ -1,7 +1,7 @@
 //! Timers follow the disk: time-outs scale with what its operations were measured to take.
 
 use crate::bounds::{
-    ANSWER_INTERVAL_MIN, DEAD_AFTER_MIN, DEAD_CYCLES_REFUSED, DEAD_REFUSED_MIN, ELECTION_TIMEOUT_CYCLES,
+    ANSWER_INTERVAL_MIN, DEAD_AFTER_MIN, DEAD_CYCLES, DEAD_REFUSED_MIN, ELECTION_TIMEOUT_CYCLES,
     ELECTION_TIMEOUT_MIN, SEAL_BLOCKS,
 };
 use crate::time::{Duration, Instant};
@@ -101,11 +101,11 @@ impl Pace {
     /// published, if any; `refused` says that this mount was connected to that very ballot, the connection broke,
     /// and a new one is refused.
     pub fn dead_after(&self, interval: Option<Duration>, refused: bool) -> Duration {
+        let cycles = self.cycle.times(DEAD_CYCLES);
         if refused {
-            // A leader that lives needs its pace at the doorbell and some cycles of both: the one on top of the other.
-            return DEAD_REFUSED_MIN + self.cycle.times(DEAD_CYCLES_REFUSED);
+            return DEAD_REFUSED_MIN + cycles;
         }
-        DEAD_AFTER_MIN
+        (DEAD_AFTER_MIN + cycles)
             .max(self.believed(interval).times(2))
             .max(self.longest_io().times(2))
     }
@@ -148,15 +148,13 @@ mod tests {
     fn only_a_broken_and_refused_connection_shortens_the_wait_for_an_answer() {
         let mut pace = Pace::new(Duration::from_secs(4));
         pace.cycle_took(Duration::from_millis(2));
-        assert_eq!(pace.dead_after(None, false), DEAD_AFTER_MIN);
+        let cycles = Duration::from_millis(2).times(DEAD_CYCLES);
+        assert_eq!(pace.dead_after(None, false), DEAD_AFTER_MIN + cycles);
         assert_eq!(
             pace.dead_after(Some(Duration::from_secs(3)), false),
             Duration::from_secs(6)
         );
-        assert_eq!(
-            pace.dead_after(None, true),
-            DEAD_REFUSED_MIN + Duration::from_millis(2).times(DEAD_CYCLES_REFUSED)
-        );
+        assert_eq!(pace.dead_after(None, true), DEAD_REFUSED_MIN + cycles);
     }
 
     #[test]

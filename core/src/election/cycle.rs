@@ -402,18 +402,27 @@ impl Election {
     /// the others from the disk.
     fn helps_to_seal(&self, now: Instant) -> bool {
         let sealing = self.rival().is_some_and(|rival| !self.is_sealed_elsewhere(rival));
-        sealing && self.peers.active(self.recently(now)).count() <= HELPERS_MAX
+        sealing && self.are_few(now)
     }
 
-    /// Pause between two cycles: none while sealing, longer for a voter that nobody else keeps company.
+    /// Whether so few take part that none keeps another from the disk.
+    fn are_few(&self, now: Instant) -> bool {
+        self.peers.active(self.recently(now)).count() <= HELPERS_MAX
+    }
+
+    /// Pause between two cycles: none while one is elected or sealed, longer for a voter that nobody else keeps company.
     fn pause(&mut self, now: Instant) -> Duration {
         let short = CYCLE_PAUSE + CYCLE_PAUSE.drawn(self.random());
         match &self.stage {
             Stage::Seal { .. } | Stage::Claim { .. } => Duration::ZERO,
             Stage::Follow(_) if self.helps_to_seal(now) => Duration::ZERO,
+            Stage::Candidate { .. } if self.are_few(now) => Duration::ZERO,
+            Stage::Ask(ask) if ask.passed.is_some() && self.are_few(now) => Duration::ZERO,
             Stage::Ask(ask) => {
                 let lonely = now.since(ask.since).0 / 64;
-                if ask.votes > 1 || ask.leader.is_some() {
+                if ask.leader.is_some() {
+                    short.min(self.until_dead(now, ask))
+                } else if ask.votes > 1 {
                     short
                 } else {
                     Duration(lonely.clamp(short.0, LONELY_PAUSE_MAX.0))

@@ -7,7 +7,7 @@ use crate::bounds::{
 use crate::decide::peers::Peer;
 use crate::decide::prevote::{LeaderSeen, Verdict, judge};
 use crate::event::{Event, Fault};
-use crate::format::VoteKind;
+use crate::format::{Answer, VoteKind};
 use crate::ids::{Ballot, Rid, Term};
 use crate::time::{Duration, Instant};
 
@@ -322,11 +322,9 @@ impl Election {
         }
     }
 
-    /// What is known of the leader that the super block names: only silence after a ring says that it is dead.
-    fn leader_seen(&mut self, now: Instant, ask: &Ask) -> LeaderSeen {
-        let Some(leader) = ask.leader else {
-            return LeaderSeen::None;
-        };
+    /// The newest answer of a leader, and how long it may leave the bell unanswered.
+    #[inline(never)]
+    fn patience(&self, leader: Ballot) -> (Option<Answer>, Duration) {
         let peer = self
             .peers
             .find(leader.rid)
@@ -338,10 +336,18 @@ impl Election {
         let refused = self
             .lost
             .is_some_and(|lost| lost.server == leader && lost.refused && !writes);
-        let patience = self
-            .pace
-            .dead_after(answer.map(|answer| answer.interval), refused);
+        let interval = answer.map(|answer| answer.interval);
+        (answer, self.pace.dead_after(interval, refused))
+    }
+
+    /// What is known of the leader that the super block names: only silence after a ring says that it is dead.
+    fn leader_seen(&mut self, now: Instant, ask: &Ask) -> LeaderSeen {
+        let Some(leader) = ask.leader else {
+            return LeaderSeen::None;
+        };
+        let (answer, patience) = self.patience(leader);
         let lately = ask.since.max(Instant(now.0.saturating_sub(patience.0)));
+        let peer = self.peers.find(leader.rid);
         if let (Some(answer), true) = (answer, peer.is_some_and(|peer| peer.is_active(lately))) {
             self.dead = None;
             return LeaderSeen::Answers(answer);
@@ -352,6 +358,20 @@ impl Election {
                 LeaderSeen::Dead
             }
             _ => LeaderSeen::MayAnswer,
+        }
+    }
+
+    /// The time until the leader that is asked about is taken for dead, should it not answer; no limit once it is over.
+    pub(super) fn until_dead(&self, now: Instant, ask: &Ask) -> Duration {
+        let over = ask.leader.zip(ask.rang).map(|(leader, (first, _))| {
+            let (_, patience) = self.patience(leader);
+            first + patience + Duration(1)
+        });
+        let left = over.map_or(Duration::ZERO, |over| over.since(now));
+        if left == Duration::ZERO {
+            Duration(u64::MAX)
+        } else {
+            left
         }
     }
 

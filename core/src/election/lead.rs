@@ -1,8 +1,8 @@
 //! Leading, and stopping cleanly (R9).
 
 use crate::bounds::{
-    BARREN_AFTER, BELL_INTERVAL, CYCLE_PAUSE, LEADER_READS_FAILED_MAX, RETRY_PAUSE, RINGING_TIME,
-    SCRUB_INTERVAL, URGENT_BELL_INTERVAL,
+    BARREN_AFTER, BELL_INTERVAL, CYCLE_PAUSE, FIRST_BELL_INTERVAL, LEADER_READS_FAILED_MAX, RETRY_PAUSE,
+    RINGING_TIME, SCRUB_INTERVAL, URGENT_BELL_INTERVAL,
 };
 use crate::decide::safety::{self, Stopping};
 use crate::event::{Event, GaveUp};
@@ -46,12 +46,14 @@ impl Election {
         let Stage::Lead(lead) = &self.stage else {
             return self.rest(now, Duration::ZERO);
         };
+        // A voter that was just lost may be refused as well, and then waits for a word of this leader no longer than that.
+        let lost = FIRST_BELL_INTERVAL.max(Duration(now.since(lead.lost_at).0 / 8));
         let mut pause = if !self.facts.serving {
             CYCLE_PAUSE.times(2)
         } else if now < lead.ringing_until {
-            Duration(self.pace.answer_interval().0 / 4)
-        } else if self.facts.urgent {
-            URGENT_BELL_INTERVAL
+            lost.min(Duration(self.pace.answer_interval().0 / 4))
+        } else if self.facts.away > 0 {
+            lost.min(URGENT_BELL_INTERVAL)
         } else {
             BELL_INTERVAL
         };

@@ -54,8 +54,8 @@ pub struct LeaderFacts {
     pub serving: bool,
     /// Voters heard since [`Election::bell_since`], this mount counted.
     pub voters: u16,
-    /// A voter was lost, or recorded ones are awaited.
-    pub urgent: bool,
+    /// Voters that were lost, or are recorded and awaited.
+    pub away: u16,
     /// A remote client has greeted since the election.
     pub remote_seen: bool,
 }
@@ -223,7 +223,11 @@ impl Election {
 
     /// What the server under this mount's ballot knows.
     pub fn set_facts(&mut self, now: Instant, facts: LeaderFacts) {
-        if facts.serving != self.facts.serving || (facts.urgent && !self.facts.urgent) {
+        let lost = facts.away > self.facts.away;
+        if let (true, Stage::Lead(lead)) = (lost, &mut self.stage) {
+            lead.lost_at = now;
+        }
+        if lost || facts.serving != self.facts.serving {
             self.wake(now);
         }
         self.facts = facts;

@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmut
 use super::BlockError;
 use super::field::zero;
 use crate::bounds::BLOCK_BYTES;
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, Zeros};
 use crate::ids::{BlockNo, VolumeId};
 
 /// Format version that this build writes and reads.
@@ -82,6 +82,18 @@ pub(super) fn verify<'a>(
     volume: Option<VolumeId>,
     checksum: Checksum,
 ) -> Result<VerifiedBytes<'a>, BlockError> {
+    verify_padded(bytes, at, kind, volume, checksum, Zeros::NONE)
+}
+
+/// The same of a block that was found to end with `zeros`.
+pub(super) fn verify_padded<'a>(
+    bytes: &'a [u8],
+    at: BlockNo,
+    kind: Kind,
+    volume: Option<VolumeId>,
+    checksum: Checksum,
+    zeros: Zeros,
+) -> Result<VerifiedBytes<'a>, BlockError> {
     let Ok(block) = <&[u8; BLOCK_BYTES]>::try_from(bytes) else {
         return Err(BlockError::Length { found: bytes.len() });
     };
@@ -96,7 +108,7 @@ pub(super) fn verify<'a>(
             found: header.version.get(),
         });
     }
-    let computed = checksum(&block[CHECKSUM_BYTES..]);
+    let computed = zeros.checksum(checksum, &block[CHECKSUM_BYTES..]);
     if header.crc.get() != computed {
         return Err(BlockError::Checksum {
             found: header.crc.get(),

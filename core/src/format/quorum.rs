@@ -10,7 +10,7 @@ use super::field::{self, AddrBytes, BadField, check, zero};
 use super::header::{self, Header};
 use super::{BlockError, Kind};
 use crate::bounds::{BLOCK_BYTES, FENCE_PARAM_BYTES, LOG_ENTRIES_MAX};
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, Zeros};
 use crate::ids::{Ballot, BlockNo, BootId, HostId, Rid, Term, VolumeId, WriteNr};
 use crate::time::Duration;
 
@@ -112,7 +112,7 @@ pub enum RegionBlock<'a> {
 /// Yields the entries sorted by rid, without those whose term is absurd.
 #[derive(Clone, Copy, Debug)]
 pub struct RegionEntries<'a> {
-    log: &'a [PackedEntry; LOG_ENTRIES_MAX],
+    entries: &'a [PackedEntry],
     rest: &'a [PackedEntry],
     absurd: usize,
     repeats: bool,
@@ -221,7 +221,9 @@ impl<'a> RegionBlock<'a> {
         checksum: Checksum,
         before: Option<&RegionEntries<'a>>,
     ) -> Result<Self, BlockError> {
-        let block = header::verify(bytes, at, Kind::Quorum, Some(volume), checksum)?;
+        let zeros = zeros_behind_log(bytes);
+        let padding = zeros.unwrap_or(Zeros::NONE);
+        let block = header::verify_padded(bytes, at, Kind::Quorum, Some(volume), checksum, padding)?;
         let bytes: &QuorumBytes = transmute_ref!(block);
         let Some(writer) = Rid::new(bytes.head.writer.get()) else {
             zero("head", bytes.head.as_bytes())?;
@@ -230,9 +232,8 @@ impl<'a> RegionBlock<'a> {
         };
         let head = bytes.head.read(writer)?;
         let count = bytes.head.log_count.get();
-        let alike = before.filter(|before| {
-            before.count() == usize::from(count) && before.log.as_bytes() == bytes.log.as_bytes()
-        });
+        let log = bytes.log.get(..usize::from(count)).unwrap_or(&[]);
+        let alike = before.filter(|before| zeros.is_some() && before.entries.as_bytes() == log.as_bytes());
         let entries = match alike {
             Some(before) => RegionEntries {
                 repeats: true,
@@ -243,6 +244,26 @@ impl<'a> RegionBlock<'a> {
         Ok(Self::Written(head, entries))
     }
 }
+
+/// What stands behind the log of a block that nothing is known of yet, if that is so many zeros.
+fn zeros_behind_log(bytes: &[u8]) -> Option<Zeros> {
+    let block: &[u8; BLOCK_BYTES] = bytes.try_into().ok()?;
+    let QuorumBytes { head, log, .. } = transmute_ref!(block);
+    let unused = log.get(usize::from(head.log_count.get())..)?;
+    zero("log", unused.as_bytes()).ok()?;
+    Some(UNUSED[unused.len()])
+}
+
+/// The zeros of so many entries that a log has room for, and does not have.
+const UNUSED: [Zeros; LOG_ENTRIES_MAX + 1] = {
+    let mut unused = [Zeros::NONE; LOG_ENTRIES_MAX + 1];
+    let mut entries = 1;
+    while entries <= LOG_ENTRIES_MAX {
+        unused[entries] = unused[entries - 1].and(size_of::<PackedEntry>());
+        entries += 1;
+    }
+    unused
+};
 
 impl HeadBytes {
     fn read(&self, writer: Rid) -> Result<QuorumHead, BadField> {
@@ -350,7 +371,7 @@ fn read_log(log: &[PackedEntry; LOG_ENTRIES_MAX], count: u16) -> Result<RegionEn
         absurd += usize::from(field::is_absurd(bytes.term));
     }
     Ok(RegionEntries {
-        log,
+        entries,
         rest: entries,
         absurd,
         repeats: false,
@@ -427,11 +448,6 @@ impl<'a> RegionEntries<'a> {
     /// The log is, byte for byte, the one that [`RegionBlock::decode_after`] was given.
     pub const fn repeats(&self) -> bool {
         self.repeats
-    }
-
-    /// Entries that were not fetched yet, absurd ones among them.
-    const fn count(&self) -> usize {
-        self.rest.len()
     }
 }
 

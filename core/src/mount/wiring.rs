@@ -190,7 +190,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         let facts = LeaderFacts {
             serving,
             voters: self.server.voters_heard(bell.unwrap_or(now)),
-            urgent: serving && self.server.lost_voter(),
+            away: if serving { self.server.voters_away() } else { 0 },
             remote_seen: serving && self.server.remote_client_seen(),
         };
         election.set_facts(now, facts);

@@ -536,13 +536,14 @@ impl<M: Memory, S: Service> Server<M, S> {
         heard.count() as u16
     }
 
-    /// Whether a mounted voter is away.
-    pub fn lost_voter(&mut self) -> bool {
-        let Some(parts) = self.parts() else { return false };
-        parts.reign.places.iter().any(|&place| {
+    /// Mounted voters that are away.
+    pub fn voters_away(&mut self) -> u16 {
+        let Some(parts) = self.parts() else { return 0 };
+        let away = parts.reign.places.iter().filter(|&&place| {
             let client = &parts.clients[place as usize];
             client.is_mounted() && client.conn == NONE
-        })
+        });
+        away.count() as u16
     }
 
     /// Whether a client of another mount was welcomed since the server started.

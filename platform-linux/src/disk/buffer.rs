@@ -1,40 +1,42 @@
 //! Memory that O_DIRECT accepts.
 
+use memmap2::MmapMut;
 use ostrakon_core::bounds::BLOCK_BYTES;
 
 /// Bytes at an address that is a multiple of the block size, as O_DIRECT asks for.
 ///
-/// The bytes are part of a larger allocation that never grows, so that they never move.
-pub struct AlignedBuffer {
-    memory: Vec<u8>,
-    start: usize,
-    len: usize,
-}
+/// They are pages of their own: the system has them only once they are used, and has them back when the buffer goes, which
+/// an allocator would put off.
+pub struct AlignedBuffer(MmapMut);
 
 impl AlignedBuffer {
     /// A buffer of this many blocks, all zero.
+    ///
+    /// # Panics
+    /// If there is no memory left, as any allocation ends the process.
     pub fn blocks(count: usize) -> Self {
-        let len = count * BLOCK_BYTES;
-        let memory = vec![0; len + BLOCK_BYTES];
-        let start = memory.as_ptr().align_offset(BLOCK_BYTES);
-        assert!(start < BLOCK_BYTES, "a byte pointer can always be aligned");
-        Self { memory, start, len }
+        let memory = MmapMut::map_anon(count * BLOCK_BYTES).expect("memory for a buffer");
+        assert!(
+            memory.as_ptr().align_offset(BLOCK_BYTES) == 0,
+            "a page is a block or several"
+        );
+        Self(memory)
     }
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.len]
+        &self.0
     }
 
     /// The bytes, to be changed.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.len]
+        &mut self.0
     }
 }
 
 impl std::fmt::Debug for AlignedBuffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "AlignedBuffer({} bytes)", self.len)
+        write!(f, "AlignedBuffer({} bytes)", self.0.len())
     }
 }
 

@@ -152,6 +152,11 @@ impl Pool {
         }
     }
 
+    /// Nothing is to be done for a while: gives the memory of spare buffers back to the system.
+    pub fn rest(&mut self) {
+        self.spare.clear();
+    }
+
     /// Takes back what a completion carried.
     pub fn release(&mut self, completed: Completed) {
         if let Some(buffer) = completed.buffer {

@@ -42,6 +42,9 @@ const KILLED_TIME: Duration = Duration::from_secs(1);
 /// The longest wait: bounds what a deadline far ahead, or none, makes of a time-out.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
+/// Waits of this length are rest: no election is held, nobody comes or goes, and buffers for that are not kept.
+const REST_MIN: Duration = Duration::from_millis(250);
+
 /// What a host is started with.
 pub struct HostOptions {
     /// The mount's configuration.
@@ -223,6 +226,9 @@ impl<S: Service> Host<S> {
                 return Ok(how);
             }
             wait = self.next_wait();
+            if wait >= REST_MIN {
+                self.pool.rest();
+            }
             self.guard.iter().for_each(Guard::end_round);
         }
     }

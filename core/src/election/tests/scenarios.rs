@@ -1,4 +1,5 @@
 use super::*;
+use crate::bounds::BARREN_FORGOTTEN;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -115,7 +116,7 @@ fn sever_the_link(refused: bool) {
     world.lose(leader, refused);
     world.voters[leader].facts = LeaderFacts {
         voters: 1,
-        urgent: true,
+        away: 1,
         serving: true,
         remote_seen: true,
     };
@@ -131,6 +132,43 @@ fn sever_the_link(refused: bool) {
 }
 
 #[test]
+fn a_leader_that_has_lost_one_voter_long_ago_answers_the_next_one_as_fast() {
+    for sooner in [0, 2, 5, 10, 20, 40] {
+        lose_one_after_the_other(Duration::from_millis(sooner));
+    }
+}
+
+/// Voters lose a leader that lives and is refused them, one long after the other; the leader knows so much sooner.
+fn lose_one_after_the_other(sooner: Duration) {
+    let mut world = World::voters(1, 3);
+    let leader = world.expect_leader(SECOND.times(3));
+    world.connect_all(leader);
+    world.run(SECOND);
+    let server = world.voters[leader].served.expect("it serves");
+    let lost = Lost {
+        server,
+        refused: true,
+    };
+    for (away, other) in (1..).zip((0..3).filter(|&n| n != leader)) {
+        world.voters[leader].facts = LeaderFacts {
+            voters: 3 - away,
+            away,
+            serving: true,
+            remote_seen: true,
+        };
+        world.run(sooner);
+        let election = &mut world.voters[other].election;
+        election.set_wanted(world.now, true, Some(lost));
+        world.run(SECOND.times(4));
+    }
+    assert!(
+        world.voters[leader].alive,
+        "it was shot though it answers, {sooner:?}: {:#?}",
+        world.stages()
+    );
+}
+
+#[test]
 fn a_leader_cut_off_from_the_majority_yields_without_a_fence() {
     let mut world = World::voters(2, 3);
     let first = world.expect_leader(SECOND.times(3));
@@ -139,7 +177,7 @@ fn a_leader_cut_off_from_the_majority_yields_without_a_fence() {
     world.lose(first, false);
     world.voters[first].facts = LeaderFacts {
         voters: 1,
-        urgent: true,
+        away: 1,
         serving: true,
         remote_seen: true,
     };
@@ -171,7 +209,7 @@ fn hole_13_a_bad_server_address_yields_once_to_whom_it_keeps_out() {
     );
     assert!(world.voters[first].alive);
     world.voters[other].facts.remote_seen = false;
-    world.run(SECOND.times(60));
+    world.run(BARREN_FORGOTTEN - SECOND.times(5));
     assert_eq!(
         world.leaders(),
         [other],

@@ -244,7 +244,7 @@ fn the_leader_learns_which_voters_are_there() {
     let mut world = World::with_voters(2, 3);
     let now = world.now;
     assert!(world.server(0).remote_client_seen());
-    assert!(!world.server(0).lost_voter());
+    assert_eq!(world.server(0).voters_away(), 0);
     world.pass(Duration::from_millis(1));
     let asked = world.now;
     assert_eq!(world.server(0).voters_heard(asked), 1, "only its own mount");
@@ -253,7 +253,7 @@ fn the_leader_learns_which_voters_are_there() {
     assert_eq!(world.server(0).voters_heard(asked), 3);
     world.kill(2);
     world.settle();
-    assert!(world.server(0).lost_voter());
+    assert_eq!(world.server(0).voters_away(), 1);
     assert_eq!(world.server(0).voters_heard(asked), 2);
 }
 

@@ -158,7 +158,7 @@ fn an_evicted_voter_is_a_ghost_for_the_next_server_too() {
     world.settle();
     assert!(world.told(0, &Event::Recovered { clients: 1 }) || world.is_connected(0));
     assert_eq!(world.server(0).mounted(), 1);
-    assert!(!world.server(0).lost_voter());
+    assert_eq!(world.server(0).voters_away(), 0);
     world.unmount(0);
     world.settle();
     assert_eq!(world.ended(0), Some(Unmounted::Farewell));

@@ -101,6 +101,32 @@ pub fn tree(pid: u32) -> Vec<u32> {
     pids
 }
 
+/// Processes of a group, whatever their parents.
+pub fn group(leader: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|&pid| {
+        let found = stat(pid).and_then(|stat| stat.get(2)?.parse().ok());
+        found == Some(leader)
+    })
+    .collect()
+}
+
+/// Whether a process does nothing any more: it is stopped, or has ended.
+pub fn is_still(pid: u32) -> bool {
+    stat(pid).is_none_or(|stat| {
+        stat.first()
+            .is_none_or(|state| matches!(&state[..], "T" | "Z" | "X"))
+    })
+}
+
+/// What stands behind a process's name, which is in brackets and may hold anything: state, parent, group, ...
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
 /// Sends a signal; a process that is gone needs none.
 pub fn signal(pids: &[u32], signal: rustix::process::Signal) {
     for &pid in pids {

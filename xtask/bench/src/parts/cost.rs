@@ -55,7 +55,8 @@ pub(super) fn run(context: &mut Context) -> Result<()> {
     context.report.sections.push(Section {
         title: "Cost of the parts".to_owned(),
         text: "One thread. Collect and merge: every block of the region is verified (checksum, fields, log) and its log of three leaders merged, as \
-               in each cycle of a voter; the bare checksum is that of the same 256 KiB with the same routine. No verdict on unchanged blocks is kept from \
+               in each cycle of a voter; the bare checksum is that of the same 256 KiB with the same routine. The zeros behind a log are looked at and not \
+               handed to the routine: the checksum of a block follows from that of what stands before them. No verdict on unchanged blocks is kept from \
                one collect to the next: what was read is what is judged. Times are of one run each; in brackets the 5th and the 95th percentile. \
                The repeatable figure is the number of instructions, in core/COUNTS.md."
             .to_owned(),

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use ostrakon_xtask::cluster::sandbox::Sandbox;
 use ostrakon_xtask::failure::{During, Failure, Result};
-use rustix::process::Signal;
 
 use super::{Context, folder, peer_ip};
 use crate::measure::device::fill;
@@ -90,13 +89,15 @@ fn lines(file: &Path) -> usize {
 /// Stops the first, waits for the second's file, lets the first go on, and counts.
 fn freeze(first: &[&Daemon], files: &[PathBuf; 2]) -> Result<(Duration, usize)> {
     let started = std::time::Instant::now();
-    first.iter().for_each(|daemon| daemon.signal(Signal::STOP));
+    for daemon in first {
+        daemon.freeze()?;
+    }
     until(PATIENCE, "the successor's program", || {
         (lines(&files[1]) > 0).then_some(())
     })?;
     let took = started.elapsed();
     let before = lines(&files[0]);
-    first.iter().for_each(|daemon| daemon.signal(Signal::CONT));
+    first.iter().for_each(|daemon| daemon.thaw());
     std::thread::sleep(WATCH);
     Ok((took, lines(&files[0]) - before))
 }
@@ -184,13 +185,13 @@ fn sanlock(context: &Context) -> Result<(Duration, usize)> {
     wait_for_file(&files[0])?;
     let started = std::time::Instant::now();
     for daemon in [sanlock.host(0), &holder] {
-        daemon.signal(Signal::STOP);
+        daemon.freeze()?;
     }
     sanlock.take(1)?;
     let took = started.elapsed();
     let before = lines(&files[0]);
     for daemon in [sanlock.host(0), &holder] {
-        daemon.signal(Signal::CONT);
+        daemon.thaw();
     }
     std::thread::sleep(WATCH);
     Ok((took, lines(&files[0]) - before))

@@ -9,6 +9,7 @@ mod http;
 pub mod sanlock;
 pub mod sbd;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -19,7 +20,10 @@ use ostrakon_xtask::cluster::reaper::Reaper;
 use ostrakon_xtask::failure::{During, Failure, Result};
 use rustix::process::Signal;
 
-use crate::measure::process::{signal, signal_group, tree};
+use crate::measure::process::{group, is_still, signal, signal_group, tree};
+
+/// How long it may take until all processes of a host are stopped.
+const FREEZE_TIME: Duration = Duration::from_secs(10);
 
 /// A program of the system that runs until this value goes, in a process group of its own: what it started ends with it,
 /// even if it went before.
@@ -56,6 +60,31 @@ impl Daemon {
     /// Its processes, and all that they started.
     pub fn pids(&self) -> Vec<u32> {
         tree(self.child.id())
+    }
+
+    /// These, those of its group whose parent has ended, and what any of them started.
+    fn everybody(&self) -> BTreeSet<u32> {
+        let own = group(self.child.id()).into_iter().chain([self.child.id()]);
+        own.flat_map(tree).collect()
+    }
+
+    /// Stops all of them. One that is looked for may start another before it stops: they are looked for until all stand
+    /// still and there are no others.
+    pub fn freeze(&self) -> Result<()> {
+        let mut before = BTreeSet::new();
+        until(FREEZE_TIME, "all processes of a host to stop", || {
+            let found = self.everybody();
+            signal(&found.iter().copied().collect::<Vec<_>>(), Signal::STOP);
+            let still = found.iter().all(|&pid| is_still(pid));
+            let same = found == before;
+            before = found;
+            (still && same).then_some(())
+        })
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) {
+        signal(&self.everybody().into_iter().collect::<Vec<_>>(), Signal::CONT);
     }
 
     /// Sends a signal to all of them, and to those of its group whose parent has ended.
@@ -132,6 +161,29 @@ mod tests {
             (!lives(orphan)).then_some(())
         })
         .expect("the group was ended");
+    }
+
+    #[test]
+    fn what_starts_others_all_the_time_stands_still_when_it_is_frozen() {
+        let folder = std::env::temp_dir().join(format!("ostrakon-bench-frozen-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let reaper = Reaper::start(&folder).expect("sh starts");
+        let (log, file) = (folder.join("log"), folder.join("lines"));
+        let mut command = Command::new("sh");
+        // The writer is an orphan, and in a group of its own.
+        let writer = format!("while :; do /bin/echo x >> '{}'; done", file.display());
+        command.args(["-c", "setsid sh -c \"$1\" & sleep 600", "sh", &writer]);
+        let daemon = Daemon::start(&mut command, &log, &reaper).expect("sh starts");
+        let lines = || std::fs::metadata(&file).map_or(0, |found| found.len());
+        let patience = Duration::from_secs(60);
+        until(patience, "the first lines", || (lines() > 8).then_some(())).expect("it writes");
+        daemon.freeze().expect("it can be stopped");
+        let before = lines();
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(lines(), before);
+        daemon.thaw();
+        until(patience, "more lines", || (lines() > before).then_some(())).expect("it goes on");
+        drop(daemon);
     }
 
     /// A process that has ended and was not collected yet does not live.

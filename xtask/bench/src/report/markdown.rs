@@ -42,17 +42,27 @@ fn document(report: &Report, machine: &Machine, commands: &str, link: &str) -> S
         "## Ratios, and what was aimed at\n\nTimes in milliseconds, memory in MiB, operations a second.\n\n",
     );
     text.push_str(&table(&goals::table(report)));
-    if !report.missing.is_empty() {
-        text.push_str("\nMissing on this machine:\n\n");
-        report.missing.iter().for_each(|words| {
-            let _ = writeln!(text, "- {words}");
-        });
-    }
+    list(
+        &mut text,
+        "What bounds the goals that were missed",
+        &goals::missed(report),
+    );
+    list(&mut text, "Missing on this machine", &report.missing);
     report
         .sections
         .iter()
         .for_each(|part| section(&mut text, part, link));
     text
+}
+
+fn list(text: &mut String, head: &str, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    let _ = write!(text, "\n{head}:\n\n");
+    lines.iter().for_each(|words| {
+        let _ = writeln!(text, "- {words}");
+    });
 }
 
 fn section(text: &mut String, section: &Section, link: &str) {
