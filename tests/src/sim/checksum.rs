@@ -8,8 +8,11 @@ use std::cell::RefCell;
 
 use ostrakon_core::bounds::BLOCK_BYTES;
 
-/// What a checksum covers: all of a block behind itself.
-const COVERED: usize = BLOCK_BYTES - 4;
+/// Where in a block begins what its checksum covers. It is computed to the end of the block, or to the zeros at its end.
+const COVERED: usize = 4;
+
+/// So many bytes sum up to this.
+type Sum = (usize, u32);
 
 thread_local! {
     static LENT: RefCell<Lent> = const { RefCell::new(Lent::NOTHING) };
@@ -18,7 +21,7 @@ thread_local! {
 /// The sums of the device that is being looked at, and where its bytes begin.
 struct Lent {
     start: usize,
-    sums: Vec<Option<u32>>,
+    sums: Vec<Option<Sum>>,
 }
 
 impl Lent {
@@ -27,18 +30,18 @@ impl Lent {
         sums: Vec::new(),
     };
 
-    /// The block of the device whose covered part these bytes are.
+    /// The block of the device in whose covered part these bytes come first.
     fn block_of(&self, bytes: &[u8]) -> Option<usize> {
         let offset = (bytes.as_ptr() as usize).checked_sub(self.start)?;
         let (block, within) = (offset / BLOCK_BYTES, offset % BLOCK_BYTES);
-        let whole = within == BLOCK_BYTES - COVERED && bytes.len() == COVERED;
-        (whole && block < self.sums.len()).then_some(block)
+        let covered = within == COVERED && COVERED + bytes.len() <= BLOCK_BYTES;
+        (covered && block < self.sums.len()).then_some(block)
     }
 }
 
 /// Sums of the blocks of a device that were not written since they were computed.
 #[derive(Clone, Debug)]
-pub(crate) struct Sums(RefCell<Vec<Option<u32>>>);
+pub(crate) struct Sums(RefCell<Vec<Option<Sum>>>);
 
 impl Sums {
     /// None is known of so many blocks.
@@ -83,8 +86,17 @@ impl Drop for Loan<'_> {
 
 /// The checksum of these bytes.
 pub fn checksum(bytes: &[u8]) -> u32 {
-    LENT.with_borrow_mut(|lent| match lent.block_of(bytes) {
-        Some(block) => *lent.sums[block].get_or_insert_with(|| crc32c::crc32c(bytes)),
-        None => crc32c::crc32c(bytes),
+    LENT.with_borrow_mut(|lent| {
+        let Some(block) = lent.block_of(bytes) else {
+            return crc32c::crc32c(bytes);
+        };
+        match lent.sums[block] {
+            Some((length, sum)) if length == bytes.len() => sum,
+            _ => {
+                let sum = crc32c::crc32c(bytes);
+                lent.sums[block] = Some((bytes.len(), sum));
+                sum
+            }
+        }
     })
 }
