@@ -14,7 +14,7 @@ use ostrakon_tests::sim::stories::stories;
 /// What is off is off in the whole process: one at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Rules without a story, whose loss only the exhaustive search shows (`tests/model/tests/rules.rs`). The order of the copies, and
+/// Rules without a story: what becomes unsafe without them only the exhaustive search shows (`tests/model/tests/rules.rs`). The order of the copies, and
 /// reading twice, matter when a copy of the super block is torn; what it says stands in one sector, which a device writes whole
 /// or not at all (A1), so that here no copy ever is. A leader is forgotten because invalid blocks count as empty only if every
 /// block that tells of it is invalid at once: 28 of a real region, two in the smallest world of the search.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use ostrakon_core::rules::Rule;
 use ostrakon_tests::sim::machine::Rules;
-use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, drawn_run, random_run_under};
+use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, drawn_run, random_run_under, random_world};
 #[cfg(feature = "rules-off")]
 use ostrakon_tests::sim::runner::{EXIT_NO_PROGRESS, EXIT_SAFETY};
 use ostrakon_tests::sim::runner::{Plan, Summary, replay_line, run_many};
@@ -166,6 +166,10 @@ fn switch_off(rule: Rule) -> Option<ExitCode> {
 }
 
 fn run_one(rules: Rules, seed: u64, listen: Listen, draw: Option<&Path>) -> Result<Summary, String> {
+    // A run that prints everything begins with them by itself.
+    if !matches!(listen, Listen::Print) {
+        println!("{}", random_world(rules, seed, Listen::Nobody).options);
+    }
     let outcome = match draw {
         None => random_run_under(rules, seed, listen),
         Some(file) => {
