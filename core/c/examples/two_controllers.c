@@ -14,6 +14,7 @@
 #include "ostrakon.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -328,16 +329,33 @@ static void net_ready(struct conn *conn, short events) {
 
 /* ---- fence: kill the other controller's process, and wait until no thread of it is left ---- */
 
-static int process_is_gone(pid_t pid) {
+/* Whether this thread has ended, and with it the system call that it was in. */
+static int thread_is_gone(pid_t pid, const char *thread) {
     char path[64], state = 0;
     FILE *file;
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    snprintf(path, sizeof path, "/proc/%ld/task/%.20s/stat", (long)pid, thread);
     file = fopen(path, "r");
     if (file == NULL) return errno == ENOENT;
-    /* A zombie: all of its threads, and with them their system calls, have ended. */
     if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = 0;
     fclose(file);
     return state == 'Z' || state == 'X';
+}
+
+/* Not before its last thread: of a process that is a zombie itself another thread may still be writing. */
+static int process_is_gone(pid_t pid) {
+    char path[64];
+    DIR *threads;
+    struct dirent *thread;
+    int gone = 1;
+    snprintf(path, sizeof path, "/proc/%ld/task", (long)pid);
+    threads = opendir(path);
+    if (threads == NULL) return errno == ENOENT;
+    while (gone && (errno = 0, thread = readdir(threads)) != NULL) {
+        if (thread->d_name[0] != '.') gone = thread_is_gone(pid, thread->d_name);
+    }
+    if (errno != 0 && errno != ENOENT) gone = 0;
+    closedir(threads);
+    return gone;
 }
 
 static void fence_fire(const ostrakon_fence_request *request) {

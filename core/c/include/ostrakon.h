@@ -22,6 +22,18 @@
 #define OSTRAKON_MOUNT_BYTES_8 OSTRAKON_MOUNT_BYTES(8)
 #define OSTRAKON_MOUNT_BYTES_64 OSTRAKON_MOUNT_BYTES(64)
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* Yours to define if the library was built with the feature `panic-handler`: a bug of ostrakon was found, at this line of this
+ * file, whose name has `length` bytes and no zero at its end. Reset the machine; it must not return. */
+void ostrakon_platform_panic(const uint8_t *file, size_t length, uint32_t line);
+/* Yours to define if it was built with the feature `platform-checksum`: the CRC-32C of these bytes. */
+uint32_t ostrakon_platform_crc32c(const uint8_t *bytes, size_t length);
+#ifdef __cplusplus
+}
+#endif
+
 
 // Bytes of a block: the unit of every read and write.
 #define OSTRAKON_BLOCK_BYTES 4096
@@ -89,7 +101,7 @@ enum ostrakon_error
     OSTRAKON_ERROR_CONFIG_ADDRESS = 11,
     // `transfer_blocks` is not from 1 to 64.
     OSTRAKON_ERROR_CONFIG_TRANSFER_BLOCKS = 12,
-    // A time that must not be 0 is 0.
+    // A time that must not be 0 is 0, or `lease_us` and `write_time_max_us` add up to more than 49 days.
     OSTRAKON_ERROR_CONFIG_TIME = 13,
     // A voter that can neither fence nor promises a lease.
     OSTRAKON_ERROR_CONFIG_FENCE = 14,
@@ -111,6 +123,8 @@ enum ostrakon_error
     OSTRAKON_ERROR_SERVICE_CALLBACK = 22,
     // The seed is all 0: it was not drawn.
     OSTRAKON_ERROR_CONFIG_SEED = 23,
+    // The id or the key of a new volume is all 0: it was not drawn.
+    OSTRAKON_ERROR_VOLUME_SECRET = 24,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -563,7 +577,7 @@ typedef struct ostrakon_new_volume {
     uint64_t device_blocks;
     // Clients to make room for, from 1.
     uint32_t clients_max;
-    // Votes that elect a leader, from 1.
+    // Votes that elect a leader, from 1 to 16.
     uint16_t quorum_count;
     // 0.
     uint16_t reserved;

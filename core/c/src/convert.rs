@@ -157,7 +157,7 @@ impl ostrakon_config {
             return Err(ostrakon_error::ConfigTransferBlocks);
         }
         let voter = flag(self.voter)?.then(|| self.read_voter()).transpose()?;
-        Ok(Config {
+        let config = Config {
             rid,
             host: HostId(self.host),
             boot: BootId(self.boot),
@@ -168,7 +168,9 @@ impl ostrakon_config {
             recovery_time: some(self.recovery_time_us)?,
             unmount_time_max: some(self.unmount_time_max_us).ok(),
             checksum,
-        })
+        };
+        config.check().map_err(|_| ostrakon_error::ConfigTime)?;
+        Ok(config)
     }
 
     fn read_voter(&self) -> Outcome<VoterConfig> {

@@ -32,7 +32,7 @@ pub enum ostrakon_error {
     ConfigAddress = 11,
     /// `transfer_blocks` is not from 1 to 64.
     ConfigTransferBlocks = 12,
-    /// A time that must not be 0 is 0.
+    /// A time that must not be 0 is 0, or `lease_us` and `write_time_max_us` add up to more than 49 days.
     ConfigTime = 13,
     /// A voter that can neither fence nor promises a lease.
     ConfigFence = 14,
@@ -54,6 +54,8 @@ pub enum ostrakon_error {
     ServiceCallback = 22,
     /// The seed is all 0: it was not drawn.
     ConfigSeed = 23,
+    /// The id or the key of a new volume is all 0: it was not drawn.
+    VolumeSecret = 24,
 }
 
 impl ostrakon_error {
@@ -72,7 +74,7 @@ impl ostrakon_error {
             10 => c"rid is 0",
             11 => c"server address: family must be 4 or 6 and the port not 0",
             12 => c"transfer_blocks must be from 1 to 64",
-            13 => c"a time of the configuration must not be 0",
+            13 => c"a time of the configuration is 0, or lease_us and write_time_max_us add up to more than 49 days",
             14 => c"a voter must be able to fence or promise a lease",
             15 => c"a voter needs memory for at least one client, a plain client for none",
             16 => c"buffer too small",
@@ -83,6 +85,7 @@ impl ostrakon_error {
             21 => c"volume: quorum_count or clients_max out of range, or the device is too small",
             22 => c"a service needs all of its callbacks",
             23 => c"seed is all 0: draw 32 random bytes",
+            24 => c"id or key of the volume is all 0: draw random bytes",
             _ => c"no error of ostrakon",
         }
     }

@@ -1,6 +1,6 @@
 //! Laying out a volume from C.
 
-use ostrakon_core::bounds::CLIENTS_LIMIT;
+use ostrakon_core::bounds::{CLIENTS_LIMIT, VOTERS_MAX};
 use ostrakon_core::format::{Geometry, NewVolume, SuperBlock};
 use ostrakon_core::ids::{Mark, VolumeId, VolumeKey};
 
@@ -20,7 +20,7 @@ pub struct ostrakon_new_volume {
     pub device_blocks: u64,
     /// Clients to make room for, from 1.
     pub clients_max: u32,
-    /// Votes that elect a leader, from 1.
+    /// Votes that elect a leader, from 1 to 16.
     pub quorum_count: u16,
     /// 0.
     pub reserved: u16,
@@ -62,7 +62,12 @@ pub unsafe extern "C" fn ostrakon_format_block(
 
 impl ostrakon_new_volume {
     fn plan(&self) -> Outcome<NewVolume> {
-        if self.quorum_count == 0 || !(1..=CLIENTS_LIMIT).contains(&self.clients_max) {
+        if self.id == [0; _] || self.key == [0; _] {
+            return Err(ostrakon_error::VolumeSecret);
+        }
+        if !(1..=VOTERS_MAX).contains(&usize::from(self.quorum_count))
+            || !(1..=CLIENTS_LIMIT).contains(&self.clients_max)
+        {
             return Err(ostrakon_error::VolumeGeometry);
         }
         let geometry = Geometry::plan(self.device_blocks, self.clients_max)

@@ -33,6 +33,8 @@ impl Memory {
     }
 }
 
+const FIFTY_DAYS_US: u64 = 50 * 86_400 * 1_000_000;
+
 fn voter() -> ostrakon_config {
     let mut config = std::mem::MaybeUninit::uninit();
     // SAFETY: filled by the call, which is checked.
@@ -56,7 +58,7 @@ fn voter() -> ostrakon_config {
 #[test]
 fn a_configuration_is_judged_part_by_part() {
     type Change = fn(&mut ostrakon_config);
-    let cases: [(Change, E); 14] = [
+    let cases: [(Change, E); 16] = [
         (|_| {}, E::None),
         (|config| config.size -= 4, E::ConfigSize),
         (|config| config.rid = 0, E::ConfigRid),
@@ -65,6 +67,8 @@ fn a_configuration_is_judged_part_by_part() {
         (|config| config.transfer_blocks = 65, E::ConfigTransferBlocks),
         (|config| config.write_time_max_us = 0, E::ConfigTime),
         (|config| config.fence_time_max_us = 0, E::ConfigTime),
+        (|config| config.write_time_max_us = FIFTY_DAYS_US, E::ConfigTime),
+        (|config| config.lease_us = FIFTY_DAYS_US, E::ConfigTime),
         (|config| config.server_addr.family = 5, E::ConfigAddress),
         (|config| config.server_addr.port = 0, E::ConfigAddress),
         (|config| config.can_fence = 0, E::ConfigFence),
@@ -393,16 +397,44 @@ fn every_error_has_its_own_text() {
         // SAFETY: a constant that ends with a zero.
         unsafe { CStr::from_ptr(ostrakon_error_text(code)) }
     };
-    let known: Vec<_> = (0..=E::ConfigSeed as i32).map(text).collect();
+    let known: Vec<_> = (0..=E::VolumeSecret as i32).map(text).collect();
     for (code, found) in known.iter().enumerate() {
         assert!(
             !found.is_empty() && !known[..code].contains(found),
             "{code}: {found:?}"
         );
     }
-    assert_eq!(text(-1), text(E::ConfigSeed as i32 + 1));
+    assert_eq!(text(-1), text(E::VolumeSecret as i32 + 1));
     assert!(
         !known.contains(&text(-1)),
         "an unknown code has a text that says so"
     );
+}
+
+#[test]
+fn a_volume_that_could_not_be_used_is_not_laid_out() {
+    type Change = fn(&mut ostrakon_new_volume);
+    let cases: [(Change, E); 6] = [
+        (|_| {}, E::None),
+        (|volume| volume.quorum_count = 0, E::VolumeGeometry),
+        (|volume| volume.quorum_count = 17, E::VolumeGeometry),
+        (|volume| volume.clients_max = 0, E::VolumeGeometry),
+        (|volume| volume.id = [0; 16], E::VolumeSecret),
+        (|volume| volume.key = [0; 32], E::VolumeSecret),
+    ];
+    for (index, (change, expected)) in cases.into_iter().enumerate() {
+        let mut volume = ostrakon_new_volume {
+            id: [1; 16],
+            key: [2; 32],
+            device_blocks: 4096,
+            clients_max: CLIENTS,
+            quorum_count: 1,
+            reserved: 0,
+        };
+        change(&mut volume);
+        let (mut block, mut at) = (vec![0; OSTRAKON_BLOCK_BYTES], 0);
+        // SAFETY: memory of ours, as large as is said.
+        let found = unsafe { ostrakon_format_block(&volume, 0, block.as_mut_ptr(), block.len(), &mut at) };
+        assert_eq!(found, expected, "case {index}");
+    }
 }

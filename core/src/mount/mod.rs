@@ -16,6 +16,7 @@ mod tests;
 
 use core::net::SocketAddr;
 
+use crate::bounds::BLOCK_BYTES;
 use crate::client::Client;
 use crate::config::Config;
 use crate::disk::{DiskOutcome, DiskRequest, IoId};
@@ -261,7 +262,15 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// The next disk request. The bytes of a write are put into `buffer`, which holds
     /// [`Config::transfer_blocks`] blocks and stays untouched until the write completes.
+    ///
+    /// # Panics
+    /// If it holds fewer: a request may span as many.
     pub fn poll_disk(&mut self, now: Instant, buffer: &mut [u8]) -> Option<DiskRequest> {
+        let blocks = self.client.config().transfer_blocks;
+        assert!(
+            buffer.len() / BLOCK_BYTES >= blocks as usize,
+            "a buffer of transfer_blocks blocks"
+        );
         if self.has_ended() {
             return None;
         }

@@ -11,7 +11,7 @@ use crate::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX};
 use crate::checksum::portable;
 use crate::config::{Config, VoterConfig};
 use crate::disk::{DiskOutcome, DiskRequest};
-use crate::event::{Event, Unmounted};
+use crate::event::{Event, Fault, Unmounted};
 use crate::format::{
     Doorbell, FenceParam, Geometry, SUPER_COPIES, SuperBlock, encode_empty, encode_table_block,
 };
@@ -25,7 +25,11 @@ const VOLUME: VolumeId = VolumeId([7; 16]);
 const DISK_BLOCKS: u64 = 256;
 
 fn formatted(quorum_count: u16) -> Vec<u8> {
-    let geometry = Geometry::plan(DISK_BLOCKS, 8).unwrap();
+    formatted_for(quorum_count, 8)
+}
+
+fn formatted_for(quorum_count: u16, clients: u32) -> Vec<u8> {
+    let geometry = Geometry::plan(DISK_BLOCKS, clients).unwrap();
     let mut blocks = vec![0; DISK_BLOCKS as usize * BLOCK_BYTES];
     let state = SuperBlock {
         volume: VOLUME,
@@ -330,4 +334,37 @@ fn under_a_lease_the_right_to_run_something_ends_and_looks_prolong_it() {
     // No look follows: the right is over, without anybody saying so.
     assert_eq!(host.mount.leads(until), None);
     assert_eq!(host.mount.right_until(until), None);
+}
+
+#[test]
+fn a_voter_whose_memory_is_too_small_for_the_volume_says_so_and_stands_no_more() {
+    let addr = ([127, 0, 0, 1], 7000).into();
+    let config = Config {
+        voter: Some(VoterConfig::fencing(addr, FenceParam::default())),
+        ..Config::client(Rid::new(5).unwrap())
+    };
+    let mut host = Host::new(config, formatted_for(1, 9));
+    let too_large =
+        |event: &Event| matches!(event, Event::Fault(Fault::TableTooLarge { volume: 9, memory: 8 }));
+    host.run_until(SECOND.times(3), too_large);
+    let end = host.now + SECOND.times(300);
+    while host.now < end {
+        if !host.round() {
+            let due = host.mount.next_deadline().unwrap_or(end);
+            host.now = due.max(host.now + Duration(1));
+        }
+    }
+    let elected = host
+        .events
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::Elected(_)));
+    assert_eq!(elected.count(), 1, "{:#?}", host.events);
+}
+
+#[test]
+#[should_panic(expected = "a buffer of transfer_blocks blocks")]
+fn a_buffer_that_a_request_would_overrun_is_refused() {
+    let mut host = Host::voter(formatted(1));
+    host.mount.poll(host.now);
+    let _ = host.mount.poll_disk(host.now, &mut [0; BLOCK_BYTES]);
 }

@@ -68,6 +68,10 @@ impl<M: Memory, S: Service> Mount<M, S> {
         if self.reign.is_some() {
             return true;
         }
+        // It would be elected, and could never serve.
+        if self.server.is_too_small() {
+            return false;
+        }
         let Some(view) = self.client.super_view() else {
             return false;
         };

@@ -72,6 +72,8 @@ pub struct Server<M, S> {
     journal: Journal,
     /// A write failed: it may still land until this moment (assumption A3).
     quiet_at: Option<Instant>,
+    /// The volume has room for more clients than this server has memory for.
+    too_small: bool,
     events: Events,
 }
 
@@ -112,6 +114,7 @@ impl<M: Memory, S: Service> Server<M, S> {
             reign: None,
             journal: Journal::new(),
             quiet_at: None,
+            too_small: false,
             events: Events::new(),
         }
     }
@@ -158,6 +161,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         self.state = State::Starting;
         let memory = u32::try_from(self.memory.slots().0.len()).unwrap_or(u32::MAX);
         if memory < layout.clients() {
+            self.too_small = true;
             self.fail(now, Fault::TableTooLarge { volume, memory });
         }
     }
@@ -487,6 +491,11 @@ impl<M: Memory, S: Service> Server<M, S> {
     pub fn serving(&self) -> Option<Ballot> {
         let reign = self.reign.as_ref().filter(|_| self.state == State::Serving);
         reign.map(|reign| reign.ballot)
+    }
+
+    /// Whether it was found that the volume has room for more clients than there is memory for: it never serves.
+    pub const fn is_too_small(&self) -> bool {
+        self.too_small
     }
 
     /// Whether nothing is outstanding: no write, no connection, no listener. Writes that failed are outstanding
