@@ -228,7 +228,7 @@ pub const ANSWER_INTERVAL_MIN: Duration = Duration::from_millis(250);
 
 /// A leader that does not answer the doorbell for this long, and [`DEAD_CYCLES`] on top of it, is taken for dead: it looks at
 /// the bell within [`BELL_INTERVAL`], and may be late.
-pub const DEAD_AFTER_MIN: Duration = Duration::from_millis(2_300);
+pub const DEAD_AFTER_MIN: Duration = Duration::from_millis(2_800);
 
 /// Cycles on top of [`DEAD_AFTER_MIN`] or [`DEAD_REFUSED_MIN`]: a leader that lives needs its pace at the doorbell and some
 /// cycles of both, the one on top of the other.
@@ -236,7 +236,7 @@ pub const DEAD_CYCLES: u64 = 4;
 
 /// The same, of a leader whose connection broke and that refuses another: if it lives it has just lost the same connection,
 /// and looks at the doorbell twice in this time.
-pub const DEAD_REFUSED_MIN: Duration = FIRST_BELL_INTERVAL.times(2);
+pub const DEAD_REFUSED_MIN: Duration = URGENT_BELL_INTERVAL.times(2);
 
 /// First pause of an asker that an answering leader outvotes; doubles each time.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);

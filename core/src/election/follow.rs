@@ -354,7 +354,7 @@ impl Election {
         }
         match ask.rang {
             Some((first, _)) if now.since(first) > patience => {
-                self.dead = Some(leader);
+                self.dead = Some((leader, now));
                 LeaderSeen::Dead
             }
             _ => LeaderSeen::MayAnswer,

@@ -51,7 +51,13 @@ impl Election {
         let mut pause = if !self.facts.serving {
             CYCLE_PAUSE.times(2)
         } else if now < lead.ringing_until {
-            lost.min(Duration(self.pace.answer_interval().0 / 4))
+            let pace = Duration(self.pace.answer_interval().0 / 4);
+            let away = self.facts.away > 0;
+            if away {
+                pace.min(lost.min(URGENT_BELL_INTERVAL))
+            } else {
+                pace
+            }
         } else if self.facts.away > 0 {
             lost.min(URGENT_BELL_INTERVAL)
         } else {

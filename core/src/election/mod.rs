@@ -140,8 +140,8 @@ pub struct Election {
     right_until: Instant,
     /// The predecessors of the own ballot, and how far each is silenced.
     victims: Victims,
-    /// The leader that was taken for dead when it did not answer.
-    dead: Option<Ballot>,
+    /// The leader that was taken for dead when it did not answer, and when that was.
+    dead: Option<(Ballot, Instant)>,
     events: heapless::Deque<Event, EVENTS_MAX>,
 }
 

@@ -203,7 +203,7 @@ impl Election {
         let mut longest = Duration::ZERO;
         let live = self.live_server();
         for entry in safety::victims(&self.log, ballot) {
-            let asked = if self.dead == Some(entry.ballot()) {
+            let asked = if self.is_dead(entry.ballot()) {
                 Duration::ZERO
             } else if live == Some(entry.ballot()) {
                 ASK_TIME.max(self.pace.longest_io().times(4))
@@ -229,6 +229,18 @@ impl Election {
             rang: None,
         });
         self.tell(Event::Sealed(ballot));
+    }
+
+    /// Whether it left the doorbell unanswered and has not been seen to write since: one that was only late is asked like
+    /// any other that lives.
+    fn is_dead(&self, ballot: Ballot) -> bool {
+        let writes = |since| {
+            self.peers
+                .find(ballot.rid)
+                .is_some_and(|peer| peer.own() == Some(ballot) && peer.is_active(since))
+        };
+        self.dead
+            .is_some_and(|(dead, since)| dead == ballot && !writes(since))
     }
 
     /// Brings every victim one step further; claims the super block when all are silent.

@@ -237,6 +237,7 @@ impl<'a> RegionBlock<'a> {
         let entries = match alike {
             Some(before) => RegionEntries {
                 repeats: true,
+                rest: before.entries,
                 ..*before
             },
             None => read_log(&bytes.log, count)?,

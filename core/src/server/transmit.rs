@@ -59,6 +59,10 @@ impl<S: Service> Parts<'_, S> {
             conn.heard = now;
             return self.send_reply(slot, buffer);
         }
+        if conn.due.welcome {
+            // It waited for its record, not this server for it.
+            conn.heard = now;
+        }
         let length = self.next_message(slot, buffer)?;
         let sealed = self.slots[slot as usize].line.seal(buffer, length);
         if sealed.is_none() {

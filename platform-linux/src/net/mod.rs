@@ -6,7 +6,7 @@
 mod conn;
 mod sockets;
 
-pub use sockets::{NET_TOKENS, Net};
+pub use sockets::{LISTEN_BACKLOG, NET_TOKENS, Net};
 
 use ostrakon_core::net::{CloseReason, ConnId};
 

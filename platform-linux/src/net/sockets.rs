@@ -20,8 +20,9 @@ const LISTENER: Token = Token(NET_TOKENS);
 const FIRST_CONN: usize = NET_TOKENS + 1;
 
 /// Connections that the system takes in before they are accepted, as far as `net.core.somaxconn` lets it: a crowd that comes
-/// at once waits there, in the order in which it came. Whoever finds no room there tries again after a second.
-const LISTEN_BACKLOG: i32 = 16_384;
+/// at once waits there, in the order in which it came. Whoever finds no room there tries again after a second. No more: a flood of
+/// strangers waits there as well, before whoever comes next.
+pub const LISTEN_BACKLOG: i32 = 2_048;
 
 /// Connections accepted in one turn: a flood must not keep the loop from those who are inside.
 const ACCEPTS_PER_TURN: usize = 64;
