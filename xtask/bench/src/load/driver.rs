@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token};
-use ostrakon_core::bounds::MESSAGE_BYTES_MAX;
+use ostrakon_core::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX};
 use ostrakon_core::config::Config;
 use ostrakon_core::disk::DiskOutcome;
 use ostrakon_core::event::{Event, Unmounted};
@@ -53,6 +53,7 @@ impl Driver {
                     host,
                     boot,
                     checksum: offline::checksum,
+                    transfer_blocks: 1,
                     ..Config::client(entropy::rid())
                 };
                 let source = options
@@ -179,7 +180,8 @@ impl Driver {
             unit.transmit(&message[..length]);
         }
         unit.flush();
-        while let Some(request) = unit.mount.poll_disk(now, &mut []) {
+        let mut block = [0; BLOCK_BYTES];
+        while let Some(request) = unit.mount.poll_disk(now, &mut block) {
             self.device.ask(index, request)?;
         }
         let (again, deadline) = (unit.has_news(), unit.mount.next_deadline());
