@@ -213,10 +213,6 @@ pub const BELL_INTERVAL: Duration = Duration::from_millis(1_800);
 /// The same, while it has lost a voter or awaits recorded ones.
 pub const URGENT_BELL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The same, when it has just lost one: that one may ring, and takes it for dead if it does not answer. Then it is an eighth
-/// of the time since then.
-pub const FIRST_BELL_INTERVAL: Duration = Duration::from_millis(5);
-
 /// How long after the last ring a leader goes on answering.
 pub const RINGING_TIME: Duration = Duration::from_secs(3);
 

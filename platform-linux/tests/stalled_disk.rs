@@ -67,17 +67,7 @@ fn a_disk_that_hangs_never_stops_the_network() -> Result<()> {
     ensure(mounted.losses() == 0, || {
         "clients lost their connection when the disk went on".to_owned()
     })?;
-    let disturbed = cluster.log().find(from, |record| {
-        use ostrakon_xtask::cluster::event::Kind;
-        matches!(
-            record.event.kind,
-            Kind::Disconnected | Kind::Elected | Kind::StoppedServing
-        )
-        .then(|| record.clone())
-    });
-    ensure(disturbed.is_none(), || {
-        cluster.failed(&format!("disturbed: {disturbed:?}")).to_string()
-    })
+    cluster.expect_undisturbed(from)
 }
 
 fn v4(ip: IpAddr) -> Result<Ipv4Addr> {

@@ -27,6 +27,17 @@ pub(crate) fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> 
     command
 }
 
+/// Whether this program is installed, and runs.
+pub(crate) fn is_there(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
 /// Runs a command; fails unless it succeeds.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let status = command.status().during(format!("running {}", words(command)))?;

@@ -1,8 +1,8 @@
 //! Leading, and stopping cleanly (R9).
 
 use crate::bounds::{
-    BARREN_AFTER, BELL_INTERVAL, CYCLE_PAUSE, FIRST_BELL_INTERVAL, LEADER_READS_FAILED_MAX, RETRY_PAUSE,
-    RINGING_TIME, SCRUB_INTERVAL, URGENT_BELL_INTERVAL,
+    BARREN_AFTER, BELL_INTERVAL, CYCLE_PAUSE, LEADER_READS_FAILED_MAX, RETRY_PAUSE, RINGING_TIME,
+    SCRUB_INTERVAL, URGENT_BELL_INTERVAL,
 };
 use crate::decide::safety::{self, Stopping};
 use crate::event::{Event, GaveUp};
@@ -46,22 +46,18 @@ impl Election {
         let Stage::Lead(lead) = &self.stage else {
             return self.rest(now, Duration::ZERO);
         };
-        // A voter that was just lost may be refused as well, and then waits for a word of this leader no longer than that.
-        let lost = FIRST_BELL_INTERVAL.max(Duration(now.since(lead.lost_at).0 / 8));
-        let mut pause = if !self.facts.serving {
-            CYCLE_PAUSE.times(2)
-        } else if now < lead.ringing_until {
-            let pace = Duration(self.pace.answer_interval().0 / 4);
-            let away = self.facts.away > 0;
-            if away {
-                pace.min(lost.min(URGENT_BELL_INTERVAL))
-            } else {
-                pace
-            }
-        } else if self.facts.away > 0 {
-            lost.min(URGENT_BELL_INTERVAL)
+        let unhurried = if now < lead.ringing_until {
+            Duration(self.pace.answer_interval().0 / 4)
         } else {
             BELL_INTERVAL
+        };
+        let mut pause = if !self.facts.serving {
+            CYCLE_PAUSE.times(2)
+        } else if self.facts.away > 0 {
+            // One of them may ring, refused as well, and then waits for a word of this leader only for two looks.
+            unhurried.min(URGENT_BELL_INTERVAL)
+        } else {
+            unhurried
         };
         if let Some(lease) = self.voter.lease {
             let look_at = lead.looked + lease.divided(LOOKS_PER_LEASE);

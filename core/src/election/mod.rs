@@ -224,9 +224,6 @@ impl Election {
     /// What the server under this mount's ballot knows.
     pub fn set_facts(&mut self, now: Instant, facts: LeaderFacts) {
         let lost = facts.away > self.facts.away;
-        if let (true, Stage::Lead(lead)) = (lost, &mut self.stage) {
-            lead.lost_at = now;
-        }
         if lost || facts.serving != self.facts.serving {
             self.wake(now);
         }

@@ -132,8 +132,6 @@ pub(super) struct Lead {
     pub(super) bell_since: Option<Instant>,
     /// Until when it counts as ringing.
     pub(super) ringing_until: Instant,
-    /// When the newest of its voters was lost.
-    pub(super) lost_at: Instant,
     /// When the bell was last looked at.
     pub(super) bell_looked: Instant,
     /// When the last cycle began.

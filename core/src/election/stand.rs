@@ -392,7 +392,6 @@ impl Election {
             bell: None,
             bell_since: None,
             ringing_until: now,
-            lost_at: now,
             bell_looked: now,
             looked: now,
             scrub_at: now + crate::bounds::SCRUB_INTERVAL,

@@ -343,6 +343,11 @@ impl<M: Memory, S: Service> Mount<M, S> {
         }
     }
 
+    fn can_fence(&self) -> bool {
+        let voter = &self.client.config().voter;
+        voter.as_ref().is_some_and(|voter| voter.can_fence)
+    }
+
     /// The next mount to fence.
     pub fn poll_fence(&mut self, now: Instant) -> Option<FenceRequest> {
         if self.has_ended() {
@@ -352,13 +357,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
             .election
             .as_mut()
             .and_then(|election| election.poll_fence(now));
-        let can_fence = self
-            .client
-            .config()
-            .voter
-            .as_ref()
-            .is_some_and(|voter| voter.can_fence);
-        let may_act = can_fence && self.may_act(now);
+        let may_act = self.can_fence() && self.may_act(now);
         let request = request.or_else(|| self.server.poll_fence(now, may_act))?;
         let own = self.election.as_ref().and_then(|election| election.own());
         if let Some(by) = own {

@@ -95,13 +95,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
 
     /// Where nobody can be fenced, voters' places come back by silence.
     fn release_ghosts(&mut self, now: Instant, may_act: bool) {
-        let can_fence = self
-            .client
-            .config()
-            .voter
-            .as_ref()
-            .is_some_and(|voter| voter.can_fence);
-        if let (true, false, Some(election)) = (may_act, can_fence, &self.election) {
+        if let (true, false, Some(election)) = (may_act, self.can_fence(), &self.election) {
             self.server
                 .release_silent_ghosts(now, |rid, since| election.wrote_since(rid, since));
         }

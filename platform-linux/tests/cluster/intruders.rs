@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use ostrakon_core::format::hello::CHALLENGE_BYTES;
 use ostrakon_core::format::wire::Command;
-use ostrakon_xtask::cluster::event::Kind;
 use ostrakon_xtask::cluster::log::Mark;
 use ostrakon_xtask::failure::{Failure, Result, ensure};
 
@@ -63,16 +62,7 @@ fn nobody_is_disturbed(name: &str, attackers: &[Attacker]) -> Result<()> {
     println!("{opened} connections");
     late?;
     ensure(opened > 0, || "no attack took place".to_owned())?;
-    let disturbed = cluster.log().find(from, |record| {
-        matches!(
-            record.event.kind,
-            Kind::Disconnected | Kind::Elected | Kind::StoppedServing
-        )
-        .then(|| record.clone())
-    });
-    ensure(disturbed.is_none(), || {
-        cluster.failed(&format!("disturbed: {disturbed:?}")).to_string()
-    })?;
+    cluster.expect_undisturbed(from)?;
     let after = cluster.status()?;
     ensure(before.server == after.server, || {
         format!("served before: {before:?}, now: {after:?}")

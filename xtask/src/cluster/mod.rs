@@ -274,6 +274,17 @@ impl Cluster {
         self.get_mut(id).wait_exit(PATIENCE).map(drop)
     }
 
+    /// Fails if since then anybody was elected, lost its server or stopped serving.
+    pub fn expect_undisturbed(&self, from: Mark) -> Result<()> {
+        let disturbances = [Kind::Disconnected, Kind::Elected, Kind::StoppedServing];
+        let disturbed = self.log.find(from, |record| {
+            disturbances.contains(&record.event.kind).then(|| record.clone())
+        });
+        ensure(disturbed.is_none(), || {
+            self.failed(&format!("disturbed: {disturbed:?}")).to_string()
+        })
+    }
+
     /// A failure with the last words of every mount beneath it.
     pub fn failed(&self, sentence: &str) -> Failure {
         let names: Vec<&str> = self.mounts.iter().map(Mount::name).collect();

@@ -1,12 +1,12 @@
 //! Shows that a big-endian host reads and writes the same bytes: core's tests of the formats, of the checksum, of the sessions and
 //! of the frozen volumes, built for s390x (IBM Z) and run by QEMU's emulation of its programs.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use ostrakon_xtask::bare::has_core;
 use ostrakon_xtask::failure::Result;
 
-use crate::cargo::{cargo, succeed};
+use crate::cargo::{cargo, is_there, succeed};
 
 const TARGET: &str = "s390x-unknown-linux-gnu";
 /// The linker, and what runs programs of that machine on this one.
@@ -49,16 +49,6 @@ fn test(runner: &str) -> Command {
         // Built once and run for a moment.
         .args(["--config", "profile.dev.package.ostrakon-core.opt-level=0"]);
     command
-}
-
-fn is_there(program: &str) -> bool {
-    let mut command = Command::new(program);
-    command
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
 }
 
 fn missing(what: &str, how: &str) -> String {

@@ -6,7 +6,8 @@ use ostrakon_xtask::failure::Result;
 use super::guest::QEMU;
 use super::nbd::NbdServer;
 use super::script::Acts;
-use super::{Fence, Wishes, image, is_there, show};
+use super::{Fence, Wishes, image, show};
+use crate::cargo::is_there;
 
 /// Returns what could not be checked on this machine.
 pub(crate) fn check() -> Result<Vec<String>> {

@@ -9,8 +9,8 @@ use ostrakon_xtask::failure::{Failure, Result, ensure};
 
 use super::guest::FIRMWARE_QEMU;
 use super::script::Acts;
-use super::{Wishes, is_there, show};
-use crate::cargo::{cargo, succeed, target_folder, workspace};
+use super::{Wishes, show};
+use crate::cargo::{cargo, is_there, succeed, target_folder, workspace};
 
 /// What it is built for.
 pub(super) const TARGET: &str = "riscv32imac-unknown-none-elf";

@@ -18,7 +18,7 @@ mod terminal;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use lexopt::{Arg, ValueExt};
 use ostrakon_xtask::cluster::Cluster;
 use ostrakon_xtask::failure::{During, Failure, Result, ensure};
 
-use crate::cargo::{ostrakon_binary, target_folder};
+use crate::cargo::{is_there, ostrakon_binary, target_folder};
 pub(crate) use check::check;
 pub(crate) use firmware::{check as check_firmware, run as run_firmware};
 use fleet::{Fleet, Guest, Kind};
@@ -209,16 +209,6 @@ fn fence(how: &str) -> Result<Fence> {
         "lease" => Ok(Fence::Lease),
         other => Err(Failure::new(format!("--fence {other}: expected line or lease"))),
     }
-}
-
-fn is_there(program: &str) -> bool {
-    let mut command = Command::new(program);
-    command
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
 }
 
 /// Fails with the command that installs QEMU if it is not there.
