@@ -129,6 +129,11 @@ pub const FULL: &[Config] = &[
         ..TWO_BLOCKS
     },
     Config {
+        name: "two blocks, three ballots, fences are marked, leaders go on writing",
+        keeps_writing: true,
+        ..MARKS
+    },
+    Config {
         name: "three blocks, calm, a late write",
         seal: 3,
         late: 1,
