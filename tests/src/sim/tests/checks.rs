@@ -71,7 +71,7 @@ fn taking_over_before_the_predecessor_is_silent() {
 #[test]
 fn a_clean_stop_in_one_copy_is_not_clean() {
     let mut world = world(1);
-    let first = lead(&mut world, 1, 0);
+    lead(&mut world, 1, 0);
     let stopped = stops(&world);
     write_super(&mut world, 0, 0, &stopped);
     let second = seal(&mut world, 2, 1);
