@@ -18,6 +18,7 @@ use crate::time::{Duration, Instant};
 
 use super::{Election, LeaderFacts, Lost};
 
+mod marks;
 mod scenarios;
 mod stopping;
 
