@@ -6,7 +6,7 @@ use ostrakon_core::format::SuperBlock;
 use ostrakon_core::ids::{BlockNo, Mark, Term};
 
 use super::puppet::{
-    ballot, begin_super, entry, expect_violation, fence_block, lead, region_block, seal, settle, stops,
+    ballot, begin_super, entry, expect_violation, fence_block, lead, mark, region_block, seal, settle, stops,
     stranger, takes_over, update, withdraw, world, write, write_fence, write_region, write_super,
     write_table,
 };
@@ -290,6 +290,35 @@ fn a_sealed_ballot_that_is_forgotten() {
         write_region(&mut world, 1, index, &[]);
     }
     expect_violation(&world, "forgotten");
+}
+
+#[test]
+fn a_mark_of_a_fence_that_was_not() {
+    let mut world = world(1);
+    let first = seal(&mut world, 1, 0);
+    mark(&mut world, 1, 40, first);
+    expect_violation(&world, "is fenced, which it is not");
+}
+
+#[test]
+fn a_sealed_ballot_is_missed_until_its_fence_is_marked() {
+    for marked in [false, true] {
+        let mut world = world(1);
+        let first = seal(&mut world, 1, 0);
+        world.procs[0].fenced = true;
+        if marked {
+            mark(&mut world, 1, 40, first);
+            write_region(&mut world, 1, 40, &[]);
+        }
+        for index in 0..28 {
+            write_region(&mut world, 1, index, &[]);
+        }
+        if marked {
+            assert_eq!(world.wrong, None);
+        } else {
+            expect_violation(&world, "forgotten");
+        }
+    }
 }
 
 #[test]
