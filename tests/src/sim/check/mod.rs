@@ -262,7 +262,9 @@ impl World {
         match area {
             Area::Super(copy) => self.look_at_super(copy),
             Area::Region(index) => self.look_at_region(index),
-            Area::Table { block, copy } => self.look_at_table(block, copy),
+            Area::Table { block, copy } => {
+                self.look_at_table(block, copy);
+            }
             Area::Fences(_) | Area::Doorbell | Area::Outside => {}
         }
     }
