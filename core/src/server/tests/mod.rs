@@ -6,6 +6,7 @@ mod attacks;
 mod crowd;
 mod durable;
 mod fences;
+mod ghosts;
 mod hostile;
 mod leaving;
 mod life;
