@@ -23,8 +23,8 @@ reason, in .cargo/mutants.toml. A whole run takes hours; needs cargo-mutants (ca
 ";
 
 /// The folders of core, those on which safety hangs first.
-const FOLDERS: [&str; 8] = [
-    "decide", "superio", "format", "election", "session", "server", "client", "mount",
+const FOLDERS: [&str; 9] = [
+    "decide", "superio", "format", "election", "session", "server", "client", "mount", "noise",
 ];
 
 /// Seconds after which a change is taken to have made a test run for ever.
@@ -138,10 +138,12 @@ fn mutants(place: &Place, folder: &Path, shard: Option<&str>, first: bool) -> Co
         ])
         .arg("--output")
         .arg(folder)
+        // What core depends on is built once, and not for each place again.
+        .env("CARGO_TARGET_DIR", target_folder().join("mutants-target"))
         // Property tests are bounded by time: each need not take all of it, thousands of times.
         .env("ARBTEST_BUDGET_MS", "50");
     if let Some(shard) = shard {
-        command.args(["--shard", shard]);
+        command.args(["--sharding", "round-robin", "--shard", shard]);
     }
     if !first {
         command.args(["--iterate", "--baseline=skip"]);

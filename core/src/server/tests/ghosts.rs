@@ -68,7 +68,10 @@ fn a_ghost_whose_host_has_booted_since_gives_its_place_without_a_fence() {
     let mut world = with_ghosts(&[3]);
     let reborn = voter_on(&mut world, 3, 2);
     world.pass(Duration::from_secs(3));
-    assert!(world.told(reborn, &Event::PlainClient), "at first there is no place");
+    assert!(
+        world.told(reborn, &Event::PlainClient),
+        "at first there is no place"
+    );
     assert!(has_place(&world, reborn));
     assert!(!world.recorded().contains(&rid(3).value()));
     assert_eq!(wishes(&mut world), []);
@@ -120,7 +123,10 @@ fn after_a_fence_that_failed_the_next_attempt_is_for_the_next_ghost() {
     answer(&mut world, 5, FenceOutcome::Done);
     world.pass(Duration::from_secs(1));
     assert!(!world.recorded().contains(&rid(5).value()));
-    assert!(world.recorded().contains(&rid(3).value()), "this one may still vote");
+    assert!(
+        world.recorded().contains(&rid(3).value()),
+        "this one may still vote"
+    );
     let placed = (VOTERS_MAX..world.nodes.len()).filter(|&node| has_place(&world, node));
     assert_eq!(placed.count(), 1);
 }

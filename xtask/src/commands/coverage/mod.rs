@@ -14,15 +14,17 @@ use self::unreached::Unreached;
 use crate::cargo::{cargo, succeed, target_folder, workspace};
 
 const HELP: &str = "\
-cargo xtask coverage [--runs N] [--missed] [--html] [--all]
+cargo xtask coverage [--runs N] [--all] [--missed] [--html]
+cargo xtask coverage --again [--missed] [--html]
 
 Runs the tests of core, of the simulator with all its scenarios and power cuts, of the fuzzer with its corpus and of the
 exhaustive search, and then N random runs (1000 unless given), with instrumented code. Prints for each file of core how many of
 its branches and lines they ran: of a piece of code that is compiled several times, what any of them ran counts.
 
+  --all     runs the tests of the whole workspace too, real processes included
+  --again   runs nothing, and tells what was counted before
   --missed  also lists each branch that was never taken
   --html    also writes target/llvm-cov/html, which shows each line
-  --all     runs the tests of the whole workspace too, real processes included
 
 A branch that no test can take is listed with the reason in tests/unreached.txt, and not counted; a line of that list that is
 wrong is an error. Takes ten minutes. Needs cargo-llvm-cov (cargo install --locked cargo-llvm-cov) and the toolchain's component
@@ -48,6 +50,7 @@ struct Options {
     missed: bool,
     html: bool,
     all: bool,
+    again: bool,
 }
 
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
@@ -56,6 +59,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
         missed: false,
         html: false,
         all: false,
+        again: false,
     };
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
@@ -68,6 +72,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             Arg::Long("missed") => options.missed = true,
             Arg::Long("html") => options.html = true,
             Arg::Long("all") => options.all = true,
+            Arg::Long("again") => options.again = true,
             other => return Err(other.unexpected().into()),
         }
     }
@@ -78,7 +83,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             .to_owned()
     })?;
     let unreached = Unreached::read()?;
-    run_tests(&options)?;
+    if !options.again {
+        run_tests(&options)?;
+    }
     let files = measured()?;
     report(&files, &unreached, options.missed)?;
     if options.html {
@@ -104,6 +111,7 @@ fn run_tests(options: &Options) -> Result<()> {
             "--bin=sim",
             "--",
             "--seed=1",
+            "--jobs=1",
             "--runs",
             &runs,
         ]))?;
@@ -116,6 +124,8 @@ fn run_tests(options: &Options) -> Result<()> {
 }
 
 /// cargo-llvm-cov, which counts branches only with a flag that the stable compiler has, but keeps for its nightly builds.
+/// What it runs is optimized, because counting makes it slow; one test at a time, because threads that count in the same
+/// memory are slower together than one.
 fn branches(arguments: &[&str]) -> Command {
     // It goes before the arguments of a program that is run.
     let end = arguments.iter().position(|&argument| argument == "--");
@@ -123,9 +133,10 @@ fn branches(arguments: &[&str]) -> Command {
     let mut command = cargo(["llvm-cov"]);
     command
         .args(own)
-        .arg("--branch")
+        .args(["--branch", "--release"])
         .args(programs)
-        .env("RUSTC_BOOTSTRAP", "1");
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUST_TEST_THREADS", "1");
     command
 }
 
