@@ -37,7 +37,7 @@ impl World {
         &mut self.blocks[at.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES]
     }
 
-    fn trouble(&mut self, n: usize, trouble: impl Fn(&DiskRequest) -> Option<Trouble> + 'static) {
+    fn trouble(&mut self, n: usize, trouble: impl TroubleOf + 'static) {
         self.voters[n].trouble = Box::new(trouble);
     }
 
@@ -95,7 +95,7 @@ fn under(
     writes_too: bool,
     error: DiskError,
 ) -> impl Fn(&DiskRequest) -> Option<Trouble> {
-    move |request| {
+    move |request: &DiskRequest| {
         let bad = blocks.iter().any(|&index| touches(request, in_region(index)));
         (bad && (writes_too || is_read(request))).then_some(Trouble::Fails(error))
     }
@@ -128,7 +128,7 @@ fn blocks_that_take_no_write_are_left_out() {
         let mut world = World::voters(1, 1);
         world.trouble(0, under(&[5, 40], true, DiskError::Medium));
         world.run(SECOND.times(20));
-        world.trouble(0, move |request| {
+        world.trouble(0, move |request: &DiskRequest| {
             let bad = [5, 40]
                 .into_iter()
                 .any(|index| touches(request, in_region(index)));
@@ -145,7 +145,7 @@ fn blocks_that_take_no_write_are_left_out() {
 fn more_bad_blocks_than_a_collect_may_leave_out_are_damage_only_when_w_has_passed() {
     let mut world = World::voters(1, 1);
     let bad = LEFT_OUT_MAX as u64 + 1;
-    world.trouble(0, move |request| {
+    world.trouble(0, move |request: &DiskRequest| {
         let bad = (10..10 + bad).any(|index| touches(request, in_region(index)));
         (bad && is_read(request)).then_some(Trouble::Fails(DiskError::Medium))
     });
@@ -189,7 +189,7 @@ fn a_damaged_block_that_is_valid_again_is_told_of_again_when_it_is_damaged_again
         world.trouble(0, under(&[7], false, DiskError::Medium));
         world.run(write_time_max.times(2));
         assert_eq!(world.count(0, |event| *event == damaged), times);
-        world.trouble(0, |_| None);
+        world.trouble(0, |_: &DiskRequest| None);
         world.run(SECOND);
     }
 }
@@ -202,7 +202,7 @@ fn a_read_of_the_region_that_brings_too_little_is_a_failure_that_is_told_once() 
         Trouble::Fails(DiskError::Failed),
     ] {
         let mut world = World::voters(1, 1);
-        world.trouble(0, move |request| {
+        world.trouble(0, move |request: &DiskRequest| {
             (is_read(request) && touches(request, in_region(63))).then_some(trouble)
         });
         world.run(SECOND.times(3));
@@ -212,7 +212,7 @@ fn a_read_of_the_region_that_brings_too_little_is_a_failure_that_is_told_once() 
             world.count(0, |event| is_disk_fault(event, in_region(0), false)),
             1
         );
-        world.trouble(0, |_| None);
+        world.trouble(0, |_: &DiskRequest| None);
         world.expect_leader(SECOND);
     }
 }
@@ -221,10 +221,12 @@ fn a_read_of_the_region_that_brings_too_little_is_a_failure_that_is_told_once() 
 fn a_vote_whose_write_did_not_end_as_a_write_is_outstanding_until_w_has_passed() {
     for trouble in [Trouble::Confuses, Trouble::Fails(DiskError::TimedOut)] {
         let mut world = World::voters(1, 1);
-        world.trouble(0, move |request| (!is_read(request)).then_some(trouble));
+        world.trouble(0, move |request: &DiskRequest| {
+            (!is_read(request)).then_some(trouble)
+        });
         let held = |world: &World| matches!(world.voters[0].election.step, Step::Hold(_));
         assert!(world.run_until(SECOND, held));
-        world.trouble(0, |_| None);
+        world.trouble(0, |_: &DiskRequest| None);
         let write_time_max = world.voters[0].election.config.write_time_max;
         world.run(Duration(write_time_max.0 - 1_000));
         assert!(held(&world), "R2: one write at a time");
@@ -245,7 +247,7 @@ fn a_bell_that_cannot_be_rung_is_told_as_the_bells_fault_and_is_outstanding_like
     world.connect_all(leader);
     world.run(SECOND);
     let bell = geometry().doorbell;
-    world.trouble(asker, move |request| {
+    world.trouble(asker, move |request: &DiskRequest| {
         (!is_read(request) && touches(request, bell)).then_some(Trouble::Fails(DiskError::Failed))
     });
     world.lose(leader, false);
@@ -269,7 +271,9 @@ fn a_bell_that_cannot_be_believed_means_nothing() {
         let leader = world.expect_leader(SECOND);
         world.run(SECOND);
         let (bell, writes) = (geometry().doorbell, world.voters[leader].writes);
-        world.trouble(leader, move |request| touches(request, bell).then_some(trouble));
+        world.trouble(leader, move |request: &DiskRequest| {
+            touches(request, bell).then_some(trouble)
+        });
         world.run(SECOND.times(20));
         assert_eq!(world.leaders(), [leader]);
         assert_eq!(world.voters[leader].writes, writes, "it is not answered");
@@ -289,7 +293,7 @@ fn a_leader_that_cannot_look_stops_serving_and_says_so_when_it_can_again() {
     world.trouble(leader, fails);
     assert!(world.run_until(SECOND.times(5), |world| world.leaders().is_empty()));
     assert_eq!(world.count(leader, |event| is_disk_fault(event, bell, false)), 1);
-    world.trouble(leader, |_| None);
+    world.trouble(leader, |_: &DiskRequest| None);
     let stopped =
         |event: &Event| matches!(event, Event::StoppedServing { ballot, clean: true } if *ballot == led);
     assert!(world.run_until(SECOND.times(5), |world| world.saw(leader, stopped)));

@@ -35,6 +35,10 @@ enum Trouble {
     Confuses,
 }
 
+/// Which requests are not carried out.
+trait TroubleOf: Fn(&DiskRequest) -> Option<Trouble> {}
+impl<F: Fn(&DiskRequest) -> Option<Trouble>> TroubleOf for F {}
+
 /// One voter and what the world knows of it.
 struct Voter {
     election: Election,
@@ -45,7 +49,7 @@ struct Voter {
     paused: bool,
     disk_fails: bool,
     writes_fail: bool,
-    trouble: Box<dyn Fn(&DiskRequest) -> Option<Trouble>>,
+    trouble: Box<dyn TroubleOf>,
     /// Completions come that belong to nobody, before each that does.
     strays: bool,
     facts: LeaderFacts,
@@ -129,7 +133,7 @@ impl World {
             paused: false,
             disk_fails: false,
             writes_fail: false,
-            trouble: Box::new(|_| None),
+            trouble: Box::new(|_: &DiskRequest| None),
             strays: false,
             facts: LeaderFacts {
                 voters: 1,
