@@ -8,6 +8,7 @@ mod durable;
 mod fences;
 mod ghosts;
 mod hostile;
+mod inputs;
 mod leaving;
 mod life;
 mod recovery;
