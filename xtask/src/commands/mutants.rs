@@ -155,19 +155,24 @@ fn mutants(place: &Place, folder: &Path, shard: Option<&str>, first: bool) -> Co
 #[derive(Default, Debug, PartialEq, Eq)]
 struct Tally {
     caught: usize,
+    /// Of these, those that made a test run for ever, or a machine that has much else to do: run these again.
+    endless: usize,
     missed: Vec<String>,
 }
 
 impl Tally {
     /// Adds what this run caught, and keeps what it missed. A change that makes a test run for ever is noticed, too.
     fn read(&mut self, folder: &Path) -> Result<()> {
-        self.caught += lines(&folder.join("caught.txt"))?.len() + lines(&folder.join("timeout.txt"))?.len();
+        let endless = lines(&folder.join("timeout.txt"))?.len();
+        self.endless += endless;
+        self.caught += lines(&folder.join("caught.txt"))?.len() + endless;
         self.missed = lines(&folder.join("missed.txt"))?;
         Ok(())
     }
 
     fn add(&mut self, other: &Self) {
         self.caught += other.caught;
+        self.endless += other.endless;
         self.missed.extend_from_slice(&other.missed);
     }
 }
@@ -180,7 +185,11 @@ impl std::fmt::Display for Tally {
         } else {
             self.caught as f64 * 100.0 / all as f64
         };
-        write!(f, "{} of {all} changes noticed ({percent:.1} %)", self.caught)
+        write!(f, "{} of {all} changes noticed ({percent:.1} %)", self.caught)?;
+        if self.endless > 0 {
+            write!(f, ", {} of them by running for {TIMEOUT_S} s", self.endless)?;
+        }
+        Ok(())
     }
 }
 
@@ -212,6 +221,7 @@ mod tests {
         assert_eq!(all.to_string(), "0 of 0 changes noticed (100.0 %)");
         all.add(&Tally {
             caught: 9,
+            endless: 0,
             missed: vec!["a".to_owned()],
         });
         assert_eq!(all.to_string(), "9 of 10 changes noticed (90.0 %)");

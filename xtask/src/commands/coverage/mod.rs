@@ -17,8 +17,8 @@ const HELP: &str = "\
 cargo xtask coverage [--runs N] [--all] [--missed] [--html]
 cargo xtask coverage --again [--missed] [--html]
 
-Runs the tests of core, of the simulator with all its scenarios and power cuts, of the fuzzer with its corpus and of the
-exhaustive search, and then N random runs (1000 unless given), with instrumented code. Prints for each file of core how many of
+Runs the tests of core, of the simulator with all its scenarios, each with a power cut, of the fuzzer with its corpus and of
+the exhaustive search, and then N random runs (1000 unless given), with instrumented code. Prints for each file of core how many of
 its branches and lines they ran: of a piece of code that is compiled several times, what any of them ran counts.
 
   --all     runs the tests of the whole workspace too, real processes included
@@ -125,7 +125,7 @@ fn run_tests(options: &Options) -> Result<()> {
 
 /// cargo-llvm-cov, which counts branches only with a flag that the stable compiler has, but keeps for its nightly builds.
 /// What it runs is optimized, because counting makes it slow; one test at a time, because threads that count in the same
-/// memory are slower together than one.
+/// memory are slower together than one; and one power cut a scenario, which is where the time goes.
 fn branches(arguments: &[&str]) -> Command {
     // It goes before the arguments of a program that is run.
     let end = arguments.iter().position(|&argument| argument == "--");
@@ -136,7 +136,9 @@ fn branches(arguments: &[&str]) -> Command {
         .args(["--branch", "--release"])
         .args(programs)
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUST_TEST_THREADS", "1");
+        .env("RUST_TEST_THREADS", "1")
+        .env("OSTRAKON_CUTS", "1")
+        .env("OSTRAKON_SECOND_CUTS", "0");
     command
 }
 
