@@ -419,3 +419,36 @@ fn of_more_voters_than_places_the_highest_rids_abstain() {
     let crowded: Vec<_> = (0..=VOTERS_MAX).filter(|&n| world.saw(n, told)).collect();
     assert_eq!(crowded, [VOTERS_MAX]);
 }
+
+#[test]
+fn the_answer_to_a_fence_that_nobody_asked_for_silences_nobody() {
+    let mut world = World::voters(1, 2);
+    let first = world.expect_leader(SECOND.times(3));
+    let (other, led) = (1 - first, world.voters[first].served.unwrap());
+    let answered = |world: &mut World, victim| {
+        let now = world.now;
+        let voter = &mut world.voters[other];
+        voter.election.handle_fence(now, victim, FenceOutcome::Done);
+    };
+    world.connect_all(first);
+    world.run(SECOND);
+    answered(&mut world, led);
+    world.fence = FenceOutcome::Failed;
+    world.voters[first].paused = true;
+    world.lose(first, false);
+    let failed = |event: &Event| matches!(event, Event::FenceFailed { attempt: 1, .. });
+    assert!(world.run_until(SECOND.times(9), |world| world.saw(other, failed)));
+    // It is to be fenced again, and not yet: what comes now is the second answer to the first request.
+    answered(&mut world, led);
+    answered(&mut world, ballot(9, 77));
+    world.run(Duration::from_millis(10));
+    assert!(!world.saw(other, |event| matches!(event, Event::Silenced { .. })));
+    assert_eq!(world.leaders(), [first]);
+    world.fence = FenceOutcome::Done;
+    assert!(
+        world.run_until(SECOND.times(9), |world| world.leaders() == [other]),
+        "{:#?}",
+        world.stages()
+    );
+    assert!(!world.voters[first].alive, "it was fenced all the same");
+}
