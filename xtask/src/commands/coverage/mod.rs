@@ -27,7 +27,7 @@ its branches and lines they ran: of a piece of code that is compiled several tim
   --html    also writes target/llvm-cov/html, which shows each line
 
 A branch that no test can take is listed with the reason in tests/unreached.txt, and not counted; a line of that list that is
-wrong is an error. Takes ten minutes. Needs cargo-llvm-cov (cargo install --locked cargo-llvm-cov) and the toolchain's component
+wrong is an error. Needs cargo-llvm-cov (cargo install --locked cargo-llvm-cov) and the toolchain's component
 llvm-tools (rustup component add llvm-tools).
 ";
 
