@@ -24,7 +24,8 @@ const fn ballot(term: u64) -> Ballot {
 
 #[test]
 fn the_keys_of_a_connection_go_with_it() {
-    let ways: [(&str, fn(&mut World, usize)); 5] = [
+    type Way = fn(&mut World, usize);
+    let ways: [(&str, Way); 5] = [
         ("it breaks", World::cut),
         ("nothing is heard of the server", |world, plain| {
             let later = world.now + world.nodes[plain].config.silence_max;
