@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmut
 use super::BlockError;
 use super::field::zero;
 use crate::bounds::BLOCK_BYTES;
-use crate::checksum::{Checksum, Zeros};
+use crate::checksum::Checksum;
 use crate::ids::{BlockNo, VolumeId};
 
 /// Format version that this build writes and reads.
@@ -71,6 +71,11 @@ struct AnyBlock {
 /// A whole block whose header and checksum were found right.
 pub(super) type VerifiedBytes<'a> = &'a [u8; BLOCK_BYTES];
 
+/// What the checksum of a block covers.
+pub(super) const fn covered(block: &[u8; BLOCK_BYTES]) -> &[u8] {
+    block.split_at(CHECKSUM_BYTES).1
+}
+
 /// Judges all of a block that is the same in every kind.
 ///
 /// The order tells the likeliest story first: what was never ours, what a newer build wrote, what is damaged,
@@ -82,17 +87,17 @@ pub(super) fn verify<'a>(
     volume: Option<VolumeId>,
     checksum: Checksum,
 ) -> Result<VerifiedBytes<'a>, BlockError> {
-    verify_padded(bytes, at, kind, volume, checksum, Zeros::NONE)
+    verify_summed(bytes, at, kind, volume, checksum, None)
 }
 
-/// The same of a block that was found to end with `zeros`.
-pub(super) fn verify_padded<'a>(
+/// The same of a block whose checksum may be known.
+pub(super) fn verify_summed<'a>(
     bytes: &'a [u8],
     at: BlockNo,
     kind: Kind,
     volume: Option<VolumeId>,
     checksum: Checksum,
-    zeros: Zeros,
+    known: Option<u32>,
 ) -> Result<VerifiedBytes<'a>, BlockError> {
     let Ok(block) = <&[u8; BLOCK_BYTES]>::try_from(bytes) else {
         return Err(BlockError::Length { found: bytes.len() });
@@ -108,7 +113,7 @@ pub(super) fn verify_padded<'a>(
             found: header.version.get(),
         });
     }
-    let computed = zeros.checksum(checksum, &block[CHECKSUM_BYTES..]);
+    let computed = known.unwrap_or_else(|| checksum(covered(block)));
     if header.crc.get() != computed {
         return Err(BlockError::Checksum {
             found: header.crc.get(),

@@ -7,7 +7,7 @@ use ostrakon_core::bounds::{BLOCK_BYTES, FENCE_BLOCKS, REGION_BLOCKS, SECTOR_BYT
 use ostrakon_core::format::{Geometry, SUPER_COPIES};
 
 use super::{Piece, SECTORS};
-use crate::sim::checksum::{Loan, Sums};
+use crate::sim::checksum::{Loan, Memory};
 use crate::sim::dice::Dice;
 
 /// What a block is for.
@@ -49,7 +49,7 @@ pub struct Device {
     bytes: Vec<u8>,
     geometry: Geometry,
     bad: BTreeSet<u64>,
-    sums: Sums,
+    known: Memory,
     /// Sectors that were overwritten since the oldest moment that is kept, in that order, and how many there were before.
     overwritten: VecDeque<Overwritten>,
     forgotten: usize,
@@ -60,7 +60,7 @@ impl Device {
     /// A device that holds these bytes.
     pub fn new(bytes: Vec<u8>, geometry: Geometry) -> Self {
         Self {
-            sums: Sums::new(bytes.len() / BLOCK_BYTES),
+            known: Memory::new(bytes.len() / BLOCK_BYTES),
             bytes,
             geometry,
             bad: BTreeSet::new(),
@@ -138,9 +138,9 @@ impl Device {
         image
     }
 
-    /// While this lives, the checksums of blocks that were not written since they were last computed are known.
-    pub(crate) fn lend_sums(&self) -> Loan<'_> {
-        self.sums.lend(&self.bytes)
+    /// While this lives, what was found out about blocks that were not written since is known.
+    pub(crate) fn lend_known(&self) -> Loan<'_> {
+        self.known.lend(&self.bytes)
     }
 
     /// This moment.
@@ -184,7 +184,7 @@ impl Device {
 
     /// These bytes change.
     fn touch(&mut self, start: usize, length: usize) {
-        self.sums
+        self.known
             .forget(start / BLOCK_BYTES..=(start + length - 1) / BLOCK_BYTES);
         while self
             .moments

@@ -364,9 +364,9 @@ impl World {
                 }
             };
             let now = self.hosts[host].clock.local(self.now);
-            let sums = self.device.lend_sums();
+            let known = self.device.lend_known();
             process.mount.handle_disk(now, io, outcome);
-            drop(sums);
+            drop(known);
             self.put_process(host, process);
             self.touch(host);
         }
