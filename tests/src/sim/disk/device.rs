@@ -37,7 +37,7 @@ pub enum Area {
 pub struct Moment(Rc<usize>);
 
 /// A sector as it was before it was overwritten.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Overwritten {
     sector: usize,
     before: [u8; SECTOR_BYTES],
@@ -150,15 +150,14 @@ impl Device {
         Moment(moment)
     }
 
-    /// The bytes of these blocks, as they were when each piece of them was looked at; `mixture` is where they are put together if
-    /// that is not what stands there now.
-    pub fn as_seen<'a>(
-        &'a self,
+    /// Shows the medium to somebody, with these blocks as they were when each piece of them was looked at.
+    pub fn as_seen<R>(
+        &mut self,
         first: u64,
         count: u32,
         pieces: &[Piece],
-        mixture: &'a mut Vec<u8>,
-    ) -> &'a [u8] {
+        show: impl FnOnce(&Self, &[u8]) -> R,
+    ) -> R {
         let start = first as usize * SECTORS;
         let was_seen = |at: usize, sector: usize| {
             let seen = |piece: &Piece| {
@@ -168,18 +167,23 @@ impl Device {
             pieces.iter().any(seen)
         };
         // The newest first, so that of a sector that was overwritten twice what was seen is what stays.
-        for (at, old) in self.overwritten.iter().enumerate().rev() {
-            if was_seen(self.forgotten + at, old.sector) {
-                if mixture.is_empty() {
-                    mixture.extend_from_slice(self.blocks(first, count));
-                }
-                mixture[(old.sector - start) * SECTOR_BYTES..][..SECTOR_BYTES].copy_from_slice(&old.before);
-            }
-        }
-        match mixture.is_empty() {
-            true => self.blocks(first, count),
-            false => mixture,
-        }
+        let changed = |&(at, old): &(usize, &Overwritten)| was_seen(self.forgotten + at, old.sector);
+        let all = self.overwritten.iter().enumerate().rev();
+        let mut changes: Vec<Overwritten> = match pieces.is_empty() {
+            true => Vec::new(),
+            false => all.filter(changed).map(|(_, old)| old.clone()).collect(),
+        };
+        changes.iter_mut().for_each(|change| self.swap(change));
+        let shown = show(self, self.blocks(first, count));
+        changes.iter_mut().rev().for_each(|change| self.swap(change));
+        shown
+    }
+
+    /// Puts back what stood in a sector, and keeps what stands there now.
+    fn swap(&mut self, Overwritten { sector, before }: &mut Overwritten) {
+        let block = *sector / SECTORS;
+        self.known.forget(block..=block);
+        self.bytes[*sector * SECTOR_BYTES..][..SECTOR_BYTES].swap_with_slice(before);
     }
 
     /// These bytes change.
