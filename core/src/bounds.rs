@@ -33,6 +33,9 @@ pub const SEAL_BLOCKS: usize = VOTERS_MAX + TORN_MAX + LATE_MAX + LEFT_OUT_MAX;
 /// Entries that the election log of one block can hold: as many as fit, with 108 bytes each.
 pub const LOG_ENTRIES_MAX: usize = 36;
 
+/// The longest quiet time that a log entry can promise, in milliseconds: 24 days.
+pub const QUIET_MS_MAX: u32 = (1 << 31) - 1;
+
 /// Writers remembered from the region: the active ones, and as many that are gone.
 pub const PEERS_MAX: usize = 2 * VOTERS_MAX;
 

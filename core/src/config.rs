@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use crate::bounds::QUIET_MS_MAX;
 use crate::checksum::{self, Checksum, PaddedChecksum};
 use crate::format::FenceParam;
 use crate::ids::{BootId, HostId, Rid};
@@ -94,7 +95,7 @@ pub enum ConfigError {
     TransferBlocks(u32),
     /// A time that must not be zero is.
     ZeroTime(&'static str),
-    /// A quiet time (lease and W) beyond what a log entry has room for: 2^32 milliseconds.
+    /// A quiet time (lease and W) beyond what a log entry has room for: 2^31 milliseconds.
     QuietTime,
 }
 
@@ -108,7 +109,7 @@ impl core::fmt::Display for ConfigError {
             Self::ZeroTime(name) => write!(f, "{name} is zero"),
             Self::QuietTime => write!(
                 f,
-                "the lease and the longest time of a write add up to more than 49 days"
+                "the lease and the longest time of a write add up to more than 24 days"
             ),
         }
     }
@@ -137,7 +138,7 @@ impl Config {
         }
         let linger = self.voter.map_or(Duration::ZERO, |voter| voter.linger);
         let quiet = lease.unwrap_or(Duration::ZERO) + linger + self.write_time_max;
-        if quiet.as_millis_ceil() > u64::from(u32::MAX) {
+        if quiet.as_millis_ceil() > u64::from(QUIET_MS_MAX) {
             return Err(ConfigError::QuietTime);
         }
         Ok(())
@@ -267,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_promise_longer_than_a_log_entry_has_room_for_is_refused() {
-        let whole = Duration::from_millis(u64::from(u32::MAX));
+        let whole = Duration::from_millis(u64::from(QUIET_MS_MAX));
         let (own, second) = (voter().write_time_max, Duration::from_secs(1));
         let rest = Duration(whole.0 - own.0);
         assert_eq!(leased(rest, Duration::ZERO).check(), Ok(()));
@@ -278,7 +279,7 @@ mod tests {
         ] {
             let error = config.check().expect_err("one microsecond too long");
             assert_eq!(error, ConfigError::QuietTime);
-            assert!(error.to_string().contains("49 days"));
+            assert!(error.to_string().contains("24 days"));
         }
     }
 }

@@ -178,6 +178,8 @@ pub enum Silenced {
     Stopped,
     /// The platform confirmed its fence.
     Fenced,
+    /// An earlier candidate had its fence confirmed, and says so in the log.
+    FencedBefore,
     /// Its promised lease ran out.
     LeaseRanOut,
 }

@@ -49,6 +49,8 @@ rules! {
     SilenceAll = "r7-silence-all",
     /// R7: a clean stop is believed from both copies of the super block only.
     StopInBoth = "r7-stop-in-both",
+    /// R7: a log entry says that its ballot is fenced only when that was confirmed.
+    MarkConfirmed = "r7-mark-confirmed",
     /// R8: the super block is read again after the predecessors were silenced.
     ReadAgain = "r8-read-again",
     /// R8: an update goes first to the copy that does not hold the newest state.

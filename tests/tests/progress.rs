@@ -222,6 +222,63 @@ fn a_candidate_that_gave_up_is_not_fenced() {
         });
 }
 
+/// Every candidate is killed while it asks for the fences of those before it, until a dozen ballots have nobody who could
+/// void them. Then each fence comes in time only every second time: all of a dozen, once in some 4,000 candidacies.
+#[test]
+fn a_fence_that_was_confirmed_is_not_repeated() {
+    let fencing = |world: &World| {
+        let fences = |host: usize| {
+            let own = world
+                .history
+                .iter()
+                .filter(|(_, proc, _)| world.process_on(host) == Some(*proc));
+            own.into_iter()
+                .any(|(_, _, event)| matches!(event, Event::Fencing { .. }))
+        };
+        (0..3).find(|&host| fences(host))
+    };
+    voters(3)
+        .quorum(2)
+        .with(|options| {
+            options.fence.kind = FenceKind::KillProcess;
+            options.fence.delay = Span(1_500_000, 3_000_000);
+            options.fence.report = Span(0, 100);
+            options.fence_time_max_ms = 2_250;
+        })
+        .seeds(4)
+        .play(|world| {
+            let first = world.expect_server();
+            world.expect_connected_all();
+            world.options.fence.refuse_ppm = 1_000_000;
+            world.crash(first);
+            world.restart(first);
+            for _ in 0..12 {
+                world.expect_within(20_000, "a candidate that fences", |world| {
+                    fencing(world).is_some()
+                });
+                let candidate = fencing(world).expect("it was there a moment ago");
+                world.crash(candidate);
+                world.restart(candidate);
+            }
+            world.options.fence.refuse_ppm = 0;
+            world.expect_within(60_000, "a server", |world| world.server().is_some());
+            world.expect_connected_all();
+            let before = |event: &Event| {
+                matches!(
+                    event,
+                    Event::Silenced {
+                        how: Silenced::FencedBefore,
+                        ..
+                    }
+                )
+            };
+            assert!(
+                world.told_by_anybody(before) > 0,
+                "more than one candidate it took"
+            );
+        });
+}
+
 #[test]
 fn duels_end() {
     voters(6)

@@ -43,6 +43,7 @@ stories_told! {
     r6_a_candidate_that_slept_through_a_whole_reign_does_not_serve CheckFenced
     r7_a_leader_that_froze_is_fenced Silence
     r7_two_leaders_that_froze_are_fenced SilenceAll
+    r7_a_fence_that_never_came_is_not_taken_for_confirmed MarkConfirmed
     r7_a_clean_stop_that_stands_in_one_copy_is_not_believed StopInBoth
     r8_a_clean_stop_at_the_moment_of_the_fence_is_not_overwritten ReadAgain
     r9_a_server_stops_from_a_fresh_reading StopReads

@@ -60,6 +60,7 @@ rules_off! {
     r6_check_fenced CheckFenced
     r7_silence Silence
     r7_silence_all SilenceAll
+    r7_mark_confirmed MarkConfirmed
     r7_stop_in_both StopInBoth
     r8_read_again ReadAgain
     r9_stop_reads StopReads

@@ -101,7 +101,7 @@ enum ostrakon_error
     OSTRAKON_ERROR_CONFIG_ADDRESS = 11,
     // `transfer_blocks` is not from 1 to 64.
     OSTRAKON_ERROR_CONFIG_TRANSFER_BLOCKS = 12,
-    // A time that must not be 0 is 0, or `lease_us` and `write_time_max_us` add up to more than 49 days.
+    // A time that must not be 0 is 0, or `lease_us` and `write_time_max_us` add up to more than 24 days.
     OSTRAKON_ERROR_CONFIG_TIME = 13,
     // A voter that can neither fence nor promises a lease.
     OSTRAKON_ERROR_CONFIG_FENCE = 14,
@@ -274,6 +274,8 @@ enum ostrakon_detail
     OSTRAKON_DETAIL_PEER_SPEAKS = 33,
     // FAULT: whoever answers at `address` has not shown that it knows the volume's key.
     OSTRAKON_DETAIL_UNPROVEN = 34,
+    // SILENCED: an earlier candidate had its fence confirmed, and says so in the log.
+    OSTRAKON_DETAIL_FENCED_BEFORE = 35,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

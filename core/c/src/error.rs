@@ -32,7 +32,7 @@ pub enum ostrakon_error {
     ConfigAddress = 11,
     /// `transfer_blocks` is not from 1 to 64.
     ConfigTransferBlocks = 12,
-    /// A time that must not be 0 is 0, or `lease_us` and `write_time_max_us` add up to more than 49 days.
+    /// A time that must not be 0 is 0, or `lease_us` and `write_time_max_us` add up to more than 24 days.
     ConfigTime = 13,
     /// A voter that can neither fence nor promises a lease.
     ConfigFence = 14,
@@ -74,7 +74,7 @@ impl ostrakon_error {
             10 => c"rid is 0",
             11 => c"server address: family must be 4 or 6 and the port not 0",
             12 => c"transfer_blocks must be from 1 to 64",
-            13 => c"a time of the configuration is 0, or lease_us and write_time_max_us add up to more than 49 days",
+            13 => c"a time of the configuration is 0, or lease_us and write_time_max_us add up to more than 24 days",
             14 => c"a voter must be able to fence or promise a lease",
             15 => c"a voter needs memory for at least one client, a plain client for none",
             16 => c"buffer too small",

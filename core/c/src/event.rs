@@ -139,6 +139,8 @@ pub enum ostrakon_detail {
     PeerSpeaks = 33,
     /// FAULT: whoever answers at `address` has not shown that it knows the volume's key.
     Unproven = 34,
+    /// SILENCED: an earlier candidate had its fence confirmed, and says so in the log.
+    FencedBefore = 35,
 }
 
 /// What a mount has to tell. Fields that a kind does not name are 0.
@@ -197,7 +199,7 @@ const KIND_TEXTS: [&CStr; 23] = [
     c"something new",
 ];
 
-const DETAIL_TEXTS: [&CStr; 31] = [
+const DETAIL_TEXTS: [&CStr; 36] = [
     c"nothing to add",
     c"too few votes",
     c"a higher ballot is live",
@@ -229,10 +231,15 @@ const DETAIL_TEXTS: [&CStr; 31] = [
     c"cannot listen",
     c"the server refuses",
     c"a new kind of fault",
+    c"it could neither stop cleanly nor take its ballot back",
+    c"the server speaks no wire version of this build",
+    c"a client speaks no wire version of this build",
+    c"who answers has not shown the volume's key",
+    c"its fence was confirmed before",
 ];
 
 const _: () = assert!(KIND_TEXTS.len() == ostrakon_event_kind::Other as usize + 1);
-const _: () = assert!(DETAIL_TEXTS.len() == ostrakon_detail::OtherFault as usize + 1);
+const _: () = assert!(DETAIL_TEXTS.len() == ostrakon_detail::FencedBefore as usize + 1);
 
 /// Text of an event's kind and of its detail, for any values: constants that end with a zero. Null is allowed.
 ///
@@ -406,6 +413,7 @@ impl From<Silenced> for ostrakon_detail {
             Silenced::Void => Self::Void,
             Silenced::Stopped => Self::Stopped,
             Silenced::Fenced => Self::Fenced,
+            Silenced::FencedBefore => Self::FencedBefore,
             Silenced::LeaseRanOut => Self::LeaseRanOut,
         }
     }

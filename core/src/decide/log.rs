@@ -57,19 +57,41 @@ impl Log {
         self.place(rid).ok().map(|at| self.entries[at].unpack())
     }
 
-    /// The highest ballot.
+    /// The highest ballot that is live: its fence was not confirmed.
     pub fn highest(&self) -> Option<Ballot> {
-        self.ballots().max()
+        self.unfenced().map(PackedEntry::ballot).max()
+    }
+
+    /// Whether the fence of exactly this ballot was confirmed.
+    pub fn is_fenced(&self, ballot: Ballot) -> bool {
+        let marked = |entry: &PackedEntry| entry.ballot() == ballot && entry.is_fenced();
+        self.place(ballot.rid).is_ok_and(|at| marked(&self.entries[at]))
+    }
+
+    /// The fence of this ballot was confirmed: everybody may know.
+    pub fn mark_fenced(&mut self, ballot: Ballot) {
+        if let Ok(at) = self.place(ballot.rid)
+            && self.entries[at].ballot() == ballot
+        {
+            self.entries[at].mark_fenced();
+        }
+    }
+
+    fn unfenced(&self) -> impl Iterator<Item = &PackedEntry> {
+        self.entries.iter().filter(|entry| !entry.is_fenced())
     }
 
     /// Whether a rid may begin a candidacy: unless it has an entry already, one must be free for each of the `active`
     /// voters, itself counted, of which there are P at most. Asking for P in any case would let twenty elections
-    /// that failed, one after the other, lock out even a single voter, who could fence them all.
+    /// that failed, one after the other, lock out even a single voter, who could fence them all. Entries whose fence
+    /// was confirmed make room.
     pub fn has_room_for(&self, rid: Rid, active: usize) -> bool {
-        self.entries.len() + active.clamp(1, VOTERS_MAX) <= LOG_ENTRIES_MAX || self.place(rid).is_ok()
+        self.unfenced().count() + active.clamp(1, VOTERS_MAX) <= LOG_ENTRIES_MAX || self.place(rid).is_ok()
     }
 
-    /// Adds an entry unless `fenced` covers it or its rid declared it void; of one rid the higher ballot stays.
+    /// Adds an entry unless `fenced` covers it or its rid declared it void; of one rid the higher ballot stays. That its
+    /// fence was confirmed counts whoever says so; without room such a one is left out, because whoever meets it in
+    /// another block only has it fenced once more.
     ///
     /// A void covers every ballot of the rid up to its term, so that keeping the highest before the voids of the
     /// same collect are known, and dropping it in [`settle`](Self::settle), gives what rule R1's order gives.
@@ -80,10 +102,19 @@ impl Log {
         }
         match self.place(ballot.rid) {
             Ok(at) if self.entries[at].ballot() < ballot => self.entries[at] = *entry,
+            Ok(at) if self.entries[at].ballot() == ballot && entry.is_fenced() => {
+                self.entries[at].mark_fenced()
+            }
             Ok(_) => {}
             Err(_) => {
                 if self.entries.is_full() {
                     self.drop_gone(trimmed, void_term);
+                }
+                if self.entries.is_full() {
+                    if entry.is_fenced() {
+                        return;
+                    }
+                    self.drop_one_fenced();
                 }
                 self.overflowed |= self.entries.push(*entry).is_err();
                 // Down to its place, one by one: that is less code than moving all the others at once.
@@ -123,6 +154,12 @@ impl Log {
             .binary_search_by_key(&rid, |entry| entry.ballot().rid)
     }
 
+    fn drop_one_fenced(&mut self) {
+        if let Some(at) = self.entries.iter().position(PackedEntry::is_fenced) {
+            self.entries.remove(at);
+        }
+    }
+
     fn drop_gone(&mut self, trimmed: Mark, void_term: Voids<'_>) {
         self.entries
             .retain(|entry| is_live(entry.ballot(), trimmed, void_term));
@@ -150,6 +187,7 @@ mod tests {
             boot: BootId::default(),
             addr: core::net::SocketAddr::from(([10, 0, 0, 1], 1)),
             quiet_ms: 0,
+            fenced: false,
             fence_param: FenceParam::default(),
         })
     }
@@ -218,6 +256,57 @@ mod tests {
         log.add(&entry(2, 98), Mark::NONE, &void_one);
         assert_eq!(log.settle(Mark::NONE, &void_one, None), Err(LogFull));
         assert_eq!(log, Log::new(), "the next collect starts from the device alone");
+    }
+
+    fn fenced(term: u64, rid: u64) -> PackedEntry {
+        let mut entry = entry(term, rid);
+        entry.mark_fenced();
+        entry
+    }
+
+    #[test]
+    fn r1_a_confirmed_fence_is_believed_from_any_block_and_no_ballot_but_that_one_is_gone() {
+        for order in [[entry(4, 1), fenced(4, 1)], [fenced(4, 1), entry(4, 1)]] {
+            let mut log = Log::new();
+            order
+                .iter()
+                .for_each(|entry| log.add(entry, Mark::NONE, &no_void));
+            log.add(&entry(3, 2), Mark::NONE, &no_void);
+            assert!(log.is_fenced(entry(4, 1).ballot()));
+            assert!(!log.is_fenced(entry(3, 2).ballot()));
+            assert_eq!(
+                log.highest(),
+                Some(entry(3, 2).ballot()),
+                "the highest that lives"
+            );
+            log.add(&entry(5, 1), Mark::NONE, &no_void);
+            assert!(!log.is_fenced(entry(4, 1).ballot()) && !log.is_fenced(entry(5, 1).ballot()));
+            log.mark_fenced(entry(4, 1).ballot());
+            assert!(!log.is_fenced(entry(5, 1).ballot()), "another ballot of this rid");
+            log.mark_fenced(entry(5, 1).ballot());
+            assert!(log.is_fenced(entry(5, 1).ballot()));
+        }
+    }
+
+    #[test]
+    fn hole_09_only_what_is_fenced_makes_room_for_what_lives() {
+        let mut log = Log::new();
+        (1..=LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, &no_void));
+        assert!(!log.has_room_for(Rid::new(99).unwrap(), 1));
+        log.add(&fenced(1, 98), Mark::NONE, &no_void);
+        log.clone()
+            .settle(Mark::NONE, &no_void, None)
+            .expect("one that is fenced may be left out");
+        log.mark_fenced(entry(1, 7).ballot());
+        assert!(log.has_room_for(Rid::new(99).unwrap(), 1));
+        assert!(!log.has_room_for(Rid::new(99).unwrap(), 2));
+        log.add(&entry(2, 99), Mark::NONE, &no_void);
+        log.settle(Mark::NONE, &no_void, None).expect("it made room");
+        assert_eq!(log.of_rid(Rid::new(7).unwrap()), None);
+        assert_eq!(log.entries().len(), LOG_ENTRIES_MAX);
+        assert!(log.entries().is_sorted_by_key(|entry| entry.ballot().rid));
+        log.add(&entry(2, 97), Mark::NONE, &no_void);
+        assert_eq!(log.settle(Mark::NONE, &no_void, None), Err(LogFull));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use crate::rules::{self, Rule};
 use crate::superio::{Copies, SuperView};
 use crate::time::Duration;
 
-/// R5: the higher live ballot for which `own` is given up for good, if a merged log shows one.
+/// R5: the higher live ballot for which `own` is given up for good, if a merged log shows one. One whose fence was
+/// confirmed is not live.
 pub fn aborts_for(log: &Log, own: Ballot) -> Option<Ballot> {
     log.highest()
         .filter(|&highest| highest > own && rules::holds(Rule::Abort))
@@ -39,11 +40,12 @@ pub fn victims(log: &Log, own: Ballot) -> impl Iterator<Item = &PackedEntry> {
         .filter(move |entry| only.is_none_or(|only| entry.ballot() == only))
 }
 
-/// R7: how this predecessor, whose entry promises `quiet_ms`, is known to be silent without being fenced, if it is: its rid declared it void (up to
-/// `void_term`), `trimmed` covers it, or it promised a lease and `waited` since the sealing collect exceeds that.
+/// R7: how this predecessor, whose entry promises `quiet_ms`, is known to be silent without being fenced now, if it is: its rid
+/// declared it void (up to `void_term`), `trimmed` covers it, its entry says that its fence was confirmed before, or it
+/// promised a lease and `waited` since the sealing collect exceeds that.
 pub fn is_silent(
     victim: Ballot,
-    quiet_ms: u32,
+    (quiet_ms, fenced): (u32, bool),
     void_term: Term,
     trimmed: Mark,
     waited: Duration,
@@ -53,6 +55,8 @@ pub fn is_silent(
         Some(Silenced::Void)
     } else if trimmed.covers(victim) {
         Some(Silenced::Stopped)
+    } else if fenced {
+        Some(Silenced::FencedBefore)
     } else if quiet_ms > 0 && waited > quiet_time(quiet_ms, clock_error_ppm) {
         Some(Silenced::LeaseRanOut)
     } else {
@@ -147,6 +151,7 @@ mod tests {
             boot: BootId::default(),
             addr: core::net::SocketAddr::from(([10, 0, 0, 1], 1)),
             quiet_ms,
+            fenced: false,
             fence_param: FenceParam::default(),
         })
     }
@@ -194,17 +199,18 @@ mod tests {
     }
 
     #[test]
-    fn r7_void_stopped_or_a_lease_that_ran_out_is_silent_and_nothing_else() {
+    fn r7_void_stopped_marked_or_a_lease_that_ran_out_is_silent_and_nothing_else() {
         let (at, below) = (Mark::at(ballot(4, 5)), Mark::below(ballot(4, 5)));
         let second = Duration::from_secs(1);
-        for (quiet_ms, void_term, trimmed, waited, silent) in [
-            (0, 3, below, second.times(99), None),
-            (0, 4, below, Duration::ZERO, Some(Silenced::Void)),
-            (0, 3, at, Duration::ZERO, Some(Silenced::Stopped)),
-            (1_000, 3, below, second, None),
-            (1_000, 3, below, second + Duration(200), None),
+        for (promise, void_term, trimmed, waited, silent) in [
+            ((0, false), 3, below, second.times(99), None),
+            ((0, false), 4, below, Duration::ZERO, Some(Silenced::Void)),
+            ((0, false), 3, at, Duration::ZERO, Some(Silenced::Stopped)),
+            ((0, true), 3, below, Duration::ZERO, Some(Silenced::FencedBefore)),
+            ((1_000, false), 3, below, second, None),
+            ((1_000, false), 3, below, second + Duration(200), None),
             (
-                1_000,
+                (1_000, false),
                 3,
                 below,
                 second + Duration(201),
@@ -213,7 +219,7 @@ mod tests {
         ] {
             let victim = ballot(4, 5);
             assert_eq!(
-                is_silent(victim, quiet_ms, Term(void_term), trimmed, waited, 50),
+                is_silent(victim, promise, Term(void_term), trimmed, waited, 50),
                 silent
             );
         }

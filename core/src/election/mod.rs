@@ -22,6 +22,7 @@ mod tests;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
 
+use crate::bounds::QUIET_MS_MAX;
 use crate::config::{Basics, Config, VoterConfig};
 use crate::decide::log::Log;
 use crate::decide::pace::Pace;
@@ -370,16 +371,19 @@ impl Election {
         if !matches!(self.stage, Stage::Silence(_)) {
             return None;
         }
-        let log = &self.log;
+        let log = &mut self.log;
         let (victim, entry, attempt) = self.victims.iter_mut().find_map(|victim| match victim.state {
             VictimState::FenceDue { attempt } if victim.due <= now => {
                 // Of one rid the log keeps the highest ballot; whoever fences the rid fences this one. A victim that
-                // has left the log is void or stopped, which the next look at it finds.
+                // has left the log is void or stopped, which the next look at it finds, or made room for others.
                 Some((victim.ballot, log.of_rid(victim.ballot.rid)?, attempt))
                     .inspect(|_| victim.state = VictimState::Fencing { attempt })
             }
             _ => None,
         })?;
+        if !rules::holds(Rule::MarkConfirmed) {
+            log.mark_fenced(victim);
+        }
         let attempt = u32::from(attempt);
         self.tell(Event::Fencing { victim, attempt });
         Some(FenceRequest {
@@ -463,7 +467,8 @@ impl Election {
             host: self.config.host,
             boot: self.config.boot,
             addr: self.voter.server_addr,
-            quiet_ms: u32::try_from(quiet_ms).unwrap_or(u32::MAX),
+            quiet_ms: u32::try_from(quiet_ms).unwrap_or(QUIET_MS_MAX),
+            fenced: false,
             fence_param: self.voter.fence_param,
         }
     }

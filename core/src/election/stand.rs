@@ -290,7 +290,7 @@ impl Election {
         let ballot = victim.ballot;
         let silent = safety::is_silent(
             ballot,
-            victim.quiet_ms,
+            (victim.quiet_ms, self.log.is_fenced(ballot)),
             self.peers.void_term(ballot.rid),
             trimmed,
             now.since(sealed_at),
@@ -312,7 +312,10 @@ impl Election {
             }
             _ => return Ok(()),
         };
-        victim.state = VictimState::Silent;
+        victim.state = match how {
+            Silenced::FencedBefore => VictimState::Fenced,
+            _ => VictimState::Silent,
+        };
         self.tell(Event::Silenced { victim: ballot, how });
         Ok(())
     }
@@ -341,6 +344,7 @@ impl Election {
         let event = match outcome {
             FenceOutcome::Done => {
                 victim.state = VictimState::Fenced;
+                self.log.mark_fenced(ballot);
                 Event::Silenced {
                     victim: ballot,
                     how: Silenced::Fenced,

@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmut
 use super::field::{self, AddrBytes, BadField, check, zero};
 use super::header::{self, Header};
 use super::{BlockError, Kind};
-use crate::bounds::{BLOCK_BYTES, FENCE_PARAM_BYTES, LOG_ENTRIES_MAX};
+use crate::bounds::{BLOCK_BYTES, FENCE_PARAM_BYTES, LOG_ENTRIES_MAX, QUIET_MS_MAX};
 use crate::checksum::{Checksum, PaddedChecksum, Zeros, padded};
 use crate::ids::{Ballot, BlockNo, BootId, HostId, Rid, Term, VolumeId, WriteNr};
 use crate::time::Duration;
@@ -35,8 +35,10 @@ pub struct LogEntry {
     pub boot: BootId,
     /// Where it will listen.
     pub addr: SocketAddr,
-    /// Milliseconds after which it is silent without a fence (lease + W); 0 promises nothing.
+    /// Milliseconds after which it is silent without a fence (lease + W), [`QUIET_MS_MAX`] at most; 0 promises nothing.
     pub quiet_ms: u32,
+    /// A candidate that was sealed had its fence confirmed: no later one needs to fence it again.
+    pub fenced: bool,
     /// How to fence it.
     pub fence_param: FenceParam,
 }
@@ -124,6 +126,9 @@ const FLAG_BARREN: u8 = 4;
 const FLAG_ANSWER: u8 = 8;
 const FLAGS_KNOWN: u8 = FLAG_WON | FLAG_SEALED | FLAG_BARREN | FLAG_ANSWER;
 
+/// The bit of `quiet` that says that the fence of this leader was confirmed; the others are milliseconds.
+const FENCED: u32 = QUIET_MS_MAX + 1;
+
 /// A log entry as it stands on the device; all zero behind the last. Comes from a verified block or from a [`LogEntry`].
 #[derive(
     Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Debug,
@@ -135,7 +140,7 @@ pub struct PackedEntry {
     host: U64,
     boot: [u8; 16],
     addr: AddrBytes,
-    quiet_ms: U32,
+    quiet: U32,
     fence_param: [u8; FENCE_PARAM_BYTES],
 }
 
@@ -144,7 +149,7 @@ const _: () = assert!(offset_of!(PackedEntry, rid) == 8);
 const _: () = assert!(offset_of!(PackedEntry, host) == 16);
 const _: () = assert!(offset_of!(PackedEntry, boot) == 24);
 const _: () = assert!(offset_of!(PackedEntry, addr) == 40);
-const _: () = assert!(offset_of!(PackedEntry, quiet_ms) == 64);
+const _: () = assert!(offset_of!(PackedEntry, quiet) == 64);
 const _: () = assert!(offset_of!(PackedEntry, fence_param) == 68);
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -399,7 +404,17 @@ impl PackedEntry {
 
     /// The quiet time that it promises.
     pub const fn quiet_ms(&self) -> u32 {
-        self.quiet_ms.get()
+        self.quiet.get() & !FENCED
+    }
+
+    /// Whether its fence was confirmed.
+    pub const fn is_fenced(&self) -> bool {
+        self.quiet.get() & FENCED != 0
+    }
+
+    /// Its fence was confirmed.
+    pub fn mark_fenced(&mut self) {
+        self.quiet = (self.quiet.get() | FENCED).into();
     }
 
     /// The entry.
@@ -410,6 +425,7 @@ impl PackedEntry {
             boot: BootId(self.boot),
             addr: self.addr.verified(),
             quiet_ms: self.quiet_ms(),
+            fenced: self.is_fenced(),
             fence_param: FenceParam(self.fence_param),
         }
     }
@@ -431,13 +447,14 @@ impl From<&Self> for PackedEntry {
 
 impl From<&LogEntry> for PackedEntry {
     fn from(entry: &LogEntry) -> Self {
+        let fenced = if entry.fenced { FENCED } else { 0 };
         Self {
             term: entry.ballot.term.0.into(),
             rid: entry.ballot.rid.value().into(),
             host: entry.host.0.into(),
             boot: entry.boot.0,
             addr: entry.addr.into(),
-            quiet_ms: entry.quiet_ms.into(),
+            quiet: (entry.quiet_ms.min(QUIET_MS_MAX) | fenced).into(),
             fence_param: entry.fence_param.0,
         }
     }

@@ -393,7 +393,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         }
         let election = self.election.as_mut().and_then(|election| election.poll_event());
         if let Some(event) = &election {
-            self.record_lease(event);
+            self.record_silence(event);
         }
         let event = election
             .or_else(|| self.server.poll_event())
@@ -409,17 +409,18 @@ impl<M: Memory, S: Service> Mount<M, S> {
         }
     }
 
-    fn record_lease(&mut self, event: &Event) {
-        let Event::Silenced {
-            victim,
-            how: Silenced::LeaseRanOut,
-        } = event
-        else {
+    /// Keeps a record of a predecessor that was silenced without a fence of this mount; of the others the answer tells.
+    fn record_silence(&mut self, event: &Event) {
+        let Event::Silenced { victim, how } = event else {
             return;
         };
         let Some(election) = &self.election else { return };
         if let (Some(entry), Some(by)) = (election.logged(victim.rid), election.own()) {
-            self.server.journal().lapsed(&entry, by);
+            match how {
+                Silenced::LeaseRanOut => self.server.journal().lapsed(&entry, by),
+                Silenced::FencedBefore => self.server.journal().fenced_before(&entry, by),
+                Silenced::Void | Silenced::Stopped | Silenced::Fenced => {}
+            }
         }
     }
 

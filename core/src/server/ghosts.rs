@@ -26,6 +26,7 @@ fn victim(record: &ClientRecord) -> LogEntry {
             .addr
             .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)),
         quiet_ms: 0,
+        fenced: false,
         fence_param: record.fence_param,
     }
 }

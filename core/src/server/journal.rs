@@ -2,7 +2,7 @@
 //!
 //! Nobody but the serving leader may write outside the region, so what happens on the way there waits in memory. A candidate
 //! that dies on the way takes its records with it; its victims then still stand in the log, and whoever leads next silences
-//! them again and leaves the records.
+//! them again, or finds them marked as fenced, and leaves the records.
 
 use super::table::Layout;
 use crate::bounds::{
@@ -17,6 +17,9 @@ use crate::format::{
 };
 use crate::ids::{Ballot, BlockNo, Term};
 use crate::time::{Duration, Instant};
+
+/// The method that stands in the record of a fence that an earlier candidate had confirmed.
+const BEFORE: &str = "by a predecessor";
 
 /// How far a record is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -172,6 +175,18 @@ impl Journal {
     pub(crate) fn lapsed(&mut self, victim: &LogEntry, by: Ballot) {
         let mut record = of_entry(victim, by, FenceReason::Predecessor);
         record.how = FenceWay::Lease;
+        self.silenced(record);
+    }
+
+    /// A candidate that never served had a predecessor fenced: its own record of that is gone with it.
+    pub(crate) fn fenced_before(&mut self, victim: &LogEntry, by: Ballot) {
+        let mut record = of_entry(victim, by, FenceReason::Predecessor);
+        record.method = FenceMethod::of(BEFORE);
+        self.silenced(record);
+    }
+
+    /// A predecessor is silent without a fence of this mount.
+    fn silenced(&mut self, mut record: FenceRecord) {
         record.unix_s = self.unix_s;
         match self.find(record.term, record.rid, record.why) {
             Some(waiting) => {

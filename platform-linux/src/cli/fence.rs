@@ -139,6 +139,7 @@ fn as_victim(record: &ClientRecord) -> Option<LogEntry> {
         boot: record.boot,
         addr: record.addr?,
         quiet_ms: 0,
+        fenced: false,
         fence_param: record.fence_param,
     })
 }

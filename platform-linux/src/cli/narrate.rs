@@ -190,6 +190,9 @@ impl Narrator {
             }
             Event::Silenced { victim, how } => match how {
                 Silenced::Fenced => self.describe_victim("fenced", *victim, None, None),
+                Silenced::FencedBefore => {
+                    self.describe_victim("silenced", *victim, None, Some("fenced_before"))
+                }
                 Silenced::Void => self.describe_victim("silenced", *victim, None, Some("void")),
                 Silenced::Stopped => self.describe_victim("silenced", *victim, None, Some("stopped")),
                 Silenced::LeaseRanOut => {

@@ -81,6 +81,7 @@ pub(super) fn log_entry(entry: &LogEntry) -> Value {
         "boot": entry.boot.to_string(),
         "addr": entry.addr.to_string(),
         "quiet_ms": entry.quiet_ms,
+        "fenced": entry.fenced,
         "fence_param": text_of(&entry.fence_param),
     })
 }

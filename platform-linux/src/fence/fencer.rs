@@ -370,6 +370,7 @@ mod tests {
                 boot: BootId([boot; 16]),
                 addr: "10.0.0.1:70".parse().unwrap(),
                 quiet_ms: 0,
+                fenced: false,
                 fence_param: FenceParam::default(),
             },
             attempt: 1,

@@ -78,6 +78,7 @@ mod tests {
             boot: BootId([boot; 16]),
             addr: addr.parse().unwrap(),
             quiet_ms: 0,
+            fenced: false,
             fence_param: FenceParam::default(),
         };
         here.look(&victim)
@@ -113,6 +114,7 @@ mod tests {
             boot: BootId([9; 16]),
             addr: "10.0.0.1:9".parse().unwrap(),
             quiet_ms: 0,
+            fenced: false,
             fence_param: FenceParam::default(),
         };
         let lock = here.runtime.lock(here.volume, rid).unwrap();

@@ -134,6 +134,7 @@ mod tests {
             boot: BootId([2; 16]),
             addr: addr.parse().unwrap(),
             quiet_ms: 0,
+            fenced: false,
             fence_param: fence_param(param).unwrap(),
         }
     }

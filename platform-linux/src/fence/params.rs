@@ -157,6 +157,7 @@ mod tests {
             boot: BootId([2; 16]),
             addr: "10.0.0.9:7000".parse().unwrap(),
             quiet_ms: 0,
+            fenced: false,
             fence_param: fence_param(param).unwrap(),
         };
         agent_input(VolumeId([5; 16]), &victim, &operator.to_vec())

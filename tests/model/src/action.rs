@@ -29,6 +29,10 @@ pub enum Action {
     GiveUp(u8, u8),
     /// Fences a predecessor.
     Fence(u8, u8, bool),
+    /// Marks a predecessor as fenced before that is confirmed.
+    MarkEarly(u8, u8),
+    /// Leaves out of its log what is marked.
+    MakeRoom(u8),
     /// Has waited out the leases of its predecessors.
     WaitedOut(u8),
     /// Its write of the super block completes.
@@ -114,6 +118,10 @@ impl fmt::Display for Action {
                     name(p)
                 )
             }
+            Self::MarkEarly(p, ballot) => {
+                write!(f, "{} marks ballot {ballot}, whose fence is under way", name(p))
+            }
+            Self::MakeRoom(p) => write!(f, "{} leaves out of its log what is marked", name(p)),
             Self::WaitedOut(p) => write!(f, "{} has waited out the leases", name(p)),
             Self::EndUpdate(p) => write!(f, "the super block write of {} lands", name(p)),
             Self::FailUpdate(p, false) => {

@@ -15,6 +15,8 @@ pub struct Rules {
     pub fence_stops_writes: bool,
     /// R7: all lower ballots are silenced, not only the highest of them.
     pub fence_all: bool,
+    /// R7: an entry is marked as fenced only when that was confirmed.
+    pub mark_confirmed: bool,
     /// R10: a block that does not verify is not empty.
     pub invalid_is_not_empty: bool,
     /// R3: no second candidacy after a stop that was not clean.
@@ -63,8 +65,8 @@ macro_rules! names {
 }
 
 names! {
-    second_collect, abort, check_fenced, read_again, fence_stops_writes, fence_all, invalid_is_not_empty, one_ballot,
-    wait_for_failed_claim, no_void_after_claim, copy_order, stop_in_both, two_passes, look_ends_with_super,
+    second_collect, abort, check_fenced, read_again, fence_stops_writes, fence_all, mark_confirmed, invalid_is_not_empty,
+    one_ballot, wait_for_failed_claim, no_void_after_claim, copy_order, stop_in_both, two_passes, look_ends_with_super,
     stop_within_right, merge_all_terms, count_blocks, void_before_highest,
 }
 
@@ -97,6 +99,9 @@ pub struct Config {
     pub failing_updates: u8,
     /// Those who silence others or lead go on writing in the region.
     pub keeps_writing: bool,
+    /// A fence that was confirmed is marked in the log; who silences others may give up; marked entries may be left out of a
+    /// write for want of room.
+    pub marks: bool,
     /// Leaders promise a lease, and nobody can fence.
     pub lease: bool,
     /// All ballots are of one term, and ordered by rid.
@@ -129,6 +134,7 @@ impl Config {
         overlap: false,
         failing_updates: 0,
         keeps_writing: false,
+        marks: false,
         lease: false,
         one_term: false,
         watch_seals: false,

@@ -54,13 +54,14 @@ impl<'a> Real<'a> {
     }
 
     /// Its log entry.
-    pub fn entry(&self, number: u8) -> LogEntry {
+    fn entry(&self, number: u8, marks: Ballots) -> LogEntry {
         LogEntry {
             ballot: self.ballot(number),
             host: HostId(0),
             boot: BootId([0; 16]),
             addr: SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
             quiet_ms: if self.config.lease { QUIET_MS } else { 0 },
+            fenced: marks & (1 << number) != 0,
             fence_param: FenceParam::default(),
         }
     }
@@ -101,8 +102,8 @@ impl<'a> Real<'a> {
             .fold(0, |set, number| set | 1 << number)
     }
 
-    /// R1: what a process makes of the logs it read.
-    pub fn merge(&self, read: Ballots, voids: Ballots, trimmed: u8, own: u8) -> Log {
+    /// R1: what a process makes of the logs it read, and of the `marks` of their entries.
+    pub fn merge(&self, (read, marks): (Ballots, Ballots), voids: Ballots, trimmed: u8, own: u8) -> Log {
         let (mut log, trimmed) = (Log::new(), self.mark(trimmed));
         let read = if self.config.rules.void_before_highest {
             read
@@ -110,9 +111,13 @@ impl<'a> Real<'a> {
             self.highest_of_each_rid(read)
         };
         members(read).for_each(|number| {
-            log.add(&(&self.entry(number)).into(), trimmed, &self.void_term(voids));
+            log.add(
+                &(&self.entry(number, marks)).into(),
+                trimmed,
+                &self.void_term(voids),
+            );
         });
-        let own = (own != 0).then(|| self.entry(own));
+        let own = (own != 0).then(|| self.entry(own, 0));
         log.settle(trimmed, &self.void_term(voids), own.as_ref())
             .expect("a log has room for all ballots of the model");
         log
@@ -133,13 +138,19 @@ impl<'a> Real<'a> {
             .fold(0, |set, ballot| set | 1 << self.number(ballot))
     }
 
+    /// Those of them that are marked.
+    pub fn marked(&self, log: &Log) -> Ballots {
+        let marked = log.ballots().filter(|&ballot| log.is_fenced(ballot));
+        marked.fold(0, |set, ballot| set | 1 << self.number(ballot))
+    }
+
     /// R7: the predecessors that are not silent already.
     pub fn victims(&self, log: &Log, own: u8, view: &SuperView) -> Ballots {
         let victims = safety::victims(log, self.ballot(own))
             .filter(|victim| {
                 safety::is_silent(
                     victim.ballot(),
-                    victim.quiet_ms(),
+                    (victim.quiet_ms(), victim.is_fenced()),
                     Term(0),
                     self.trimmed(view),
                     Duration::ZERO,

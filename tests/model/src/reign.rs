@@ -36,7 +36,7 @@ impl World<'_> {
     }
 
     fn log_of(&self, me: &Process) -> Log {
-        self.real.merge(me.log, 0, 0, me.own)
+        self.real.merge((me.log, me.marks), 0, 0, me.own)
     }
 
     /// All victims are silent: R8 is next. Under a lease that was waited out it takes another look first.
@@ -61,10 +61,29 @@ impl World<'_> {
         } else {
             members(me.victims).for_each(|victim| self.fence(p, victim));
         }
+        if self.config.marks {
+            self.leave_marks(p);
+        }
         if self.config.keeps_writing {
             let mut next = *self.state;
             next.processes[p].step = Step::Begin;
             self.emit(Action::Cycle(p as u8), next);
+        }
+    }
+
+    /// Gives up before all victims are silent; those that are stay marked.
+    fn leave_marks(&mut self, p: usize) {
+        let me = self.state.processes[p];
+        let mut next = *self.state;
+        give_up(&mut next.processes[p]);
+        next.processes[p].step = Step::Begin;
+        self.emit(Action::GiveUp(p as u8, me.own), next);
+        if !self.config.rules.mark_confirmed {
+            for victim in members(me.victims & !me.marks) {
+                let mut next = *self.state;
+                next.processes[p].marks |= 1 << victim;
+                self.emit(Action::MarkEarly(p as u8, victim), next);
+            }
         }
     }
 
@@ -73,6 +92,9 @@ impl World<'_> {
         let rid = self.state.rids[usize::from(victim)];
         let mut next = *self.state;
         next.processes[p].victims &= !(1 << victim);
+        if self.config.marks {
+            next.processes[p].marks |= 1 << victim;
+        }
         let updating = self
             .state
             .processes

@@ -20,6 +20,8 @@ pub type Ballots = u8;
 pub struct Block {
     /// Ballots of its log.
     pub log: Ballots,
+    /// Those of them whose fence was confirmed.
+    pub marks: Ballots,
     /// Ballots that its writer declares void.
     pub voids: Ballots,
     /// The writer's term; only under the 2019 rules, else 0.
@@ -132,6 +134,8 @@ pub struct Process {
     pub trimmed: u8,
     /// The merged log, or what the collect under way has shown.
     pub log: Ballots,
+    /// Ballots whose fence it knows to be confirmed.
+    pub marks: Ballots,
     /// Voids that the collect under way has shown.
     pub voids: Ballots,
     /// Predecessors to silence.

@@ -87,6 +87,7 @@ impl World<'_> {
             }
         }
         me.log |= block.log;
+        me.marks |= block.marks;
         me.voids |= block.voids;
         let mut seen = me.seen[at] & (seen::BEFORE | seen::MINE) | seen::READ;
         if me.seen[at] & seen::CHANGED == 0 {
@@ -113,8 +114,9 @@ impl World<'_> {
     fn collected(&self, p: usize, next: &mut State) {
         let me = &mut next.processes[p];
         let voids = me.voids | self.real.own_voids(me);
-        let log = self.real.merge(me.log, voids, me.trimmed, me.own);
+        let log = self.real.merge((me.log, me.marks), voids, me.trimmed, me.own);
         me.log = self.real.ballots(&log);
+        me.marks |= self.real.marked(&log);
         me.step = Step::Collected;
         if me.own == 0 {
             return;
@@ -196,6 +198,12 @@ impl World<'_> {
         if self.config.blocks == 0 {
             return self.elect(p, None);
         }
+        if me.log & me.marks != 0 {
+            let mut next = *self.state;
+            let me = &mut next.processes[p];
+            (me.log, me.marks) = (me.log & !me.marks, 0);
+            self.emit(Action::MakeRoom(p as u8), next);
+        }
         for at in
             (0..self.config.blocks).filter(|&at| !self.config.calm || is_picked(&me, at, self.config.blocks))
         {
@@ -261,6 +269,7 @@ impl World<'_> {
     fn block_of(&self, me: &Process) -> Block {
         Block {
             log: me.log,
+            marks: me.log & me.marks,
             voids: self.real.own_voids(me),
             term: me.term,
         }

@@ -33,6 +33,14 @@ const LEASE: Config = Config {
     ..TWO_BLOCKS
 };
 
+const MARKS: Config = Config {
+    name: "two blocks, three ballots, fences are marked",
+    ballots: 3,
+    marks: true,
+    watch_seals: true,
+    ..TWO_BLOCKS
+};
+
 /// States of the one quick world that is not explored to the end.
 pub const QUICK_STATES_MAX: u64 = 10_000_000;
 
@@ -74,6 +82,7 @@ pub const QUICK: &[Config] = &[
         watch_seals: true,
         ..TWO_BLOCKS
     },
+    MARKS,
     LEASE,
     SUPER_ALONE,
     Config {
@@ -118,6 +127,11 @@ pub const FULL: &[Config] = &[
         ballots: 3,
         watch_seals: true,
         ..TWO_BLOCKS
+    },
+    Config {
+        name: "two blocks, three ballots, fences are marked, leaders go on writing",
+        keeps_writing: true,
+        ..MARKS
     },
     Config {
         name: "three blocks, calm, a late write",
@@ -194,6 +208,7 @@ pub fn rows() -> Vec<Row> {
             TWO_BLOCKS.without("fence_stops_writes"),
         ),
         row("fence_all", "44", three_ballots.without("fence_all")),
+        row("mark_confirmed", "-", MARKS.without("mark_confirmed")),
         row(
             "invalid_is_not_empty",
             "64",

@@ -50,6 +50,7 @@ rules_off! {
     rule_off_r8_read_again "read_again"
     rule_off_r7_fence_stops_writes "fence_stops_writes"
     rule_off_r7_fence_all "fence_all"
+    rule_off_r7_mark_confirmed "mark_confirmed"
     rule_off_r10_invalid_is_not_empty "invalid_is_not_empty"
     rule_off_r4_left_out_without_k "left_out_without_k"
     rule_off_r4_torn_without_t "torn_without_t"

@@ -68,6 +68,11 @@ pub fn stories() -> Vec<Story> {
             a_leader_freezes_and_so_does_its_successor,
         ),
         story(
+            Rule::MarkConfirmed,
+            voters(4).quorum(2),
+            a_leader_freezes_and_its_successor_does_while_it_fences,
+        ),
+        story(
             Rule::StopInBoth,
             voters(3).quorum(2).with(patient),
             a_clean_stop_stands_in_one_copy_for_long,
@@ -187,6 +192,28 @@ fn a_leader_freezes_and_so_does_its_successor(world: &mut World) {
             .server()
             .is_some_and(|server| server != first && server != second)
     });
+    world.run_for(3_000);
+}
+
+/// The successor has asked for the fence of the first, which never comes, and has gone on writing: what it says of that fence is
+/// all that the third knows.
+fn a_leader_freezes_and_its_successor_does_while_it_fences(world: &mut World) {
+    let first = world.expect_server();
+    world.expect_connected_all();
+    world.options.fence.refuse_ppm = 1_000_000;
+    world.pause(first);
+    let second = expect_told(world, "a fence under way", |event| {
+        matches!(event, Event::Fencing { .. })
+    });
+    world.run_for(500);
+    world.pause(second);
+    world.options.fence.refuse_ppm = 0;
+    world.expect("a third leader", |world| {
+        world
+            .server()
+            .is_some_and(|server| server != first && server != second)
+    });
+    world.resume(first);
     world.run_for(3_000);
 }
 

@@ -117,6 +117,7 @@ pub fn entry(number: u64) -> LogEntry {
         boot: BootId([1; 16]),
         addr: ([10, 0, 0, 1], 4790).into(),
         quiet_ms: 7000,
+        fenced: false,
         fence_param: FenceParam::default(),
     }
 }

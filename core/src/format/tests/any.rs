@@ -10,7 +10,7 @@ use std::vec::Vec;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use crate::bounds::{CLIENTS_LIMIT, COUNTER_MAX, LOG_ENTRIES_MAX, TERM_MAX};
+use crate::bounds::{CLIENTS_LIMIT, COUNTER_MAX, LOG_ENTRIES_MAX, QUIET_MS_MAX, TERM_MAX};
 use crate::format::{
     Answer, ClientRecord, Doorbell, FenceMethod, FenceParam, FenceReason, FenceRecord, FenceResult, FenceWay,
     Geometry, LogEntry, QuorumHead, SuperBlock, VoteKind,
@@ -115,7 +115,8 @@ pub(crate) fn any_log(u: &mut Unstructured<'_>) -> Result<Vec<LogEntry>> {
             host: HostId(u.arbitrary()?),
             boot: BootId(u.arbitrary()?),
             addr: any_addr(u)?,
-            quiet_ms: u.arbitrary()?,
+            quiet_ms: u.int_in_range(0..=QUIET_MS_MAX)?,
+            fenced: u.arbitrary()?,
             fence_param: FenceParam(u.arbitrary()?),
         });
     }

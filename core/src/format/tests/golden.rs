@@ -242,7 +242,7 @@ const EMPTY: &[(usize, &str, &str)] = &[
 ];
 
 const QUORUM: &[(usize, &str, &str)] = &[
-    (0, "crc", "fe685bc3"),
+    (0, "crc", "47505955"),
     (4, "magic", "4f535452"),
     (8, "version", "0100"),
     (10, "kind", "0200"),
@@ -275,7 +275,7 @@ const QUORUM: &[(usize, &str, &str)] = &[
     (250, "addr.port", "581b"),
     (252, "addr.scope", "00000000"),
     (256, "addr.ip", "0a000005000000000000000000000000"),
-    (272, "log.quiet_ms", "00000000"),
+    (272, "log.quiet", "00000000"),
     (
         276,
         "log.fence_param",
@@ -290,7 +290,7 @@ const QUORUM: &[(usize, &str, &str)] = &[
     (358, "addr.port", "591b"),
     (360, "addr.scope", "04000000"),
     (364, "addr.ip", "fe80000000000000000000000000000a"),
-    (380, "log.quiet_ms", "c4090000"),
+    (380, "log.quiet", "c4090080"),
     (
         384,
         "log.fence_param",

@@ -110,12 +110,14 @@ fn sample_log() -> [LogEntry; 2] {
         boot: BOOT,
         addr: ([10, 0, 0, 5], 7000).into(),
         quiet_ms: 0,
+        fenced: false,
         fence_param: fence_param(),
     };
     let second = LogEntry {
         ballot: ballot(9, LEADER),
         addr: link_local(),
         quiet_ms: 2500,
+        fenced: true,
         ..first
     };
     [first, second]

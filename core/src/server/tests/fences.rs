@@ -25,6 +25,7 @@ fn victim(node: usize, term: u64) -> LogEntry {
         boot: BootId([0; 16]),
         addr: addr(node),
         quiet_ms: 0,
+        fenced: false,
         fence_param: FenceParam::default(),
     }
 }

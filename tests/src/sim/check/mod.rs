@@ -336,7 +336,7 @@ impl World {
             Event::GaveUp { ballot, .. } => self.gave_up(*ballot),
             Event::Silenced {
                 victim,
-                how: Silenced::Fenced | Silenced::LeaseRanOut,
+                how: Silenced::Fenced | Silenced::FencedBefore | Silenced::LeaseRanOut,
             } => self.procs[id].silenced.push(*victim),
             Event::Serving { ballot, addr } => {
                 self.serving(id, *ballot, *addr);

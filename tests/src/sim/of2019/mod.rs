@@ -462,6 +462,7 @@ impl Mount {
                 boot: BootId::default(),
                 addr: self.config.addr?,
                 quiet_ms: 0,
+                fenced: false,
                 fence_param: FenceParam::default(),
             },
             attempt,

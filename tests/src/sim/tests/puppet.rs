@@ -185,6 +185,7 @@ pub(super) fn entry(world: &World, ballot: Ballot) -> LogEntry {
         boot: world.hosts[host].boot,
         addr: world.hosts[host].addr,
         quiet_ms: 0,
+        fenced: false,
         fence_param: FenceParam::default(),
     }
 }
