@@ -75,6 +75,9 @@ impl Zeros {
     /// The checksum of something with these zeros behind it, from its own.
     #[must_use]
     pub const fn behind(self, checksum: u32) -> u32 {
+        if self.bytes == 0 {
+            return checksum;
+        }
         product(checksum ^ ONES, self.power) ^ ONES
     }
 }

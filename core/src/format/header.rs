@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmut
 use super::BlockError;
 use super::field::zero;
 use crate::bounds::BLOCK_BYTES;
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, Zeros};
 use crate::ids::{BlockNo, VolumeId};
 
 /// Format version that this build writes and reads.
@@ -163,13 +163,25 @@ pub(super) fn finish(
     volume: VolumeId,
     checksum: Checksum,
 ) {
+    finish_padded(block, kind, at, volume, checksum, Zeros::NONE);
+}
+
+/// The same of a block that ends with these zeros.
+pub(super) fn finish_padded(
+    block: &mut [u8; BLOCK_BYTES],
+    kind: Kind,
+    at: BlockNo,
+    volume: VolumeId,
+    checksum: Checksum,
+    zeros: Zeros,
+) {
     let AnyBlock { header, .. } = transmute_mut!(&mut *block);
     header.magic = MAGIC.into();
     header.version = VERSION.into();
     header.kind = (kind as u16).into();
     header.volume = volume.0;
     header.block = at.0.into();
-    let crc = checksum(&block[CHECKSUM_BYTES..]);
+    let crc = zeros.behind(checksum(&block[CHECKSUM_BYTES..BLOCK_BYTES - zeros.bytes()]));
     block[..CHECKSUM_BYTES].copy_from_slice(&crc.to_le_bytes());
 }
 

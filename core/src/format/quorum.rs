@@ -497,7 +497,7 @@ impl Iterator for RegionEntries<'_> {
 /// # Panics
 /// If `block` is not one whole block long.
 pub fn encode_empty(at: BlockNo, volume: VolumeId, checksum: Checksum, block: &mut [u8]) {
-    header::finish(header::begin(block), Kind::Quorum, at, volume, checksum);
+    finish(header::begin(block), 0, at, volume, checksum);
 }
 
 /// Writes a vote and a log of at most [`crate::bounds::LOG_ENTRIES_MAX`] entries, sorted by rid, for block `at`.
@@ -531,5 +531,11 @@ pub fn encode_quorum<E>(
         bytes.log[..log.len()].is_sorted_by(|a, b| a.rid.get() < b.rid.get()),
         "a log sorted by rid, one entry for each"
     );
-    header::finish(block, Kind::Quorum, at, volume, checksum);
+    finish(block, log.len(), at, volume, checksum);
+}
+
+/// Makes it a block with so many entries in its log, and zeros behind them.
+fn finish(block: &mut [u8; BLOCK_BYTES], entries: usize, at: BlockNo, volume: VolumeId, checksum: Checksum) {
+    let zeros = UNUSED[LOG_ENTRIES_MAX - entries];
+    header::finish_padded(block, Kind::Quorum, at, volume, checksum, zeros);
 }

@@ -20,6 +20,8 @@ thread_local! {
 #[derive(Clone, Copy, Default, Debug)]
 struct Known {
     sum: Option<u32>,
+    /// The checksum of all of it, by which one that is invalid is known again.
+    fingerprint: Option<u32>,
     /// So many zeros at its end were seen.
     zeros: usize,
 }
@@ -36,11 +38,11 @@ impl Lent {
         known: Vec::new(),
     };
 
-    /// The block of the device whose covered part these bytes are.
-    fn block_of(&mut self, bytes: &[u8]) -> Option<&mut Known> {
+    /// The block of the device that these bytes are, from there to its end.
+    fn block_of(&mut self, bytes: &[u8], from: usize) -> Option<&mut Known> {
         let offset = (bytes.as_ptr() as usize).checked_sub(self.start)?;
-        let covered = offset % BLOCK_BYTES == COVERED && bytes.len() == BLOCK_BYTES - COVERED;
-        self.known.get_mut(offset / BLOCK_BYTES).filter(|_| covered)
+        let so = offset % BLOCK_BYTES == from && bytes.len() == BLOCK_BYTES - from;
+        self.known.get_mut(offset / BLOCK_BYTES).filter(|_| so)
     }
 }
 
@@ -91,16 +93,22 @@ impl Drop for Loan<'_> {
 
 /// The checksum of these bytes.
 pub fn checksum(bytes: &[u8]) -> u32 {
-    LENT.with_borrow_mut(|lent| match lent.block_of(bytes) {
-        Some(known) => *known.sum.get_or_insert_with(|| crc32c::crc32c(bytes)),
-        None => crc32c::crc32c(bytes),
+    let compute = || crc32c::crc32c(bytes);
+    LENT.with_borrow_mut(|lent| {
+        if let Some(known) = lent.block_of(bytes, COVERED) {
+            *known.sum.get_or_insert_with(compute)
+        } else if let Some(known) = lent.block_of(bytes, 0) {
+            *known.fingerprint.get_or_insert_with(compute)
+        } else {
+            compute()
+        }
     })
 }
 
 /// The checksum of these bytes, if they end with these zeros.
 pub fn padded(bytes: &[u8], zeros: Zeros, _: Checksum) -> Option<u32> {
     LENT.with_borrow_mut(|lent| {
-        let Some(known) = lent.block_of(bytes) else {
+        let Some(known) = lent.block_of(bytes, COVERED) else {
             return of_core::padded(bytes, zeros, crc32c::crc32c);
         };
         if known.sum.is_none() || known.zeros < zeros.bytes() {
@@ -108,6 +116,7 @@ pub fn padded(bytes: &[u8], zeros: Zeros, _: Checksum) -> Option<u32> {
             *known = Known {
                 sum: Some(sum),
                 zeros: zeros.bytes(),
+                ..*known
             };
         }
         known.sum
