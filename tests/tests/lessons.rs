@@ -289,6 +289,7 @@ fn a_fence_record_that_was_reported_as_failed_may_land_later() {
             world.hosts[host].plot = Some(Plot {
                 kind: |area| matches!(area, Area::Fences(_)),
                 lands_after: Some(300_000),
+                rest_later: None,
                 fails: true,
             });
         }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use ostrakon_core::event::Event;
+use ostrakon_core::format::SuperBlock;
 use ostrakon_core::rules::Rule;
 use ostrakon_tests::sim::disk::{Area, Plot};
 use ostrakon_tests::sim::stories::stories;
@@ -90,6 +91,7 @@ fn r3_a_claim_that_failed_for_good_is_void_and_another_takes_over() {
         let claims = Plot {
             kind: |area| matches!(area, Area::Super(_)),
             lands_after: None,
+            rest_later: None,
             fails: true,
         };
         world.hosts[..2]
@@ -106,4 +108,49 @@ fn r3_a_claim_that_failed_for_good_is_void_and_another_takes_over() {
         world.expect_connected_all();
         assert_eq!(world.check.counts.fences, 0, "what is void needs no fence");
     });
+}
+
+/// Seed 244606 of the random runs: the second write of a clean stop says all that it has to say in its first sector. That has landed, and
+/// the zeros behind it have not, so that both copies say the same while their leader does not know it yet, or is told
+/// that it failed, or has died. Its successor believes them; when the zeros come they change nothing.
+#[test]
+fn r7_a_clean_stop_that_its_leader_does_not_know_of_is_believed() {
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Leader {
+        Waits,
+        IsToldThatItFailed,
+        Dies,
+    }
+    let patient = |options: &mut Options| options.write_time_max_ms = 8_000;
+    for leader in [Leader::Waits, Leader::IsToldThatItFailed, Leader::Dies] {
+        voters(3).quorum(2).with(patient).play(|world| {
+            let old = world.expect_server();
+            let ballot = world.serves(old).expect("it serves");
+            world.expect_connected_all();
+            world.hosts[old].plot = Some(Plot {
+                kind: |area| area == Area::Super(1),
+                lands_after: Some(100),
+                rest_later: Some(5_000_000),
+                fails: leader == Leader::IsToldThatItFailed,
+            });
+            world.unmount(old);
+            world.expect("a stop in both copies", move |world| {
+                let stopped = |copy: &SuperBlock| copy.server == Some(ballot) && copy.fenced.covers(ballot);
+                world
+                    .check
+                    .supers
+                    .iter()
+                    .all(|copy| copy.as_ref().is_some_and(stopped))
+            });
+            if leader == Leader::Dies {
+                world.crash(old);
+            }
+            world.expect_another_server_than(old);
+            world.run_for(6_000);
+            assert_eq!(
+                world.check.counts.fences, 0,
+                "{leader:?}: who stopped is not fenced"
+            );
+        });
+    }
 }

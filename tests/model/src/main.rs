@@ -1,4 +1,4 @@
-//! `model [--quick | --full] [--states N] [--rule NAME | --rules]`: explores worlds and says what it found.
+//! `model [--quick | --full | --world WORDS] [--states N] [--rule NAME | --rules]`: explores worlds and says what it found.
 //!
 //! Without `--rule` all rules hold, and the exit code is 10 if a violation is found all the same. With `--rule` one
 //! row of the table "what breaks when a rule goes" is explored, and the exit code is 10 because it is found.
@@ -12,12 +12,13 @@ use ostrakon_model::search::{Report, search};
 use ostrakon_model::worlds::{FULL, QUICK, Row, rows};
 
 const HELP: &str = "\
-cargo xtask model [--quick | --full] [--states MAX] [--rule NAME | --rules]
+cargo xtask model [--quick | --full | --world WORDS] [--states MAX] [--rule NAME | --rules]
 
 Explores every interleaving of small worlds over the election's own decisions, breadth first, and says how many states there are.
 
   --quick      the worlds that can be explored to the end in a few minutes (the default)
   --full       larger ones too: hours, and as much memory as there is
+  --world WORDS  of all of them those whose name contains this
   --states MAX stop each world after so many states
   --rule NAME  one rule left out: the violation that follows, step by step
   --rules      every rule left out, one after the other
@@ -30,6 +31,7 @@ const EXIT_VIOLATION: u8 = 10;
 
 struct Options {
     full: bool,
+    world: Option<String>,
     states_max: Option<u64>,
     rows: Option<Vec<Row>>,
     help: bool,
@@ -38,6 +40,7 @@ struct Options {
 fn options() -> Result<Options, String> {
     let mut options = Options {
         full: false,
+        world: None,
         states_max: None,
         rows: None,
         help: false,
@@ -47,6 +50,7 @@ fn options() -> Result<Options, String> {
         match arg.as_str() {
             "--quick" => options.full = false,
             "--full" => options.full = true,
+            "--world" => options.world = Some(args.next().ok_or("--world needs a part of a name")?),
             "--rules" => options.rows = Some(rows()),
             "--states" => {
                 let max = args.next().and_then(|max| max.parse().ok());
@@ -64,6 +68,21 @@ fn options() -> Result<Options, String> {
         }
     }
     Ok(options)
+}
+
+/// The worlds with all rules that were asked for.
+fn worlds(options: &Options) -> Result<Vec<Config>, String> {
+    let all = || QUICK.iter().chain(FULL).copied();
+    let Some(words) = &options.world else {
+        let larger = if options.full { FULL } else { &[] };
+        return Ok(QUICK.iter().chain(larger).copied().collect());
+    };
+    let chosen: Vec<Config> = all().filter(|world| world.name.contains(words)).collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = all().map(|world| world.name).collect();
+        return Err(format!("no world {words:?}; there are:\n{}", names.join("\n")));
+    }
+    Ok(chosen)
 }
 
 fn show(config: &Config, report: &Report) {
@@ -97,8 +116,13 @@ fn main() -> ExitCode {
     let mut violated = false;
     let worlds: Vec<(Config, Option<Row>)> = match &options.rows {
         Some(rows) => rows.iter().map(|row| (row.config, Some(*row))).collect(),
-        None if options.full => QUICK.iter().chain(FULL).map(|&config| (config, None)).collect(),
-        None => QUICK.iter().map(|&config| (config, None)).collect(),
+        None => match worlds(&options) {
+            Ok(worlds) => worlds.into_iter().map(|config| (config, None)).collect(),
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::from(EXIT_USAGE);
+            }
+        },
     };
     for (config, row) in &worlds {
         let config = Config {

@@ -148,6 +148,18 @@ pub const DISK: &[Row] = &[
         Limit::Torn,
         "T: the block that it falls on is lost",
     ),
+    row(
+        "a write that stood there and was overwritten comes again before it is answered",
+        "region",
+        Limit::Unlimited,
+        "R2: it is outstanding until then",
+    ),
+    row(
+        "a write that stood there and was overwritten comes again before it is answered",
+        "super, table, fence records",
+        Limit::Never,
+        "A2: a successor believes a clean stop that it sees (R7)",
+    ),
     row("bit rot", "region", Limit::Torn, "T"),
     row(
         "bit rot",

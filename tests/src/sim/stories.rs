@@ -160,6 +160,7 @@ fn a_claim_fails_and_lands_all_the_same(world: &mut World) {
     world.hosts[0].plot = Some(Plot {
         kind: |area| matches!(area, Area::Super(_)),
         lands_after: Some(500_000),
+        rest_later: None,
         fails: true,
     });
     world.expect_connected_all();
@@ -224,6 +225,7 @@ fn a_clean_stop_stands_in_one_copy_for_long(world: &mut World) {
     world.hosts[old].plot = Some(Plot {
         kind: |area| area == Area::Super(1),
         lands_after: Some(2_000_000),
+        rest_later: None,
         fails: false,
     });
     world.unmount(old);
@@ -247,6 +249,7 @@ fn a_server_stops_while_it_writes_the_table(world: &mut World) {
     world.hosts[old].plot = Some(Plot {
         kind: |area| matches!(area, Area::Table { .. }),
         lands_after: Some(6_000_000),
+        rest_later: None,
         fails: false,
     });
     world.unmount(client);

@@ -272,7 +272,8 @@ impl World {
             process.is_some_and(|process| process.mount.right(machine.clock.local(self.now)).is_some());
         let lease_over = self.options.silence.has_lease() && !has_right;
         // One that gave up claimed, and nothing of that stands or can still land: judged when it gave up. It writes no other
-        // super block: judged whenever one is submitted.
-        !under_way && (proc.fenced || leader.stopped_at.is_some() || lease_over || leader.gave_up)
+        // super block: judged whenever one is submitted. But it has to act upon it, too.
+        let withdrew = leader.gave_up && !has_right;
+        !under_way && (proc.fenced || leader.stopped_at.is_some() || lease_over || withdrew)
     }
 }

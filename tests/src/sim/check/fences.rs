@@ -30,11 +30,19 @@ impl World {
                 "a fence record of {name} lands, but the server is {newest:?}"
             );
         }
+        let at = BlockNo(self.device.geometry().fences.0 + index as u64);
+        let landed = decode_fence(self.device.blocks(at.0, 1), at, self.volume, checksum);
+        let seq = landed.as_ref().ok().and_then(|record| record.map(|(seq, _)| seq));
+        let before = std::mem::replace(&mut self.check.fence_seqs[index], seq.unwrap_or(0));
         if damaged {
             return;
         }
-        let at = BlockNo(self.device.geometry().fences.0 + index as u64);
-        let landed = decode_fence(self.device.blocks(at.0, 1), at, self.volume, checksum);
+        if let Some(seq) = seq.filter(|&seq| seq < before) {
+            violate!(
+                self,
+                "{name} writes fence record {seq} over record {before}, which is newer"
+            );
+        }
         let records = self.fence_records();
         let highest = records.iter().map(|(seq, _)| *seq).max();
         match landed {

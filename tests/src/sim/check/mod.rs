@@ -12,6 +12,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ostrakon_core::bounds::FENCE_BLOCKS;
 use ostrakon_core::event::{Event, Silenced, Unmounted};
 use ostrakon_core::format::{ClientRecord, SuperBlock};
 use ostrakon_core::ids::{Ballot, Mark, Rid};
@@ -91,11 +92,14 @@ pub struct Counts {
     pub left: u64,
 }
 
-/// Of so many fences at most one may hit an innocent host. Whoever withdrew or stopped before the candidate that fences it
+/// Of a hundred fences at most so many may hit an innocent host. Whoever withdrew or stopped before the candidate that fences it
 /// was even elected must not be fenced at all, which is judged fence by fence. What is left are those who withdraw, stop, run
 /// again or get their ways back while the candidate asks them and the fence is under way: seconds, in runs that something
-/// strikes a few times a second.
-const FENCES_PER_INNOCENT: u64 = 10;
+/// strikes a few times a second. Four of a hundred is what is measured.
+const INNOCENT_PERCENT_MAX: u64 = 6;
+
+/// So many standard deviations more are put down to the dice: it is few fences that chance plays with.
+const INNOCENT_SPREADS: u64 = 3;
 
 /// Fewer fences than this show nothing of that.
 const FENCES_COUNTED_MIN: u64 = 200;
@@ -103,7 +107,9 @@ const FENCES_COUNTED_MIN: u64 = 200;
 impl Counts {
     /// Whether more of the innocent were fenced than the design can be excused for.
     pub const fn fences_too_many_innocents(&self) -> bool {
-        self.fences >= FENCES_COUNTED_MIN && self.innocent_fenced * FENCES_PER_INNOCENT > self.fences
+        let share = self.fences * INNOCENT_PERCENT_MAX / 100;
+        let most = share + INNOCENT_SPREADS * share.isqrt();
+        self.fences >= FENCES_COUNTED_MIN && self.innocent_fenced > most
     }
 
     /// Adds those of another run.
@@ -147,6 +153,8 @@ pub struct Check {
     pub records: BTreeMap<Rid, ClientRecord>,
     /// Everybody who ever had a record.
     pub recorded: BTreeSet<Rid>,
+    /// Numbers of the fence records in the ring; 0 where none was written yet, or what stands there is invalid.
+    pub fence_seqs: [u64; FENCE_BLOCKS],
     /// When a fence last acted.
     pub fenced_at: Time,
     /// Counts.
@@ -185,6 +193,7 @@ impl Check {
             table: vec![[Some(copy.clone()), Some(copy)]; fresh.geometry.clients_blocks as usize],
             records: BTreeMap::new(),
             recorded: BTreeSet::new(),
+            fence_seqs: [0; FENCE_BLOCKS],
             fenced_at: 0,
             counts: Counts::default(),
         }

@@ -50,6 +50,8 @@ pub struct Plot {
     pub kind: fn(Area) -> bool,
     /// It lands so much later, and not before; `None` if it never does.
     pub lands_after: Option<Time>,
+    /// Only its first sector does, and the others come so much later.
+    pub rest_later: Option<Time>,
     /// It is reported as failed, as soon as it would have been answered; or else it is answered when it lands.
     pub fails: bool,
 }

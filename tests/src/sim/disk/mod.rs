@@ -2,7 +2,8 @@
 //!
 //! A write lands sector by sector at moments between its submission and its end, a read looks sector by sector
 //! at moments between the same two: reads that overlap writes return a mixture, and what anyone has read does
-//! not go back, exactly as A1 and A2 say. Which faults strike how often is decided by [`super::atlas`].
+//! not go back, exactly as A1 and A2 say. A write has landed when the device holds all of it, which may be before the last
+//! of its sectors has come, if those say what stands there already. Which faults strike how often is decided by [`super::atlas`].
 
 mod device;
 mod fate;
@@ -45,6 +46,8 @@ struct Plan {
     land_within: Option<Time>,
     /// And not before this time has passed.
     land_from: Time,
+    /// All but the first sector come so much later.
+    rest_later: Option<Time>,
 }
 
 impl Plan {
@@ -54,10 +57,14 @@ impl Plan {
         if let Some(lands_after) = plot.lands_after {
             self.land_from = lands_after;
         }
+        self.rest_later = plot.rest_later;
         match plot.lands_after {
             _ if plot.fails => self.outcome = Err(DiskError::Failed),
             Some(lands_after) => self.answer_after = lands_after,
             None => {}
+        }
+        if let (false, Some(later)) = (plot.fails, plot.rest_later) {
+            self.answer_after += later;
         }
     }
 }
@@ -102,6 +109,7 @@ impl World {
             outcome: Err(DiskError::Failed),
             land_within: None,
             land_from: 0,
+            rest_later: None,
         };
         if self.procs[proc].cut && write {
             return failing(latency.min(limit));
@@ -114,6 +122,7 @@ impl World {
                     outcome: Err(DiskError::TimedOut),
                     land_within: None,
                     land_from: 0,
+                    rest_later: None,
                 };
             }
             Path::Fine => {}
@@ -135,6 +144,7 @@ impl World {
             outcome,
             land_within,
             land_from: 0,
+            rest_later: None,
         }
     }
 
@@ -205,14 +215,18 @@ impl World {
         flight.data.copy_from_slice(bytes);
         if plan.land_within.is_some() {
             let sectors = count as usize * SECTORS;
-            flight.pieces = pieces(self.cut(sectors), sectors);
+            flight.pieces = match plan.rest_later {
+                Some(_) => vec![Piece::new(0, 1), Piece::new(1, sectors)],
+                None => pieces(self.cut(sectors), sectors),
+            };
             self.perhaps_tear(area, plan.outcome, &mut flight);
         }
         let pieces = flight.pieces.len();
         let flight = self.flights.add(flight);
         for piece in 0..pieces {
             let within = plan.land_within.unwrap_or(0);
-            let after = self.dice.between(plan.land_from, within);
+            let later = plan.rest_later.filter(|_| piece > 0).unwrap_or(0);
+            let after = self.dice.between(plan.land_from, within) + later;
             self.after(after, Happening::Disk(DiskStep::Piece(flight, piece)));
         }
         self.after(plan.answer_after, Happening::Disk(DiskStep::Answer(flight)));
@@ -298,6 +312,12 @@ impl World {
             from,
             &flight.data[from * SECTOR_BYTES..to * SECTOR_BYTES],
         );
+        let in_region = matches!(self.device.area(flight.target, flight.count), Area::Region(_));
+        if !in_region && self.device.blocks(flight.target, flight.count) == flight.data {
+            // It stands, and whoever looks sees it: what is left of it has nothing to change, and does not come again over
+            // what others write from now on. In the region it does: there a write is outstanding until it was answered.
+            flight.pieces.iter_mut().for_each(|piece| piece.done = true);
+        }
         if flight.pieces.iter().all(|piece| piece.done) {
             if !flight.torn {
                 // A1: whatever else was written meanwhile, the last write to complete is what stands there.

@@ -6,20 +6,23 @@ use ostrakon_core::format::SuperBlock;
 use ostrakon_core::ids::{BlockNo, Mark, Term};
 
 use super::puppet::{
-    ballot, entry, expect_violation, lead, region_block, seal, settle, takes_over, update, withdraw, world,
-    write, write_region, write_super, write_table,
+    ballot, begin_super, entry, expect_violation, fence_block, lead, region_block, seal, settle, stops,
+    stranger, takes_over, update, withdraw, world, write, write_fence, write_region, write_super,
+    write_table,
 };
+use crate::sim::check::Counts;
+use crate::sim::disk::DiskStep;
+use crate::sim::host::ProcId;
+use crate::sim::scenario::voters;
+use crate::sim::trace::Listen;
+use crate::sim::world::World;
 
 #[test]
 fn an_orderly_succession_is_fine() {
     let mut world = world(1);
     let first = lead(&mut world, 1, 0);
     write_table(&mut world, 0, 1, &[0, 1, 4]);
-    let stopped = SuperBlock {
-        seq: 3,
-        fenced: Mark::at(first),
-        ..*world.check.super_block().unwrap()
-    };
+    let stopped = stops(&world);
     update(&mut world, 0, &stopped);
     let second = lead(&mut world, 2, 1);
     write_table(&mut world, 1, 2, &[1, 4]);
@@ -68,17 +71,117 @@ fn taking_over_before_the_predecessor_is_silent() {
 #[test]
 fn a_clean_stop_in_one_copy_is_not_clean() {
     let mut world = world(1);
-    let first = lead(&mut world, 1, 0);
-    let stopped = SuperBlock {
-        seq: 3,
-        fenced: Mark::at(first),
-        ..*world.check.super_block().unwrap()
-    };
+    lead(&mut world, 1, 0);
+    let stopped = stops(&world);
     write_super(&mut world, 0, 0, &stopped);
     let second = seal(&mut world, 2, 1);
     let state = takes_over(&world, second);
     write_super(&mut world, 1, 1, &state);
     expect_violation(&world, "is not silent");
+}
+
+#[test]
+fn a_clean_stop_that_stands_is_clean_though_the_zeros_behind_it_are_to_come() {
+    for dies in [false, true] {
+        let mut world = world(1);
+        let first = lead(&mut world, 1, 0);
+        let stopped = stops(&world);
+        write_super(&mut world, 0, 0, &stopped);
+        let flight = begin_super(&mut world, 0, 1, &stopped);
+        assert!(world.check.leaders[&first].stopped_at.is_none());
+        world.land(flight, 0);
+        assert!(world.check.leaders[&first].stopped_at.is_some());
+        if dies {
+            world.procs[0].dead = true;
+            world.abandon_flights(0);
+        }
+        lead(&mut world, 2, 1);
+        world.disk_step(DiskStep::Piece(flight, 1));
+        let [copy, other] = world.check.supers;
+        assert_eq!(copy, other, "the late zeros have changed nothing");
+        assert_eq!(world.wrong, None);
+    }
+}
+
+#[test]
+fn a_clean_stop_of_which_only_the_zeros_stand_is_not_clean() {
+    let mut world = world(1);
+    lead(&mut world, 1, 0);
+    let stopped = stops(&world);
+    write_super(&mut world, 0, 0, &stopped);
+    let flight = begin_super(&mut world, 0, 1, &stopped);
+    world.land(flight, 1);
+    let second = seal(&mut world, 2, 1);
+    let state = takes_over(&world, second);
+    write_super(&mut world, 1, 0, &state);
+    expect_violation(&world, "is not silent");
+    // It goes on all the same, and what its predecessor was not silent with lands.
+    world.wrong = None;
+    settle(&mut world);
+    write_super(&mut world, 1, 1, &state);
+    assert_eq!(world.wrong, None);
+    world.land(flight, 0);
+    expect_violation(&world, "its sequence number goes back");
+}
+
+#[test]
+fn a_fenced_leader_of_whose_update_something_is_to_come_is_not_silent() {
+    for landed in [None, Some(1)] {
+        let mut world = world(1);
+        lead(&mut world, 1, 0);
+        let stopped = stops(&world);
+        let flight = begin_super(&mut world, 0, 0, &stopped);
+        if let Some(piece) = landed {
+            world.land(flight, piece);
+        }
+        world.procs[0].fenced = true;
+        lead(&mut world, 2, 1);
+        expect_violation(&world, "is not silent");
+    }
+}
+
+#[test]
+fn an_older_state_in_the_copy_that_holds_it_still() {
+    let mut world = world(1);
+    lead(&mut world, 1, 0);
+    let old = *world.check.super_block().unwrap();
+    let second = seal(&mut world, 2, 1);
+    world.procs[0].fenced = true;
+    let state = takes_over(&world, second);
+    write_super(&mut world, 1, 0, &state);
+    assert_eq!(world.wrong, None);
+    write_super(&mut world, 0, 1, &old);
+    expect_violation(&world, "its sequence number goes back");
+}
+
+#[test]
+fn one_that_gave_up_and_acts_all_the_same_is_not_silent() {
+    for acts in [false, true] {
+        let scenario = voters(3).quorum(1).nobody_started();
+        let mut world = scenario.world(1, Listen::Nobody);
+        world.restart(0);
+        let server = world.expect_server();
+        let first = world.serves(server).expect("it serves");
+        // It keeps its right, and does not hear that anybody is about to take over.
+        world.pause(server);
+        assert!(world.may_act(world.check.leaders[&first].proc).is_some());
+        if !acts {
+            world.crash(server);
+        }
+        world
+            .check
+            .leaders
+            .get_mut(&first)
+            .expect("it was elected")
+            .gave_up = true;
+        let puppet = stranger(&mut world, 1);
+        lead(&mut world, 2, puppet);
+        if acts {
+            expect_violation(&world, "is not silent");
+        } else {
+            assert_eq!(world.wrong, None);
+        }
+    }
 }
 
 #[test]
@@ -234,11 +337,7 @@ fn fencing_one_who_had_withdrawn() {
 fn fencing_one_who_had_stopped() {
     let mut world = world(1);
     let first = lead(&mut world, 1, 0);
-    let stopped = SuperBlock {
-        seq: 3,
-        fenced: Mark::at(first),
-        ..*world.check.super_block().unwrap()
-    };
+    let stopped = stops(&world);
     update(&mut world, 0, &stopped);
     seal(&mut world, 2, 1);
     let request = FenceRequest {
@@ -329,4 +428,56 @@ fn a_void_ballot_is_no_longer_missed() {
     }
     assert_eq!(world.wrong, None);
     assert_eq!(leader.term, Term(1));
+}
+
+#[test]
+fn a_fence_record_that_lands_late_over_a_newer_one() {
+    let mut world = world(1);
+    let leader = lead(&mut world, 1, 0);
+    write_fence(&mut world, 0, 4, 5, leader);
+    write_fence(&mut world, 0, 5, 6, leader);
+    let (at, late) = fence_block(&world, 4, 5, leader);
+    world.options.disk.error_ppm = 1_000_000;
+    assert_eq!(world.wrong, None);
+    // Reported as failed, and all the same it lands, in a ring that has gone round meanwhile.
+    write_fence_that_fails(&mut world, 0, at, &late);
+    assert_eq!(world.wrong, None, "in its own place it may");
+    world.options.disk.error_ppm = 0;
+    write_fence(&mut world, 0, 4, 37, leader);
+    assert_eq!(world.wrong, None);
+    world.options.disk.error_ppm = 1_000_000;
+    write_fence_that_fails(&mut world, 0, at, &late);
+    expect_violation(&world, "which is newer");
+}
+
+/// Half of those that fail land all the same.
+fn write_fence_that_fails(world: &mut World, proc: ProcId, at: BlockNo, block: &[u8]) {
+    for _ in 0..20 {
+        write(world, proc, at, block);
+        settle(world);
+    }
+    assert_eq!(world.device.blocks(at.0, 1), block, "one of them has landed");
+}
+
+#[test]
+fn more_fences_on_the_innocent_than_chance_explains() {
+    let counts = |fences, innocent_fenced| Counts {
+        fences,
+        innocent_fenced,
+        ..Counts::default()
+    };
+    for (fences, most) in [(200, 21), (400, 36), (45_805, 2_904)] {
+        assert!(
+            !counts(fences, most).fences_too_many_innocents(),
+            "{most} of {fences}"
+        );
+        assert!(
+            counts(fences, most + 1).fences_too_many_innocents(),
+            "{most} of {fences} and one more"
+        );
+    }
+    assert!(
+        !counts(199, 199).fences_too_many_innocents(),
+        "so few show nothing"
+    );
 }

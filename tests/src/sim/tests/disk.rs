@@ -5,7 +5,8 @@ use ostrakon_core::checksum::Zeros;
 use ostrakon_core::ids::BlockNo;
 
 use super::puppet::{
-    expect_violation, lead, region_block, seal, settle, world, write, write_region, write_super,
+    begin_super, expect_violation, lead, region_block, seal, settle, stops, world, write, write_region,
+    write_super,
 };
 use crate::sim::checksum::{checksum, padded};
 use crate::sim::disk::{Device, DiskStep, Flight, Piece};
@@ -71,6 +72,35 @@ fn zeros_that_were_seen_are_not_believed_when_they_were_written() {
     assert_eq!(sum(&world.device), Some(checksum(&block[4..])));
     world.device.write_sectors(at.0, 7, &[1; SECTOR_BYTES]);
     assert_eq!(sum(&world.device), None);
+}
+
+#[test]
+fn a_write_has_landed_when_the_device_holds_all_of_it() {
+    let mut world = world(1);
+    lead(&mut world, 1, 0);
+    let stopped = stops(&world);
+    let flight = begin_super(&mut world, 0, 0, &stopped);
+    world.land(flight, 0);
+    let may_land = |world: &crate::sim::world::World| world.flights.get(flight).is_some_and(Flight::may_land);
+    assert!(!may_land(&world), "the zeros behind it stand there already");
+    assert_eq!(world.check.supers[0], Some(stopped));
+    assert_eq!(world.wrong, None);
+}
+
+#[test]
+fn a_region_write_that_was_seen_may_come_again_while_it_is_outstanding() {
+    let mut world = world(1);
+    let (at, block) = region_block(&world, 0, 7, &[]);
+    let mut flight = Flight::write(0, ostrakon_core::disk::IoId(1), at.0, 1, Ok(()));
+    flight.data = block.clone();
+    flight.pieces = vec![Piece::new(0, 1), Piece::new(1, 8)];
+    let id = world.flights.add(flight);
+    world.land(id, 0);
+    assert_eq!(world.device.blocks(at.0, 1), block, "it is seen");
+    write_region(&mut world, 1, 7, &[]);
+    assert_ne!(world.device.blocks(at.0, 1), block, "another has overwritten it");
+    world.land(id, 1);
+    assert_eq!(world.device.blocks(at.0, 1), block, "and there it is again");
 }
 
 #[test]

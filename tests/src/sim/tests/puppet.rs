@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use ostrakon_core::bounds::BLOCK_BYTES;
 use ostrakon_core::disk::{DiskRequest, IoId};
 use ostrakon_core::format::{
-    ClientRecord, FenceParam, LogEntry, QuorumHead, SUPER_COPIES, SuperBlock, VoteKind, encode_quorum,
-    encode_table_block,
+    ClientRecord, FenceMethod, FenceParam, FenceReason, FenceRecord, FenceResult, FenceWay, LogEntry,
+    QuorumHead, SUPER_COPIES, SuperBlock, VoteKind, encode_fence, encode_quorum, encode_table_block,
 };
 use ostrakon_core::ids::{Ballot, BlockNo, BootId, Mark, Rid, Term, WriteNr};
 use ostrakon_core::time::Duration;
 
 use crate::sim::checksum::checksum;
 use crate::sim::dice::Dice;
+use crate::sim::disk::{Area, Flight, FlightId, Piece, SECTORS};
 use crate::sim::host::{Proc, ProcId, host_id};
 use crate::sim::scenario::voters;
 use crate::sim::trace::Listen;
@@ -30,6 +31,16 @@ pub(super) fn world(seed: u64) -> World {
         world.procs.push(puppet(&world, host, rid));
     }
     world
+}
+
+/// A puppet on a host that has no process, in a world of real mounts.
+pub(super) fn stranger(world: &mut World, host: usize) -> ProcId {
+    let proc = world.procs.len();
+    let rid = Rid::new(100 + proc as u64).expect("not 0");
+    world.power_on(host);
+    world.by_rid.insert(rid, proc);
+    world.procs.push(puppet(world, host, rid));
+    proc
 }
 
 fn puppet(world: &World, host: usize, rid: Rid) -> Proc {
@@ -96,6 +107,18 @@ pub(super) fn write_super(world: &mut World, proc: ProcId, copy: usize, state: &
     settle(world);
 }
 
+/// Issues such a write; the device takes its first sector and the others one after the other, when it is told to.
+pub(super) fn begin_super(world: &mut World, proc: ProcId, copy: usize, state: &SuperBlock) -> FlightId {
+    let at = SUPER_COPIES[copy];
+    let mut block = vec![0; BLOCK_BYTES];
+    state.encode(at, checksum, &mut block);
+    world.check_submission(proc, Area::Super(copy), at.0, &block);
+    let mut flight = Flight::write(proc, IoId(1), at.0, 1, Ok(()));
+    flight.data = block;
+    flight.pieces = vec![Piece::new(0, 1), Piece::new(1, SECTORS)];
+    world.flights.add(flight)
+}
+
 /// Both copies, in order.
 pub(super) fn update(world: &mut World, proc: ProcId, state: &SuperBlock) {
     write_super(world, proc, 0, state);
@@ -106,6 +129,44 @@ pub(super) fn update(world: &mut World, proc: ProcId, state: &SuperBlock) {
 pub(super) fn settle(world: &mut World) {
     let until = world.now + 2_000_000;
     world.run_until(until);
+}
+
+/// The state that says that the leader whom both copies name has stopped.
+pub(super) fn stops(world: &World) -> SuperBlock {
+    let before = *world.check.super_block().expect("a copy is valid");
+    SuperBlock {
+        seq: before.seq + 1,
+        fenced: Mark::at(before.server.expect("somebody leads")),
+        ..before
+    }
+}
+
+/// Leaves a fence record in a block of the ring.
+pub(super) fn write_fence(world: &mut World, proc: ProcId, index: u64, seq: u64, by: Ballot) {
+    let (at, block) = fence_block(world, index, seq, by);
+    write(world, proc, at, &block);
+    settle(world);
+}
+
+pub(super) fn fence_block(world: &World, index: u64, seq: u64, by: Ballot) -> (BlockNo, Vec<u8>) {
+    let at = BlockNo(world.device.geometry().fences.0 + index);
+    let record = FenceRecord {
+        term: Term(1),
+        rid: by.rid,
+        host: host_id(0),
+        addr: None,
+        by,
+        unix_s: 0,
+        attempts: 1,
+        others: 0,
+        why: FenceReason::Predecessor,
+        how: FenceWay::Fence,
+        result: FenceResult::Done,
+        method: FenceMethod::default(),
+    };
+    let mut block = vec![0; BLOCK_BYTES];
+    encode_fence(Some((seq, &record)), at, world.volume, checksum, &mut block);
+    (at, block)
 }
 
 /// Wins, seals and takes over.
