@@ -10,7 +10,7 @@ use ostrakon_core::ids::{Ballot, Rid, VolumeId};
 
 use super::atlas::Budget;
 use super::check::Check;
-use super::clock::Time;
+use super::clock::{Time, Turn};
 use super::dice::Dice;
 use super::disk::{Device, DiskStep, Flight, Flights};
 use super::fence::FenceStep;
@@ -218,6 +218,12 @@ impl World {
         self.queue.push(next);
     }
 
+    /// When that would happen which is put into the queue now, so much later: for what need not happen by itself.
+    pub(crate) fn turn_after(&mut self, after: Time) -> Turn {
+        self.order += 1;
+        (self.now.saturating_add(after), self.order)
+    }
+
     /// Puts something into the queue, so much later than now.
     pub(crate) fn after(&mut self, after: Time, what: Happening) {
         self.at(self.now.saturating_add(after), what);
@@ -262,10 +268,11 @@ impl World {
         let Some(Reverse(next)) = self.queue.peek() else {
             return false;
         };
-        let Queued { at, what, .. } = *next;
+        let Queued { at, order, what } = *next;
         self.spent = true;
         assert!(at >= self.now, "time does not run backwards");
         self.now = at;
+        self.device.begin_turn((at, order));
         self.steps += 1;
         if self.steps > STEPS_MAX {
             stall!(self, "{STEPS_MAX} steps and no end");

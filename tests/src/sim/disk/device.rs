@@ -8,6 +8,7 @@ use ostrakon_core::format::{Geometry, SUPER_COPIES};
 
 use super::{Piece, SECTORS};
 use crate::sim::checksum::{Loan, Memory};
+use crate::sim::clock::Turn;
 use crate::sim::dice::Dice;
 
 /// What a block is for.
@@ -34,12 +35,15 @@ pub enum Area {
 
 /// A moment in the life of a medium. What is overwritten is remembered as long as anybody keeps one.
 #[derive(Clone, Debug)]
-pub struct Moment(Rc<usize>);
+pub struct Moment {
+    _kept: Rc<usize>,
+}
 
 /// A sector as it was before it was overwritten.
 #[derive(Clone, Debug)]
 struct Overwritten {
     sector: usize,
+    turn: Turn,
     before: [u8; SECTOR_BYTES],
 }
 
@@ -50,6 +54,8 @@ pub struct Device {
     geometry: Geometry,
     bad: BTreeSet<u64>,
     known: Memory,
+    /// Whatever happens to it happens now.
+    turn: Turn,
     /// Sectors that were overwritten since the oldest moment that is kept, in that order, and how many there were before.
     overwritten: VecDeque<Overwritten>,
     forgotten: usize,
@@ -64,6 +70,7 @@ impl Device {
             bytes,
             geometry,
             bad: BTreeSet::new(),
+            turn: Turn::default(),
             overwritten: VecDeque::new(),
             forgotten: 0,
             moments: VecDeque::new(),
@@ -143,17 +150,22 @@ impl Device {
         self.known.lend(&self.bytes)
     }
 
+    /// Something else happens next.
+    pub(crate) const fn begin_turn(&mut self, turn: Turn) {
+        self.turn = turn;
+    }
+
     /// This moment.
     pub fn now(&mut self) -> Moment {
         let at = self.forgotten + self.overwritten.len();
         // Nothing was overwritten since somebody else looked: it is the same.
         let last = self.moments.back().and_then(Weak::upgrade);
         if let Some(same) = last.filter(|last| **last == at) {
-            return Moment(same);
+            return Moment { _kept: same };
         }
         let moment = Rc::new(at);
         self.moments.push_back(Rc::downgrade(&moment));
-        Moment(moment)
+        Moment { _kept: moment }
     }
 
     /// Shows the medium to somebody, with these blocks as they were when each piece of them was looked at.
@@ -165,19 +177,17 @@ impl Device {
         show: impl FnOnce(&Self, &[u8]) -> R,
     ) -> R {
         let start = first as usize * SECTORS;
-        let was_seen = |at: usize, sector: usize| {
+        let was_seen = |old: &&Overwritten| {
             let seen = |piece: &Piece| {
-                let looked = piece.looked.as_ref().is_some_and(|moment| *moment.0 <= at);
-                looked && (start + piece.from..start + piece.to).contains(&sector)
+                let looked = piece.looks.is_some_and(|turn| turn < old.turn);
+                looked && (start + piece.from..start + piece.to).contains(&old.sector)
             };
             pieces.iter().any(seen)
         };
         // The newest first, so that of a sector that was overwritten twice what was seen is what stays.
-        let changed = |&(at, old): &(usize, &Overwritten)| was_seen(self.forgotten + at, old.sector);
-        let all = self.overwritten.iter().enumerate().rev();
         let mut changes: Vec<Overwritten> = match pieces.is_empty() {
             true => Vec::new(),
-            false => all.filter(changed).map(|(_, old)| old.clone()).collect(),
+            false => self.overwritten.iter().rev().filter(was_seen).cloned().collect(),
         };
         changes.iter_mut().for_each(|change| self.swap(change));
         let shown = show(self, self.blocks(first, count));
@@ -186,7 +196,7 @@ impl Device {
     }
 
     /// Puts back what stood in a sector, and keeps what stands there now.
-    fn swap(&mut self, Overwritten { sector, before }: &mut Overwritten) {
+    fn swap(&mut self, Overwritten { sector, before, .. }: &mut Overwritten) {
         let block = *sector / SECTORS;
         self.known.forget(block..=block);
         self.bytes[*sector * SECTOR_BYTES..][..SECTOR_BYTES].swap_with_slice(before);
@@ -214,7 +224,8 @@ impl Device {
             let before = self.bytes[sector * SECTOR_BYTES..][..SECTOR_BYTES]
                 .try_into()
                 .expect("a sector is that long");
-            self.overwritten.push_back(Overwritten { sector, before });
+            let turn = self.turn;
+            self.overwritten.push_back(Overwritten { sector, turn, before });
         }
     }
 

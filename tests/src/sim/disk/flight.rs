@@ -2,8 +2,8 @@
 
 use ostrakon_core::disk::{DiskError, IoId};
 
-use super::device::{Area, Device, Moment};
-use crate::sim::clock::Time;
+use super::device::{Area, Moment};
+use crate::sim::clock::{Time, Turn};
 use crate::sim::host::ProcId;
 
 /// Names a request under way, for ever.
@@ -12,7 +12,7 @@ pub type FlightId = u64;
 /// Something that happens to a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DiskStep {
-    /// A piece of a write lands, or a read looks at a piece.
+    /// A piece of a write lands.
     Piece(FlightId, usize),
     /// Its process is told how it ended.
     Answer(FlightId),
@@ -27,8 +27,8 @@ pub struct Piece {
     pub to: usize,
     /// It happened.
     pub done: bool,
-    /// When a read looked at it.
-    pub looked: Option<Moment>,
+    /// When a read looks at it.
+    pub looks: Option<Turn>,
 }
 
 impl Piece {
@@ -38,7 +38,7 @@ impl Piece {
             from,
             to,
             done: false,
-            looked: None,
+            looks: None,
         }
     }
 }
@@ -84,6 +84,8 @@ pub struct Flight {
     pub answered: bool,
     /// When.
     pub submitted: Time,
+    /// Of a read that looks before it is answered: what is overwritten from here on is remembered for it.
+    pub since: Option<Moment>,
     /// It outlives its process and counts as one of the D.
     pub late: bool,
 }
@@ -103,6 +105,7 @@ impl Flight {
             outcome,
             answered: false,
             submitted: 0,
+            since: None,
             late: false,
         }
     }
@@ -199,15 +202,5 @@ impl Flights {
     pub fn buffer(&mut self, length: usize) -> Vec<u8> {
         let fits = self.spare.iter().rposition(|spare| spare.len() == length);
         fits.map_or_else(|| vec![0; length], |at| self.spare.swap_remove(at))
-    }
-
-    /// A read looks at a piece of the medium.
-    pub fn look(&mut self, id: FlightId, piece: usize, device: &mut Device) {
-        let Some(flight) = self.get_mut(id) else {
-            return;
-        };
-        let piece = &mut flight.pieces[piece];
-        piece.done = true;
-        piece.looked = Some(device.now());
     }
 }

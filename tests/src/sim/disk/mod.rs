@@ -172,13 +172,14 @@ impl World {
         // A read in one piece mostly looks when it is answered.
         if plan.outcome.is_ok() && (is_cut(cuts, sectors) || self.dice.one_in(16)) {
             flight.pieces = pieces(cuts, sectors);
+            flight.since = Some(self.device.now());
         }
-        let pieces = flight.pieces.len();
-        let flight = self.flights.add(flight);
-        for piece in 0..pieces {
+        // Looking changes nothing: what was seen is found out when the read is answered.
+        for piece in &mut flight.pieces {
             let after = self.dice.between(0, plan.answer_after);
-            self.after(after, Happening::Disk(DiskStep::Piece(flight, piece)));
+            piece.looks = Some(self.turn_after(after));
         }
+        let flight = self.flights.add(flight);
         self.after(plan.answer_after, Happening::Disk(DiskStep::Answer(flight)));
     }
 
@@ -283,16 +284,7 @@ impl World {
     /// Something happens on the disk.
     pub(crate) fn disk_step(&mut self, step: DiskStep) {
         match step {
-            DiskStep::Piece(id, piece) => {
-                let Some(flight) = self.flights.get(id) else {
-                    return;
-                };
-                if flight.is_write {
-                    self.land(id, piece);
-                } else {
-                    self.flights.look(id, piece, &mut self.device);
-                }
-            }
+            DiskStep::Piece(id, piece) => self.land(id, piece),
             DiskStep::Answer(id) => self.answer(id),
         }
     }

@@ -48,7 +48,9 @@ fn a_split_read_is_shown_what_it_saw_and_the_medium_stays_as_it_is() {
     };
     sum(&world.device, world.device.blocks(at.0, 1));
     let mut piece = Piece::new(0, 4);
-    piece.looked = Some(world.device.now());
+    let _since = world.device.now();
+    piece.looks = Some(world.turn_after(0));
+    world.device.begin_turn((world.now, u64::MAX));
     world.device.write_sectors(at.0, 0, &block);
     let present = sum(&world.device, world.device.blocks(at.0, 1));
     let show = |device: &Device, seen: &[u8]| (seen.to_vec(), sum(device, seen));
