@@ -6,7 +6,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_mut, transmute_ref};
 
 use super::BlockError;
-use super::field::zero;
+use super::field::zero_array;
 use crate::bounds::BLOCK_BYTES;
 use crate::checksum::{Checksum, Zeros};
 use crate::ids::{BlockNo, VolumeId};
@@ -137,8 +137,8 @@ pub(super) fn verify_summed<'a>(
             expected: at,
         });
     }
-    zero("reserved_12", &header.reserved_12)?;
-    zero("reserved_40", &header.reserved_40)?;
+    zero_array("reserved_12", &header.reserved_12)?;
+    zero_array("reserved_40", &header.reserved_40)?;
     Ok(block)
 }
 

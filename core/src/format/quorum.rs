@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_mut, transmute_ref};
 
-use super::field::{self, AddrBytes, BadField, check, zero};
+use super::field::{self, AddrBytes, BadField, check, zero, zero_array};
 use super::header::{self, Header};
 use super::{BlockError, Kind};
 use crate::bounds::{BLOCK_BYTES, FENCE_PARAM_BYTES, LOG_ENTRIES_MAX, QUIET_MS_MAX};
@@ -276,7 +276,7 @@ const UNUSED: [Zeros; LOG_ENTRIES_MAX + 1] = {
 
 impl HeadBytes {
     fn read(&self, writer: Rid) -> Result<QuorumHead, BadField> {
-        zero("reserved_162", &self.reserved_162)?;
+        zero_array("reserved_162", &self.reserved_162)?;
         field::flags("flags", u64::from(self.flags), u64::from(FLAGS_KNOWN))?;
         let own_term = field::term("own_term", self.own_term)?;
         Ok(QuorumHead {
