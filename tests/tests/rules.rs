@@ -47,39 +47,12 @@ stories_told! {
     r7_a_fence_that_never_came_is_not_taken_for_confirmed MarkConfirmed
     r7_a_clean_stop_that_stands_in_one_copy_is_not_believed StopInBoth
     r8_a_clean_stop_at_the_moment_of_the_fence_is_not_overwritten ReadAgain
+    r8_two_leaders_that_die_in_their_updates_leave_a_super_block CopyOrder
     r9_a_server_stops_from_a_fresh_reading StopReads
     r9_a_server_that_stops_waits_for_its_table_write StopLast
     lease_a_look_that_was_paused_gives_no_right_when_the_reign_is_over LookEndsWithSuper
     lease_a_leader_that_was_paused_has_no_right_when_it_wakes WithinRight
     lease_a_clean_stop_that_was_paused_is_not_written_beside_a_successor StopWithinRight
-}
-
-/// The first dies between the two writes of an update, so that the newest state stands in one copy only; the next dies
-/// in its first write, and that is torn.
-#[test]
-fn r8_two_leaders_that_die_in_their_first_update_leave_a_super_block() {
-    voters(3).quorum(1).play(|world| {
-        world.expect("three mounts", |world| {
-            world.hosts.iter().all(|host| host.process.is_some())
-        });
-        for (copy, dead) in [(1, 1), (0, 2)] {
-            for host in 0..3 {
-                world.hosts[host].crash_in_super = Some(copy);
-                world.tear_next_write(host);
-            }
-            world.expect("a leader that died", move |world| {
-                world.hosts.iter().filter(|host| host.process.is_none()).count() == dead
-            });
-            for host in 0..3 {
-                world.hosts[host].crash_in_super = None;
-                world.hosts[host].tear_next_write = false;
-            }
-        }
-        for host in 0..3 {
-            world.restart(host);
-        }
-        world.expect_connected_all();
-    });
 }
 
 /// Seed 9520 of the random runs: the checks took one that had given up rightly for one that is not silent. Its claim fails, another

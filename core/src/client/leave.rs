@@ -53,7 +53,7 @@ impl Client {
 
     fn end(&mut self, how: Unmounted) {
         self.hang_up();
-        self.phase = Phase::Seeking;
+        self.part();
         self.ended = Some(how);
     }
 

@@ -349,12 +349,18 @@ impl Client {
         }
     }
 
+    /// No connection from here on, and nothing that was agreed on the one there was.
+    fn part(&mut self) {
+        self.phase = Phase::Seeking;
+        self.talk.forget_keys();
+    }
+
     /// The connection is gone, or could not be made: looks for a server again.
     fn lose(&mut self, now: Instant, refused: bool) {
         let Some(to) = self.to() else { return };
         self.doubt(false);
         let was_connected = matches!(self.phase, Phase::Connected { .. });
-        self.phase = Phase::Seeking;
+        self.part();
         if was_connected {
             let server = self.welcome.map_or(to.server, |welcome| welcome.server);
             self.seek.lost(now, to.addr.map(|_| server), refused);

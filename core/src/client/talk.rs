@@ -53,6 +53,11 @@ impl Talk {
         }
     }
 
+    /// The connection is gone, and its keys go with it, not with the next one: they would open what was said on it.
+    pub(super) fn forget_keys(&mut self) {
+        self.line = Initiator::new(Offer::OURS);
+    }
+
     /// Asks now and then whether the server is there. `false` if it was silent for too long.
     pub(super) fn keep_alive(&mut self, now: Instant, silence_max: Duration, ping_ms: u16) -> bool {
         if now >= self.ping_at(ping_ms) {
@@ -106,7 +111,7 @@ impl Client {
         if self.seek.refused(Status::WrongVersion).is_some() {
             self.tell(Event::Fault(Fault::ServerSpeaks(offer)));
         }
-        self.phase = Phase::Seeking;
+        self.part();
         self.seek.turned_away(now);
     }
 
@@ -151,7 +156,7 @@ impl Client {
                 self.hang_up();
                 let fault = self.seek.refused(status);
                 if matches!(status, Status::Full | Status::WrongVersion) {
-                    self.phase = Phase::Seeking;
+                    self.part();
                     self.seek.turned_away(now);
                 } else {
                     self.lose(now, false);

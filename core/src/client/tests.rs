@@ -5,7 +5,7 @@ extern crate std;
 use std::vec::Vec;
 
 use super::Link;
-use crate::bounds::{LOST_TIME, LOST_WAIT_MAX, LOST_WAIT_MIN, LOST_WAIT_PART};
+use crate::bounds::{LOST_TIME, LOST_WAIT_MAX, LOST_WAIT_MIN, LOST_WAIT_PART, MESSAGE_BYTES_MAX};
 use crate::event::{Event, Fault, Unmounted};
 use crate::ids::{Ballot, Term};
 use crate::net::{CloseReason, ConnId, NetRequest};
@@ -19,6 +19,42 @@ const fn ballot(term: u64) -> Ballot {
     Ballot {
         term: Term(term),
         rid,
+    }
+}
+
+#[test]
+fn the_keys_of_a_connection_go_with_it() {
+    type Way = fn(&mut World, usize);
+    let ways: [(&str, Way); 5] = [
+        ("it breaks", World::cut),
+        ("nothing is heard of the server", |world, plain| {
+            let later = world.now + world.nodes[plain].config.silence_max;
+            world.nodes[plain].client.poll(later);
+        }),
+        ("its keys are worn out", |world, plain| {
+            let client = &mut world.nodes[plain].client;
+            client.wear_out();
+            let ping_at = client.next_deadline().unwrap();
+            client.poll(ping_at);
+            let sent = client.poll_transmit(ping_at, &mut [0; MESSAGE_BYTES_MAX]);
+            assert_eq!(sent, None);
+        }),
+        ("the mount leaves", |world, plain| {
+            world.unmount(plain);
+            world.settle();
+        }),
+        ("the mount ends at once", |world, plain| {
+            world.nodes[plain].client.force(world.now);
+        }),
+    ];
+    for (way, go) in ways {
+        let mut world = World::with_voters(1, 1);
+        let plain = world.plain();
+        world.settle();
+        let has_keys = |world: &World| world.nodes[plain].client.talk.line.is_open();
+        assert!(world.is_connected(plain) && has_keys(&world), "{way}");
+        go(&mut world, plain);
+        assert!(!world.is_connected(plain) && !has_keys(&world), "{way}");
     }
 }
 

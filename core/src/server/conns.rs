@@ -24,11 +24,16 @@ impl Ends {
 #[derive(Clone, Debug)]
 pub(super) struct Conns {
     free: Ends,
+    /// Those who were welcomed.
+    inside: Ends,
+    /// Those at the door.
     ready: Ends,
     /// Those whose turn is costly: they have shown the key, and wait for keys of their own.
     keyless: Ends,
-    /// The next turn is one of theirs, if anybody of them waits.
+    /// Of the turns at the door the next one is one of theirs, if anybody of them waits.
     keyless_next: bool,
+    /// The next turn is one at the door, if anybody waits there.
+    door_next: bool,
     closing: Ends,
     /// Strangers by age: linked apart from the queues, in which they stand too when they have something to hear.
     strangers: Ends,
@@ -60,9 +65,11 @@ impl Conns {
     /// For a server that was never started: no slots.
     pub(super) const NONE: Self = Self {
         free: Ends::EMPTY,
+        inside: Ends::EMPTY,
         ready: Ends::EMPTY,
         keyless: Ends::EMPTY,
         keyless_next: false,
+        door_next: false,
         closing: Ends::EMPTY,
         strangers: Ends::EMPTY,
         strangers_count: 0,
@@ -90,6 +97,7 @@ impl Conns {
         match queue {
             Queue::None => None,
             Queue::Free => Some(&mut self.free),
+            Queue::Inside => Some(&mut self.inside),
             Queue::Ready => Some(&mut self.ready),
             Queue::Keyless => Some(&mut self.keyless),
             Queue::Closing => Some(&mut self.closing),
@@ -263,26 +271,33 @@ impl Conns {
     }
 
     fn enqueue(&mut self, slots: &mut [ConnSlot], slot: u32) {
-        let queue = match slots[slot as usize].due.reply {
-            true => Queue::Keyless,
-            false => Queue::Ready,
+        let conn = &slots[slot as usize];
+        let queue = match (conn.role, conn.due) {
+            (_, Due { reply: true, .. }) => Queue::Keyless,
+            (Role::Client, Due { welcome: false, .. }) => Queue::Inside,
+            _ => Queue::Ready,
         };
         self.push(slots, slot, queue);
     }
 
-    /// The connection whose turn it is to send. Those who have keys and those who wait for them take turns: the answer to a
-    /// ping does not wait for the keys of a crowd of thousands, which would lose those who are inside, and have them join it.
+    /// The connection whose turn it is to send. Those inside and those at the door take turns, and so do, there, those who have
+    /// keys and those who wait for them: the answer to a ping waits neither for the keys nor for the challenges and welcomes
+    /// of a crowd of thousands, which would lose those who are inside, and have them join it.
     pub(super) const fn first_ready(&self) -> Option<u32> {
-        match (self.ready.head, self.keyless.head, self.keyless_next) {
-            (NONE, NONE, _) => None,
-            (slot, NONE, _) | (slot, _, false) if slot != NONE => Some(slot),
-            (_, slot, _) => Some(slot),
+        let door = in_turn(self.ready.head, self.keyless.head, self.keyless_next);
+        match in_turn(self.inside.head, door, self.door_next) {
+            NONE => None,
+            slot => Some(slot),
         }
     }
 
     /// It sent one message: the others have their turn before it sends another.
     pub(super) fn had_its_turn(&mut self, slots: &mut [ConnSlot], slot: u32, more: bool) {
-        self.keyless_next = slots[slot as usize].queue != Queue::Keyless;
+        let queue = slots[slot as usize].queue;
+        self.door_next = queue == Queue::Inside;
+        if queue != Queue::Inside {
+            self.keyless_next = queue != Queue::Keyless;
+        }
         self.unlink(slots, slot);
         if more {
             self.enqueue(slots, slot);
@@ -300,6 +315,15 @@ impl Conns {
     /// Connections that the platform may still know.
     pub(super) const fn open_count(&self) -> u32 {
         self.open
+    }
+}
+
+/// The first of two that are there: the one or, if it has the turn, the other.
+const fn in_turn(one: u32, other: u32, others_turn: bool) -> u32 {
+    if one == NONE || (others_turn && other != NONE) {
+        other
+    } else {
+        one
     }
 }
 
@@ -433,6 +457,31 @@ mod tests {
         }
         // In the order of arrival on either side.
         assert_eq!(turns, [0, 5, 1, 6, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_crowd_at_the_door_holds_up_nobody_inside_and_those_inside_do_not_close_the_door() {
+        let mut slots = slots::<12>();
+        let mut conns = Conns::new(&mut slots, 4);
+        for slot in 0..9 {
+            assert_eq!(conns.open(Instant(0), &mut slots), Some(slot));
+            if slot < 3 {
+                // It has its welcome before it.
+                conns.had_its_turn(&mut slots, slot, false);
+                conns.introduced(&mut slots, slot);
+                (slots[slot as usize].role, slots[slot as usize].due) = (Role::Client, Due::default());
+            }
+        }
+        conns.mark(&mut slots, 0, |due| due.welcome = true);
+        conns.mark(&mut slots, 1, |due| due.pong = true);
+        conns.mark(&mut slots, 2, |due| due.answers = true);
+        let mut turns = heapless::Vec::<u32, 12>::new();
+        while let Some(slot) = conns.first_ready() {
+            turns.push(slot).unwrap();
+            // Who is answered asks again.
+            conns.had_its_turn(&mut slots, slot, slot == 2 && turns.len() < 8);
+        }
+        assert_eq!(turns, [1, 3, 2, 4, 2, 5, 2, 6, 2, 7, 8, 0]);
     }
 
     #[test]

@@ -156,6 +156,9 @@ pub(super) enum Queue {
     #[default]
     None,
     Free,
+    /// It was welcomed, and has something to hear.
+    Inside,
+    /// It has something to hear, and is at the door.
     Ready,
     /// It waits for the costly half of the handshake.
     Keyless,

@@ -115,6 +115,8 @@ pub(super) struct Reign {
     pub(super) crowd: u32,
     /// See `crowd`.
     pub(super) crowd_lately: u32,
+    /// When `crowd_lately` fell last.
+    pub(super) crowd_fell: Instant,
     pub(super) recovered: bool,
     /// The moment from which clients could have returned: absence before it does not count.
     pub(super) absence_counts_from: Instant,
@@ -167,6 +169,7 @@ impl Reign {
             expected: 0,
             crowd: 0,
             crowd_lately: 0,
+            crowd_fell: now,
             recovered: false,
             absence_counts_from: now,
             next_sweep: now,
@@ -325,7 +328,7 @@ impl<S: Service> Parts<'_, S> {
     /// The address is published: from now on absence counts.
     pub(super) fn begin_to_serve(&mut self, now: Instant) {
         self.reign.absence_counts_from = now;
-        self.count_crowd();
+        self.count_crowd(now);
         self.plan_sweep(now);
         self.reign.judge = true;
         for client in &*self.clients {

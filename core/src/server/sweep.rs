@@ -33,11 +33,17 @@ impl<S: Service> Parts<'_, S> {
     }
 
     /// Those who left just now may have kept the others from noticing early that their server is gone, and from coming in soon:
-    /// what is granted to a crowd outlasts it for a while.
-    pub(super) fn count_crowd(&mut self) {
+    /// what is granted to a crowd outlasts it for a while. It falls with the time and not with the sweeps: a mass eviction takes
+    /// a sweep for every few of them, all at one moment.
+    pub(super) fn count_crowd(&mut self, now: Instant) {
         let lately = self.reign.crowd_lately;
+        let falls = now.since(self.reign.crowd_fell) >= self.sweep_interval();
+        if falls {
+            self.reign.crowd_fell = now;
+        }
+        let fall = if falls { lately / 64 + 1 } else { 0 };
         self.reign.crowd = self.census().mounted;
-        self.reign.crowd_lately = self.reign.crowd.max(lately.saturating_sub(lately / 64 + 1));
+        self.reign.crowd_lately = self.reign.crowd.max(lately.saturating_sub(fall));
     }
 
     /// After how much silence the client on this connection is to ping, as it is told now.
@@ -80,7 +86,7 @@ impl<S: Service> Parts<'_, S> {
         if overslept {
             self.reign.absence_counts_from = now;
         }
-        self.count_crowd();
+        self.count_crowd(now);
         self.plan_sweep(now);
         if overslept {
             return;

@@ -153,6 +153,10 @@ impl Pool {
     }
 
     /// Nothing is to be done for a while: gives the memory of spare buffers back to the system.
+    ///
+    /// None of them is in the device's hands. A buffer goes with its request to the thread that carries it out, which has it
+    /// until the system call has returned, however late that is and whether or not the request was answered as timed out; only then
+    /// is it spare.
     pub fn rest(&mut self) {
         self.spare.clear();
     }

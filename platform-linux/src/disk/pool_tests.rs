@@ -165,6 +165,29 @@ fn a_hung_request_is_answered_in_time_and_its_late_completion_is_ignored() {
     }
 }
 
+#[test]
+fn memory_that_is_given_back_is_none_that_the_device_still_fills() {
+    let mut bench = Bench::new();
+    bench.device.shut();
+    bench.read(1, 5, 10_000);
+    bench.read(2, 6, 30);
+    // One that was answered as timed out is in the device's hands all the same.
+    assert_eq!(bench.next().outcome, Outcome::TimedOut { begun: true });
+    let spare = bench.pool.buffer();
+    bench.pool.recycle(spare);
+    bench.pool.rest();
+    assert!(bench.pool.spare.is_empty());
+    bench.device.open();
+    let completed = bench.next();
+    assert_eq!(completed.outcome(), DiskOutcome::Read(&[5; BLOCK_BYTES]));
+    bench.pool.release(completed);
+    while bench.pool.stuck() > 0 {
+        assert!(bench.pool.next_completed(clock::now()).is_none());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert_eq!(bench.pool.spare.len(), 2, "both came back");
+}
+
 /// Longer than any limit used here.
 const LONG: Duration = Duration::from_secs(100);
 

@@ -54,7 +54,12 @@ impl Target {
 
     /// The hello of one who knows the key, to a challenge.
     pub(crate) fn hello(&self, challenge: &mut [u8; CHALLENGE_BYTES]) -> Result<(Initiator, Vec<u8>)> {
-        let mut line = Initiator::new(Offer::OURS);
+        self.hello_of(Offer::OURS, challenge)
+    }
+
+    /// The same, of one who speaks what it offers.
+    fn hello_of(&self, offer: Offer, challenge: &mut [u8; CHALLENGE_BYTES]) -> Result<(Initiator, Vec<u8>)> {
+        let mut line = Initiator::new(offer);
         let taken = line.take(&self.secret(), challenge);
         ensure(taken.is_ok(), || "no challenge".to_owned())?;
         let mut hello = vec![0; HELLO_BYTES];
@@ -86,23 +91,7 @@ pub(crate) struct Insider {
 
 impl Insider {
     pub(crate) fn greet(target: &Target) -> Result<Self> {
-        let broken = |error: std::io::Error| Failure::new(format!("greeting: {error}"));
-        let mut stream = target.connect()?;
-        let mut challenge = [0; CHALLENGE_BYTES];
-        stream.read_exact(&mut challenge).map_err(broken)?;
-        let (mut line, hello) = target.hello(&mut challenge)?;
-        stream.write_all(&hello).map_err(broken)?;
-        let mut reply = [0; REPLY_BYTES];
-        stream.read_exact(&mut reply).map_err(broken)?;
-        let heard = line.take(&target.secret(), &mut reply);
-        ensure(matches!(heard, Ok((Heard::Reply(Offer::OURS), _))), || {
-            format!("expected a reply, heard {heard:?}")
-        })?;
-        let mut insider = Self {
-            stream,
-            line,
-            said: vec![hello],
-        };
+        let mut insider = Self::knock(target, Offer::OURS)?;
         insider.say(Command::GREETING, false, 0, &greeting(target))?;
         let mut welcome = insider.hear()?;
         let heard = insider.line.take(&target.secret(), &mut welcome);
@@ -114,6 +103,27 @@ impl Insider {
             format!("expected a welcome, heard {status:?}")
         })?;
         Ok(insider)
+    }
+
+    /// One who speaks what it offers, and was told what the server speaks; both have shown that they know the key.
+    pub(crate) fn knock(target: &Target, offer: Offer) -> Result<Self> {
+        let broken = |error: std::io::Error| Failure::new(format!("greeting: {error}"));
+        let mut stream = target.connect()?;
+        let mut challenge = [0; CHALLENGE_BYTES];
+        stream.read_exact(&mut challenge).map_err(broken)?;
+        let (mut line, hello) = target.hello_of(offer, &mut challenge)?;
+        stream.write_all(&hello).map_err(broken)?;
+        let mut reply = [0; REPLY_BYTES];
+        stream.read_exact(&mut reply).map_err(broken)?;
+        let heard = line.take(&target.secret(), &mut reply);
+        ensure(matches!(heard, Ok((Heard::Reply(Offer::OURS), _))), || {
+            format!("expected a reply, heard {heard:?}")
+        })?;
+        Ok(Self {
+            stream,
+            line,
+            said: vec![hello],
+        })
     }
 
     /// A message as it would go over the wire.

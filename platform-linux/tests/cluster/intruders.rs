@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ostrakon_core::format::hello::CHALLENGE_BYTES;
+use ostrakon_core::format::hello::{CHALLENGE_BYTES, Offer};
 use ostrakon_core::format::wire::Command;
+use ostrakon_xtask::cluster::event::Kind;
 use ostrakon_xtask::cluster::log::Mark;
 use ostrakon_xtask::failure::{Failure, Result, ensure};
 
@@ -16,6 +17,9 @@ use crate::support::{Dice, voters};
 
 /// How long the port is attacked: longer than a stranger is tolerated, longer than a peer's silence.
 const ATTACK: Duration = Duration::from_secs(6);
+
+/// What the server may take to say something, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Connections that one attacker holds open.
 const HELD_OPEN: usize = 100;
@@ -232,6 +236,51 @@ fn misbehave(target: &Target, over: &AtomicBool, mut dice: Dice) -> u32 {
         thread::sleep(Duration::from_millis(20));
     }
     opened
+}
+
+/// `Insider::knock` fails unless it is told what this build speaks: so both sides can show what the other one does.
+#[test]
+fn a_peer_of_another_release_is_turned_away_and_both_can_show_why() -> Result<()> {
+    let (cluster, _) = voters("release", 2, 1)?;
+    let from = cluster.log().mark();
+    let status = cluster.status()?;
+    let port = status
+        .server_addr
+        .ok_or_else(|| Failure::new("no server's address"))?;
+    let target = Target::read(port, cluster.image())?;
+    let older = Offer {
+        oldest: 0,
+        newest: 0,
+        ..Offer::OURS
+    };
+    let demanding = Offer {
+        needed: 1 << 15,
+        ..Offer::OURS
+    };
+    for offer in [older, demanding] {
+        let mut peer = Insider::knock(&target, offer)?;
+        let after = until_closed(&mut peer.stream)?;
+        ensure(after.is_empty(), || format!("{offer}: it heard {after:?}"))?;
+        let shown = offer.to_string();
+        cluster.wait(
+            from,
+            PATIENCE,
+            "the server to show what the peer speaks",
+            |record| {
+                let told = record.event.object.to_string();
+                (record.event.kind == Kind::Error && told.contains("peer_speaks") && told.contains(&shown))
+                    .then_some(())
+            },
+        )?;
+    }
+    ensure(Insider::greet(&target).is_ok(), || {
+        "one of this release is welcome all the same".to_owned()
+    })?;
+    let lost = |kind: &Kind| matches!(kind, Kind::Disconnected | Kind::Superseded);
+    let records = cluster.log().since(from);
+    ensure(!records.iter().any(|record| lost(&record.event.kind)), || {
+        format!("{records:#?}")
+    })
 }
 
 #[test]

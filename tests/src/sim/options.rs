@@ -36,6 +36,8 @@ pub struct DiskProfile {
     pub misdirected_ppm: u32,
     /// Failing region writes that are torn.
     pub torn_error_ppm: u32,
+    /// A write that is torn leaves garbage in a sector, which A1 rules out: only stories of devices worse than that want it.
+    pub spoils_sectors: bool,
 }
 
 impl DiskProfile {
@@ -50,6 +52,7 @@ impl DiskProfile {
             lost_ppm: 0,
             misdirected_ppm: 0,
             torn_error_ppm: 0,
+            spoils_sectors: false,
         }
     }
 }
@@ -350,6 +353,7 @@ fn draw_disk(dice: &mut Dice, write_time_max: Time) -> DiskProfile {
         lost_ppm: sometimes(dice, 10_000),
         misdirected_ppm: sometimes(dice, 10_000),
         torn_error_ppm: sometimes(dice, 10_000),
+        spoils_sectors: false,
     }
 }
 

@@ -195,7 +195,9 @@ impl World {
             self.look_at_super(copy);
         }
         for block in 0..self.check.table.len() {
-            (0..2).for_each(|copy| self.look_at_table(block, copy));
+            for copy in 0..2 {
+                self.look_at_table(block, copy);
+            }
         }
         let (fenced, server, barrier) = (self.check.fenced, self.check.server, self.check.barrier);
         let found = self.check.super_block().copied();

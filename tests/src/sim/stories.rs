@@ -82,6 +82,13 @@ pub fn stories() -> Vec<Story> {
             voters(3).quorum(2).with(slow_collects).seeds(24),
             a_leader_stops_at_the_moment_when_it_is_fenced,
         ),
+        story(
+            Rule::CopyOrder,
+            voters(3)
+                .quorum(1)
+                .with(|options| options.disk.spoils_sectors = true),
+            two_leaders_die_in_their_updates,
+        ),
         story(Rule::StopReads, voters(1).quorum(1), a_server_stops),
         story(
             Rule::StopLast,
@@ -231,6 +238,30 @@ fn a_clean_stop_stands_in_one_copy_for_long(world: &mut World) {
     world.unmount(old);
     world.expect_another_server_than(old);
     world.run_for(3_000);
+}
+
+/// The first dies in the second write of its update, so that the newest state stands in the first copy only; the next dies in
+/// the write of that very copy. The device is worse than A1: both writes leave garbage.
+fn two_leaders_die_in_their_updates(world: &mut World) {
+    world.expect("three mounts", |world| {
+        world.hosts.iter().all(|host| host.process.is_some())
+    });
+    for (copy, dead) in [(1, 1), (0, 2)] {
+        for host in 0..3 {
+            world.hosts[host].crash_in_super = Some(copy);
+            world.tear_next_write(host);
+        }
+        world.expect("a leader that died", move |world| {
+            world.hosts.iter().filter(|host| host.process.is_none()).count() == dead
+        });
+        for host in &mut world.hosts {
+            (host.crash_in_super, host.tear_next_write) = (None, false);
+        }
+    }
+    for host in 0..3 {
+        world.restart(host);
+    }
+    world.expect_connected_all();
 }
 
 fn a_server_stops(world: &mut World) {

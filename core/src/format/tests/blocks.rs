@@ -354,6 +354,11 @@ fn a_log_like_the_one_before_is_told_and_any_other_is_judged_by_itself() {
     assert!(!before.repeats());
     let again = entries(&same, Some(&before));
     assert!(again.repeats() && again.eq(sample_log()));
+    // However much of the one before was read meanwhile.
+    let mut half_read = before;
+    assert!(half_read.next().is_some() && sample_log().len() > 1);
+    let again = entries(&same, Some(&half_read));
+    assert!(again.repeats() && again.eq(sample_log()));
     let mut other_log = sample_log();
     other_log[1].quiet_ms += 1;
     for log in [&other_log[..], &sample_log()[..1], &[]] {

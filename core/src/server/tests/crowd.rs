@@ -83,6 +83,48 @@ fn those_who_are_away_are_waited_for_the_longer_the_more_of_them_there_are() {
 }
 
 #[test]
+fn a_crowd_that_is_evicted_at_one_moment_leaves_the_others_as_much_time_as_it_had() {
+    let mut world = World::with_voters(1, 1);
+    world.crowd(CROWD);
+    for node in 1..=CROWD {
+        world.kill(node);
+    }
+    let lately = |world: &mut World| world.server(0).reign.as_ref().map(|reign| reign.crowd_lately);
+    world.pass(Duration::from_secs(12));
+    assert_eq!(world.server(0).mounted(), 1, "all of them are gone");
+    let left = lately(&mut world).unwrap();
+    // Three of the times in which it falls, at most, have passed since the first of them was evicted.
+    assert!(left as usize >= CROWD + 1 - 3 * 2, "{left}");
+    world.pass(Duration::from_secs(120));
+    assert_eq!(lately(&mut world), Some(1), "it falls in the end");
+}
+
+#[test]
+fn whoever_waits_for_its_record_is_not_closed_when_it_has_it() {
+    let mut world = World::with_voters(1, 1);
+    world.disk.hung = true;
+    let plain = world.informed();
+    world.settle();
+    let place = |world: &World| world.wires.last().map(crate::session::world::Wire::place);
+    let before = place(&world);
+    // The record takes longer than anybody may be silent who is not waited for, and it is some time until the client, one of
+    // a crowd, sees its welcome: it could not have said a word.
+    let silence = world.nodes[plain].config.silence_max;
+    world.nodes[plain].asleep = true;
+    world.pass(silence.times(2));
+    world.disk.hung = false;
+    world.pass(silence.divided(2));
+    assert_eq!(place(&world), before, "it is not closed");
+    world.nodes[plain].asleep = false;
+    world.settle();
+    assert!(world.is_connected(plain), "it is welcome");
+    // Nobody is waited for who goes on to say nothing.
+    world.nodes[plain].asleep = true;
+    world.pass(silence.times(2));
+    assert_ne!(place(&world), before);
+}
+
+#[test]
 fn whoever_waits_for_its_keys_is_not_reproached_with_it() {
     let mut world = World::with_voters(1, 1);
     let raw = world.raw(0).unwrap();

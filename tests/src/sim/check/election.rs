@@ -21,6 +21,8 @@ pub struct RegionView {
     pub void_term: Term,
     /// Ballots in its log.
     pub carries: Vec<Ballot>,
+    /// Those of them whose fence was confirmed, as their entries say.
+    pub marked: Vec<Ballot>,
 }
 
 impl World {
@@ -34,7 +36,26 @@ impl World {
                 self.procs[proc].name
             );
         }
+        self.check_marks(index);
         self.check_carriers();
+    }
+
+    /// An entry says that its ballot is fenced only when that is so (R7): nobody fences it any more.
+    fn check_marks(&mut self, index: usize) {
+        let fenced = |ballot: &Ballot| {
+            self.by_rid
+                .get(&ballot.rid)
+                .is_some_and(|&proc| self.procs[proc].fenced)
+        };
+        let marked = &self.check.region[index].marked;
+        if let Some(&loud) = marked.iter().find(|ballot| !fenced(ballot)) {
+            violate!(
+                self,
+                "region block {index} says that {loud} is fenced, which it is not (R7)"
+            );
+        } else if !marked.is_empty() {
+            self.check.marked.extend(marked);
+        }
     }
 
     /// Who is void, and since when.
@@ -61,12 +82,21 @@ impl World {
             None,
         );
         let view = match decoded.ok().filter(|_| readable) {
-            Some(RegionBlock::Written(head, log)) => RegionView {
-                valid: true,
-                writer: Some(head.writer),
-                void_term: head.void_term,
-                carries: log.map(|entry| entry.ballot).collect(),
-            },
+            Some(RegionBlock::Written(head, log)) => {
+                let mut view = RegionView {
+                    valid: true,
+                    writer: Some(head.writer),
+                    void_term: head.void_term,
+                    ..RegionView::default()
+                };
+                for entry in log {
+                    view.carries.push(entry.ballot);
+                    if entry.fenced {
+                        view.marked.push(entry.ballot);
+                    }
+                }
+                view
+            }
             Some(RegionBlock::Empty) => RegionView {
                 valid: true,
                 ..RegionView::default()
@@ -92,12 +122,13 @@ impl World {
         self.note_voids();
     }
 
-    /// The theorem of the design: every collect shows a sealed ballot until it is trimmed or void, though it may
+    /// The theorem of the design: every collect shows a sealed ballot until it is trimmed, void or marked, though it may
     /// leave K blocks out.
     fn check_carriers(&mut self) {
-        let fenced = self.check.fenced;
+        let (fenced, marked) = (self.check.fenced, &self.check.marked);
         let lost = self.check.leaders.iter().find(|(ballot, leader)| {
-            let live = leader.sealed && !leader.gave_up && !fenced.covers(**ballot);
+            let gone = leader.gave_up || fenced.covers(**ballot) || marked.contains(ballot);
+            let live = leader.sealed && !gone;
             live && self
                 .check
                 .carriers
@@ -122,6 +153,7 @@ impl World {
             carriers == 0
                 || carriers >= SEAL_BLOCKS
                 || self.check.fenced.covers(ballot)
+                || self.check.marked.contains(&ballot)
                 || self.is_void(ballot)
         });
         whole && !late && carried
@@ -130,8 +162,11 @@ impl World {
     /// Whether the log has room for a few more leaders that die before they serve. When it has not, nobody may become
     /// a candidate any more: only an operator helps then, who confirms their fences.
     pub(crate) fn log_has_room(&self) -> bool {
+        // A mark that was lost since makes no room: what any block says counts.
+        let marked = |ballot: Ballot| self.check.region.iter().any(|view| view.marked.contains(&ballot));
         let stands = |ballot: Ballot, carriers: usize| {
-            carriers > 0 && !self.check.fenced.covers(ballot) && !self.is_void(ballot)
+            let gone = self.check.fenced.covers(ballot) || self.is_void(ballot) || marked(ballot);
+            carriers > 0 && !gone
         };
         let all = self.check.carriers.iter();
         let left = all

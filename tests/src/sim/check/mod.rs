@@ -145,6 +145,8 @@ pub struct Check {
     pub region: Vec<RegionView>,
     /// Blocks that carry a ballot.
     pub carriers: BTreeMap<Ballot, usize>,
+    /// Ballots of which a block ever said that their fence was confirmed.
+    pub marked: BTreeSet<Ballot>,
     /// Everybody who won.
     pub leaders: BTreeMap<Ballot, Leader>,
     /// Each logical block of the table: its two copies, as sequence number and records.
@@ -189,6 +191,7 @@ impl Check {
             barrier: fresh.unmount_barrier,
             region: vec![empty; ostrakon_core::bounds::REGION_BLOCKS],
             carriers: BTreeMap::new(),
+            marked: BTreeSet::new(),
             leaders: BTreeMap::new(),
             table: vec![[Some(copy.clone()), Some(copy)]; fresh.geometry.clients_blocks as usize],
             records: BTreeMap::new(),
@@ -259,7 +262,9 @@ impl World {
         match area {
             Area::Super(copy) => self.look_at_super(copy),
             Area::Region(index) => self.look_at_region(index),
-            Area::Table { block, copy } => self.look_at_table(block, copy),
+            Area::Table { block, copy } => {
+                self.look_at_table(block, copy);
+            }
             Area::Fences(_) | Area::Doorbell | Area::Outside => {}
         }
     }

@@ -29,7 +29,13 @@ impl World {
         };
         let (sealed, gave_up) = (leader.sealed, leader.gave_up);
         let first = !std::mem::replace(&mut leader.issued, true);
-        if !sealed || gave_up {
+        let newer = self.check.server.filter(|&newest| newest > ballot);
+        if let (Some(newer), false) = (newer, self.procs[proc].cut) {
+            violate!(
+                self,
+                "{name} writes the super block under {ballot}, but {newer} has taken over"
+            );
+        } else if !sealed || gave_up {
             violate!(
                 self,
                 "{name} writes the super block under {ballot}: sealed {sealed}, given up {gave_up}"

@@ -27,7 +27,9 @@ impl World {
                 self.check.server
             );
         }
-        self.look_at_table(block, copy);
+        for record in self.look_at_table(block, copy) {
+            self.check_taken_out(&record);
+        }
         if !damaged && self.check.table[block][copy].is_none() {
             violate!(
                 self,
@@ -37,8 +39,26 @@ impl World {
         }
     }
 
-    /// Decodes a copy of a table block as it stands, and finds out who came and who went.
-    pub(in crate::sim) fn look_at_table(&mut self, block: usize, copy: usize) {
+    /// A server has deleted this record, or marked it as evicted: its mount leaves, or was evicted, as the server said before
+    /// it wrote, or the barrier has released it.
+    fn check_taken_out(&mut self, record: &ClientRecord) {
+        let released = record.barrier < self.check.barrier;
+        let Some(&id) = self.by_rid.get(&record.rid) else {
+            return;
+        };
+        let proc = &self.procs[id];
+        if !proc.unmounting && !proc.evicted && !released {
+            let name = proc.name.clone();
+            violate!(
+                self,
+                "{name} was taken out of the table, and neither leaves nor was evicted"
+            );
+        }
+    }
+
+    /// Decodes a copy of a table block as it stands, and finds out who came and who went. Returns the records of those who
+    /// went.
+    pub(in crate::sim) fn look_at_table(&mut self, block: usize, copy: usize) -> Vec<ClientRecord> {
         let geometry = self.device.geometry();
         let at =
             BlockNo(geometry.clients.0 + block as u64 + copy as u64 * u64::from(geometry.clients_blocks));
@@ -60,9 +80,12 @@ impl World {
             self.check.records.remove(rid);
             self.record_gone(*rid);
         }
+        let mut gone: Vec<_> = before.into_values().filter(|record| !record.evicted).collect();
+        gone.retain(|record| after.get(&record.rid).is_none_or(|after| after.evicted));
         for (rid, record) in after {
             self.record_stands(rid, record);
         }
+        gone
     }
 
     fn record_stands(&mut self, rid: Rid, record: ClientRecord) {

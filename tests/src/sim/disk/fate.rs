@@ -153,6 +153,9 @@ impl World {
         let sectors = flight.count as usize * SECTORS;
         let (from, to) = self.part_of(sectors);
         self.write_pieces(&flight, from, to);
+        if self.options.disk.spoils_sectors {
+            self.device.rot(flight.target, &mut self.dice);
+        }
         self.landed(Landed {
             proc: flight.proc,
             first: flight.target,

@@ -6,7 +6,7 @@ use ostrakon_core::format::SuperBlock;
 use ostrakon_core::ids::{BlockNo, Mark, Term};
 
 use super::puppet::{
-    ballot, begin_super, entry, expect_violation, fence_block, lead, region_block, seal, settle, stops,
+    ballot, begin_super, entry, expect_violation, fence_block, lead, mark, region_block, seal, settle, stops,
     stranger, takes_over, update, withdraw, world, write, write_fence, write_region, write_super,
     write_table,
 };
@@ -25,6 +25,7 @@ fn an_orderly_succession_is_fine() {
     let stopped = stops(&world);
     update(&mut world, 0, &stopped);
     let second = lead(&mut world, 2, 1);
+    world.procs[0].evicted = true;
     write_table(&mut world, 1, 2, &[1, 4]);
     world.procs[1].fenced = true;
     lead(&mut world, 3, 2);
@@ -150,7 +151,10 @@ fn an_older_state_in_the_copy_that_holds_it_still() {
     let state = takes_over(&world, second);
     write_super(&mut world, 1, 0, &state);
     assert_eq!(world.wrong, None);
-    write_super(&mut world, 0, 1, &old);
+    // As if it had been issued before.
+    let flight = begin_super(&mut world, 0, 1, &old);
+    world.wrong = None;
+    world.land(flight, 0);
     expect_violation(&world, "its sequence number goes back");
 }
 
@@ -195,6 +199,10 @@ fn writing_the_super_block_after_a_newer_leader_took_over() {
         ..takes_over(&world, first)
     };
     write_super(&mut world, 0, 0, &back);
+    expect_violation(&world, "has taken over");
+    // Nor may it land.
+    world.wrong = None;
+    settle(&mut world);
     expect_violation(&world, "goes back");
 }
 
@@ -293,6 +301,35 @@ fn a_sealed_ballot_that_is_forgotten() {
 }
 
 #[test]
+fn a_mark_of_a_fence_that_was_not() {
+    let mut world = world(1);
+    let first = seal(&mut world, 1, 0);
+    mark(&mut world, 1, 40, first);
+    expect_violation(&world, "is fenced, which it is not");
+}
+
+#[test]
+fn a_sealed_ballot_is_missed_until_its_fence_is_marked() {
+    for marked in [false, true] {
+        let mut world = world(1);
+        let first = seal(&mut world, 1, 0);
+        world.procs[0].fenced = true;
+        if marked {
+            mark(&mut world, 1, 40, first);
+            write_region(&mut world, 1, 40, &[]);
+        }
+        for index in 0..28 {
+            write_region(&mut world, 1, index, &[]);
+        }
+        if marked {
+            assert_eq!(world.wrong, None);
+        } else {
+            expect_violation(&world, "forgotten");
+        }
+    }
+}
+
+#[test]
 fn a_ballot_used_twice() {
     let mut world = world(1);
     let twice = ballot(&world, 1, 0);
@@ -373,6 +410,8 @@ fn a_mount_that_is_told_of_a_record_which_is_gone() {
     let leader = lead(&mut world, 1, 0);
     write_table(&mut world, 0, 1, &[0, 4]);
     write_table(&mut world, 0, 2, &[0]);
+    expect_violation(&world, "neither leaves nor was evicted");
+    world.wrong = None;
     world.client_connected(4, leader);
     expect_violation(&world, "its record is gone");
 }

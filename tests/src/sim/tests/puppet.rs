@@ -202,15 +202,16 @@ pub(super) fn region_block(
     index: u64,
     carries: &[Ballot],
 ) -> (BlockNo, Vec<u8>) {
-    region_block_voiding(world, proc, index, carries, Term(0))
+    let log = carries.iter().map(|&ballot| entry(world, ballot)).collect();
+    region_block_of(world, proc, index, log, Term(0))
 }
 
-/// The same, of one who says that its ballots up to this term are void.
-fn region_block_voiding(
+/// A block with this log, of one who says that its ballots up to this term are void.
+fn region_block_of(
     world: &World,
     proc: ProcId,
     index: u64,
-    carries: &[Ballot],
+    mut log: Vec<LogEntry>,
     void_term: Term,
 ) -> (BlockNo, Vec<u8>) {
     let at = BlockNo(world.device.geometry().region.0 + index);
@@ -231,7 +232,6 @@ fn region_block_voiding(
         answer: None,
         cycle: Duration::from_millis(1),
     };
-    let mut log: Vec<LogEntry> = carries.iter().map(|&ballot| entry(world, ballot)).collect();
     log.sort_by_key(|entry| entry.ballot.rid);
     let mut block = vec![0; BLOCK_BYTES];
     encode_quorum(&head, &log, at, world.volume, checksum, &mut block);
@@ -260,7 +260,18 @@ pub(super) fn write_region(world: &mut World, proc: ProcId, index: u64, carries:
 pub(super) fn withdraw(world: &mut World, ballot: Ballot, index: u64) {
     world.gave_up(ballot);
     let proc = world.by_rid[&ballot.rid];
-    let (at, block) = region_block_voiding(world, proc, index, &[], ballot.term);
+    let (at, block) = region_block_of(world, proc, index, Vec::new(), ballot.term);
+    write(world, proc, at, &block);
+    settle(world);
+}
+
+/// Writes a block that carries this ballot, and says that its fence was confirmed.
+pub(super) fn mark(world: &mut World, proc: ProcId, index: u64, ballot: Ballot) {
+    let marked = LogEntry {
+        fenced: true,
+        ..entry(world, ballot)
+    };
+    let (at, block) = region_block_of(world, proc, index, vec![marked], Term(0));
     write(world, proc, at, &block);
     settle(world);
 }

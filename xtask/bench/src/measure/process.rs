@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ostrakon_xtask::failure::{During, Failure, Result};
+use ostrakon_xtask::failure::{During, Failure, Result, ensure};
 
 /// Counters of a process at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -34,18 +34,16 @@ impl Usage {
         })
     }
 
-    /// What several processes use; nothing, if one of them has ended.
-    pub fn of_all(pids: &[u32]) -> Vec<Self> {
-        let nothing = || Self {
-            at: Instant::now(),
-            cpu: Duration::ZERO,
-            read_bytes: 0,
-            write_bytes: 0,
-            resident: 0,
+    /// What several processes use, all of which must live: the sum of a host one of whose processes has ended, or of none at
+    /// all, would be no figure of a host.
+    pub fn of_all(pids: &[u32]) -> Result<Vec<Self>> {
+        ensure(!pids.is_empty(), || "no process of it was found".to_owned())?;
+        let living = |&pid: &u32| {
+            let usage = Self::of(pid)?;
+            ensure(usage.resident > 0, || format!("its process {pid} has ended"))?;
+            Ok(usage)
         };
-        pids.iter()
-            .map(|&pid| Self::of(pid).unwrap_or_else(|_| nothing()))
-            .collect()
+        pids.iter().map(living).collect()
     }
 
     /// Share of one processor since `before`.
@@ -155,6 +153,22 @@ mod tests {
         let usage = Usage::of(std::process::id()).expect("the kernel tells of this process");
         assert!(usage.resident > 4096);
         assert!(tree(std::process::id()).contains(&std::process::id()));
+    }
+
+    #[test]
+    fn a_host_without_processes_or_with_one_that_ended_is_not_measured() {
+        let own = std::process::id();
+        assert_eq!(Usage::of_all(&[own]).expect("this process lives").len(), 1);
+        Usage::of_all(&[]).expect_err("nothing was measured");
+        let mut child = std::process::Command::new("true").spawn().expect("true starts");
+        let pid = child.id();
+        // It has ended, and is there until it is waited for.
+        while !is_still(pid) {
+            std::thread::yield_now();
+        }
+        Usage::of_all(&[own, pid]).expect_err("one has ended");
+        child.wait().expect("it is waited for");
+        Usage::of_all(&[own, pid]).expect_err("one is gone");
     }
 
     #[test]

@@ -26,8 +26,19 @@ struct Watched {
     hosts: f64,
     pids: Vec<Vec<u32>>,
     device: Option<usize>,
+    /// Which of the sanlocks it is, if it is one.
+    sanlock: Option<usize>,
     ours: bool,
 }
+
+impl Watched {
+    fn usage(&self) -> Result<Vec<Usage>> {
+        Usage::of_all(&self.pids.concat())
+    }
+}
+
+/// What the processes of one kind of host used when the window began, and when it ended.
+type Window = (Vec<Usage>, Vec<Usage>);
 
 /// What must live while the window lasts.
 #[derive(Default)]
@@ -66,12 +77,8 @@ pub(super) fn run(context: &mut Context) -> Result<()> {
     }
     // What an election, or a join, leaves behind is over soon.
     std::thread::sleep(Duration::from_secs(5));
-    let usages = |watched: &[Watched]| -> Vec<Vec<Usage>> {
-        watched
-            .iter()
-            .map(|one| Usage::of_all(&one.pids.concat()))
-            .collect()
-    };
+    let usages =
+        |watched: &[Watched]| -> Vec<Result<Vec<Usage>>> { watched.iter().map(Watched::usage).collect() };
     let ios = |alive: &Alive| {
         alive
             .devices
@@ -82,17 +89,36 @@ pub(super) fn run(context: &mut Context) -> Result<()> {
     let (before, io_before) = (usages(&watched), ios(&alive)?);
     std::thread::sleep(window);
     let (after, io_after) = (usages(&watched), ios(&alive)?);
+    let windows: Vec<Option<Window>> = watched
+        .iter()
+        .zip(before.into_iter().zip(after))
+        .map(|(one, (before, after))| measured(context, &alive, one, before, after))
+        .collect();
     if let (Some(cluster), Some((server, others))) = (&alive.cluster, ours) {
-        quiet_others(context, cluster, server, &others, &watched, &before, &after);
+        quiet_others(context, cluster, server, &others, &watched, &windows);
     }
-    tell(
-        context,
-        window,
-        &watched,
-        (&before, &after),
-        (&io_before, &io_after),
-    );
+    tell(context, window, &watched, &windows, (&io_before, &io_after));
     Ok(())
+}
+
+/// Whether the window says anything of this host: all of its processes lived, and did what such a host does.
+fn measured(
+    context: &mut Context,
+    alive: &Alive,
+    one: &Watched,
+    before: Result<Vec<Usage>>,
+    after: Result<Vec<Usage>>,
+) -> Option<Window> {
+    let member = one
+        .sanlock
+        .map_or(Ok(()), |index| alive.sanlocks[index].all_renew());
+    match member.and_then(|()| Ok((before?, after?))) {
+        Ok(window) => Some(window),
+        Err(failure) => {
+            context.missing(format!("idle hosts, {}: {failure}", one.label));
+            None
+        }
+    }
 }
 
 /// A server, two voters that do not serve, a plain client; on a loop device, or on a file where none can be made.
@@ -154,6 +180,7 @@ fn start_ours(
             hosts: 1.0,
             pids,
             device,
+            sanlock: None,
             ours: true,
         });
     }
@@ -168,17 +195,14 @@ fn quiet_others(
     server: MountId,
     others: &[MountId],
     watched: &[Watched],
-    before: &[Vec<Usage>],
-    after: &[Vec<Usage>],
+    windows: &[Option<Window>],
 ) {
     let server_pid = cluster.get(server).pid();
     let mut moved = 0;
-    for ((one, before), after) in watched
-        .iter()
-        .zip(before)
-        .zip(after)
-        .filter(|((one, _), _)| one.ours)
-    {
+    for (one, window) in watched.iter().zip(windows).filter(|(one, _)| one.ours) {
+        let Some((before, after)) = window else {
+            return;
+        };
         let pids = one.pids.concat();
         for ((pid, before), after) in pids.iter().zip(before).zip(after) {
             if *pid != server_pid {
@@ -212,6 +236,7 @@ fn start_sanlock(
         // The daemon; its helper, which runs programs for it, is counted with neither.
         pids: (0..2).map(|host| vec![sanlock.host(host).pid()]).collect(),
         device: Some(alive.devices.len()),
+        sanlock: Some(alive.sanlocks.len()),
         ours: false,
     });
     alive.devices.push(device);
@@ -224,13 +249,13 @@ fn start_sbd(context: &Context, alive: &mut Alive, watched: &mut Vec<Watched>) -
     let mut sbd = Sbd::create(&folder(context, "idle-sbd"), device.path(), &context.reaper)?;
     sbd.join()?;
     sbd.join()?;
-    std::thread::sleep(Duration::from_secs(2));
     watched.push(Watched {
         label: "sbd".to_owned(),
         facts: ["idle.rss.sbd", "idle.ops.sbd"],
         hosts: 2.0,
         pids: sbd.pids(),
         device: Some(alive.devices.len()),
+        sanlock: None,
         ours: false,
     });
     alive.devices.push(device);
@@ -251,6 +276,7 @@ fn start_etcd(context: &Context, alive: &mut Alive, watched: &mut Vec<Watched>) 
         hosts: 3.0,
         pids: etcd.pids().into_iter().map(tree).collect(),
         device: None,
+        sanlock: None,
         ours: false,
     });
     alive.etcd = Some(etcd);
@@ -261,7 +287,7 @@ fn tell(
     context: &mut Context,
     window: Duration,
     watched: &[Watched],
-    (before, after): (&[Vec<Usage>], &[Vec<Usage>]),
+    windows: &[Option<Window>],
     (io_before, io_after): (&[DeviceIo], &[DeviceIo]),
 ) {
     let seconds = window.as_secs_f64();
@@ -275,8 +301,13 @@ fn tell(
         "resident, MiB",
     ]);
     let mut bars = Vec::new();
-    for ((one, before), after) in watched.iter().zip(before).zip(after) {
+    for (one, measured) in watched.iter().zip(windows) {
         let mut row = vec![one.label.clone()];
+        let Some((before, after)) = measured else {
+            row.resize(table.head.len(), "missing".to_owned());
+            table.row(row);
+            continue;
+        };
         if let Some(device) = one.device {
             let (before, after) = (io_before[device], io_after[device]);
             let a_second = |count: u64| count as f64 / seconds / one.hosts;

@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use ostrakon_xtask::cluster::reaper::Reaper;
 use ostrakon_xtask::failure::{During, Result, ensure};
 
-use super::Daemon;
+use super::{Daemon, until};
 use crate::measure::process::signal;
+
+/// Longer than a host needs until it watches its device.
+const WATCH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Hosts on one device.
 pub struct Sbd {
@@ -38,7 +42,7 @@ impl Sbd {
         })
     }
 
-    /// Starts one more host.
+    /// Starts one more host, and waits until it watches the device: it says so in its title a second or two after it began.
     pub fn join(&mut self) -> Result<()> {
         let name = format!("h{}", self.hosts.len());
         let mut command = Command::new("sbd");
@@ -50,7 +54,9 @@ impl Sbd {
             .env("SBD_PACEMAKER", "no");
         let log = self.folder.join(format!("{name}.log"));
         self.hosts.push(Daemon::start(&mut command, &log, &self.reaper)?);
-        Ok(())
+        until(WATCH_PATIENCE, "a host of sbd to watch its device", || {
+            (self.pids().len() == self.hosts.len()).then_some(())
+        })
     }
 
     /// Each host's processes: the one that watches the device, and its parent. They leave the process that started them.

@@ -107,9 +107,10 @@ impl Report {
     }
 }
 
-/// A number with as many digits as mean something.
+/// A number with as many digits as mean something; what is none was not measured.
 pub fn number(value: f64) -> String {
     let digits = match value.abs() {
+        size if !size.is_finite() => return "missing".to_owned(),
         0.0 => return "0".to_owned(),
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
