@@ -52,6 +52,12 @@ mod tests {
     }
 
     #[test]
+    fn where_pings_are_rarer_silence_is_believed_for_longer_by_that_and_a_quarter() {
+        let rarer = Duration::from_millis(1_000);
+        assert_eq!(patience(SILENCE, 2_000), SILENCE + rarer + rarer.divided(4));
+    }
+
+    #[test]
     fn many_ping_as_often_as_few_do_all_of_them_together() {
         for crowd in [1_000, 10_000, 20_000] {
             let each = u64::from(ping_ms(SILENCE, crowd, false));

@@ -1,6 +1,6 @@
 //! What two consecutive collects saw of each block, and whether a ballot is sealed (rules R4 and R10).
 
-use crate::bounds::{REGION_BLOCKS, SEAL_BLOCKS};
+use crate::bounds::{REGION_BLOCKS, SEAL_BLOCKS, TORN_MAX};
 use crate::ids::{Ballot, Rid, WriteNr};
 use crate::time::{Duration, Instant};
 
@@ -120,6 +120,7 @@ pub struct Witness {
     carries: Blocks,
     unchanged: Blocks,
     damaged: Blocks,
+    refused: Blocks,
     /// The last collect completed, so that the one under way is consecutive to it.
     follows: bool,
     completed: bool,
@@ -137,6 +138,7 @@ impl Witness {
             carries: Blocks::NONE,
             unchanged: Blocks::NONE,
             damaged: Blocks::NONE,
+            refused: Blocks::NONE,
             follows: false,
             completed: false,
             own: None,
@@ -148,6 +150,7 @@ impl Witness {
         self.seen.of.fill((0, 0));
         (self.seen.written, self.seen.bad) = (Blocks::NONE, Blocks::NONE);
         (self.carries, self.damaged, self.target) = (Blocks::NONE, Blocks::NONE, None);
+        self.refused = Blocks::NONE;
         self.fail();
     }
 
@@ -206,6 +209,16 @@ impl Witness {
         self.own = None;
     }
 
+    /// The newest write of this mount failed. If only few did, the blocks are at fault, and the next ones go elsewhere.
+    pub const fn refuse(&mut self) {
+        if let Some((index, ..)) = self.own {
+            self.refused.set(index, true);
+        }
+        if self.refused.count() > TORN_MAX {
+            self.refused = Blocks::NONE;
+        }
+    }
+
     /// This mount issues a write to block `index` (whether or not it will complete).
     pub const fn wrote(&mut self, index: usize, writer: Rid, write_nr: WriteNr) {
         self.own = Some((index, writer, write_nr));
@@ -240,6 +253,11 @@ impl Witness {
     /// Blocks that carry the target, as the collect under way or the last one found.
     pub const fn carriers(&self) -> Blocks {
         self.carries
+    }
+
+    /// Blocks that took no write of this mount.
+    pub const fn refused(&self) -> Blocks {
+        self.refused
     }
 
     /// Blocks that are damaged, as the collect under way or the last one found.

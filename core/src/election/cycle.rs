@@ -336,11 +336,12 @@ impl Election {
     /// Chooses a block and writes it.
     pub(super) fn write_vote(&mut self) {
         let random = self.random();
-        let carriers = self.witness.carriers();
-        let index = match self.void_to_overwrite() {
-            true => crate::decide::pick::block(carriers.complement(), self.witness.damage(), random),
-            false => crate::decide::pick::block(carriers, self.witness.damage(), random),
+        let carriers = match (self.witness.carriers(), self.void_to_overwrite()) {
+            (carriers, true) => carriers.complement(),
+            (carriers, false) => carriers,
         };
+        let (damage, refused) = (self.witness.damage(), self.witness.refused());
+        let index = crate::decide::pick::block(carriers, damage, refused, random);
         self.step = Step::WriteDue(index);
     }
 
@@ -366,6 +367,9 @@ impl Election {
             DiskOutcome::Read(_) => Some(DiskError::Failed),
         };
         if let Some(error) = failed {
+            if !ring {
+                self.witness.refuse();
+            }
             let at = self.state().map_or(BlockNo(0), |state| {
                 if ring {
                     state.geometry.doorbell

@@ -22,10 +22,9 @@ impl FenceMethod {
     /// The beginning of `name`, as much as there is room for.
     pub fn of(name: &str) -> Self {
         let mut bytes = [0; FENCE_METHOD_BYTES];
-        let fits = |&length: &usize| length <= FENCE_METHOD_BYTES && name.is_char_boundary(length);
         let length = (0..=name.len().min(FENCE_METHOD_BYTES))
             .rev()
-            .find(fits)
+            .find(|&length| name.is_char_boundary(length))
             .unwrap_or(0);
         bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
         Self(bytes)

@@ -458,6 +458,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
             self.client.next_deadline(),
             backoff,
             due,
+            self.wind_up_until,
         ])
     }
 

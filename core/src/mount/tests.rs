@@ -70,6 +70,8 @@ struct Host {
     mount: Mount<FixedMemory<8, 24>, NoService>,
     blocks: Vec<u8>,
     events: Vec<(Instant, Event)>,
+    /// The device answers nothing any more.
+    hung: bool,
 }
 
 impl Host {
@@ -91,6 +93,7 @@ impl Host {
             mount,
             blocks,
             events: Vec::new(),
+            hung: false,
         }
     }
 
@@ -115,6 +118,9 @@ impl Host {
         let mut buffer = vec![0; 64 * BLOCK_BYTES];
         while let Some(request) = self.mount.poll_disk(now, &mut buffer) {
             requests.push((request, buffer.clone()));
+        }
+        if self.hung {
+            requests.clear();
         }
         for (request, bytes) in requests {
             self.carry_out(request, &bytes);
@@ -367,4 +373,55 @@ fn a_buffer_that_a_request_would_overrun_is_refused() {
     let mut host = Host::voter(formatted(1));
     host.mount.poll(host.now);
     let _ = host.mount.poll_disk(host.now, &mut [0; BLOCK_BYTES]);
+}
+
+#[test]
+fn a_leader_that_resigns_leads_no_more_and_once_is_enough() {
+    let mut host = Host::voter(formatted(1));
+    host.mount.resign(host.now);
+    assert_eq!(
+        (host.mount.clients_mounted(), host.mount.leads(host.now)),
+        (0, None)
+    );
+    host.run_until(SECOND.times(3), |event| matches!(event, Event::Connected { .. }));
+    assert_eq!(host.mount.clients_mounted(), 1);
+    let led = host.mount.leads(host.now).expect("it serves");
+    assert_eq!(host.mount.right_until(host.now), Some(Instant::NEVER));
+    host.mount.resign(host.now);
+    assert_eq!(host.mount.leads(host.now), None);
+    host.mount.resign(host.now);
+    let stopped = |event: &Event| {
+        *event
+            == Event::StoppedServing {
+                ballot: led,
+                clean: true,
+            }
+    };
+    host.run_until(SECOND.times(3), stopped);
+    host.run_until(SECOND.times(20), |event| matches!(event, Event::Serving { .. }));
+    let stops = host.events.iter().filter(|(_, event)| stopped(event)).count();
+    assert_eq!(stops, 1);
+    assert!(host.mount.leads(host.now) > Some(led));
+}
+
+#[test]
+fn a_mount_whose_device_answers_nothing_ends_when_it_was_told_to() {
+    let time = SECOND.times(2);
+    let addr = ([127, 0, 0, 1], 7000).into();
+    let config = Config {
+        voter: Some(VoterConfig::fencing(addr, FenceParam::default())),
+        unmount_time_max: Some(time),
+        ..Config::client(Rid::new(5).unwrap())
+    };
+    let mut host = Host::new(config, formatted(1));
+    host.run_until(SECOND.times(3), |event| matches!(event, Event::Connected { .. }));
+    host.hung = true;
+    let began = host.now;
+    host.mount.unmount(host.now);
+    let ended = host.run_until(SECOND.times(30), |event| {
+        *event == Event::Unmounted(Unmounted::LeftRecord)
+    });
+    // Once for the farewell, and once for what is left to wind up.
+    assert!(ended.since(began) >= time && ended.since(began) <= time.times(2) + SECOND);
+    assert!(host.mount.has_ended());
 }

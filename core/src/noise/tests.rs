@@ -1,6 +1,6 @@
 //! The published vectors, and every way in which a handshake or a sealed frame can be tampered with.
 
-use super::channel::Channel;
+use super::channel::{Channel, first_frame};
 use super::suite::{ephemeral, split};
 use super::*;
 use crate::bounds::MESSAGE_BYTES_MAX;
@@ -348,6 +348,22 @@ fn a_frame_too_short_for_its_tag_is_refused() {
         bytes[0] = length as u8;
         let taken = pair.responder.clone().take(&SECRET, &mut bytes[..length]);
         assert!(taken.is_err(), "{length} bytes");
+    }
+}
+
+#[test]
+fn keys_that_are_worn_out_open_nothing_more() {
+    let (one, other) = ([1; 32], [2; 32]);
+    let mut sender = Channel::new(one, other);
+    let mut receiver = Channel::new(other, one);
+    for worn in [false, true] {
+        let mut buffer = [0; 64];
+        let length = sender.seal(&mut buffer, 24).unwrap();
+        if worn {
+            receiver.wear_out();
+        }
+        let opened = first_frame(Some(&mut receiver), &mut buffer[..length]);
+        assert_eq!(opened.is_err(), worn);
     }
 }
 

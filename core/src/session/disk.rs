@@ -62,6 +62,8 @@ pub(crate) struct Disk {
     pub(crate) hung: bool,
     /// Writes fail like this.
     pub(crate) broken: Option<DiskError>,
+    /// Reads fail like this.
+    pub(crate) bad_reads: Option<DiskError>,
     /// Reads that touch this block fail with a medium error.
     pub(crate) bad_medium: Option<BlockNo>,
     /// A block that takes no write.
@@ -84,6 +86,7 @@ impl Disk {
             issued: VecDeque::new(),
             hung: false,
             broken: None,
+            bad_reads: None,
             bad_medium: None,
             bad_write: None,
             reads: 0,
@@ -220,6 +223,9 @@ impl Disk {
     fn read(&mut self, first: BlockNo, count: u32) -> Result<Option<Vec<u8>>, DiskError> {
         self.reads += 1;
         let end = first.0 + u64::from(count);
+        if let Some(error) = self.bad_reads {
+            return Err(error);
+        }
         if self.bad_medium.is_some_and(|bad| (first.0..end).contains(&bad.0)) {
             return Err(DiskError::Medium);
         }

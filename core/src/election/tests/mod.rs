@@ -2,6 +2,7 @@
 
 extern crate std;
 
+use std::boxed::Box;
 use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
@@ -9,7 +10,7 @@ use std::vec::Vec;
 use crate::bounds::{BLOCK_BYTES, DEAD_AFTER_MIN, SEAL_BLOCKS};
 use crate::checksum::portable;
 use crate::config::{Config, VoterConfig};
-use crate::disk::{DiskError, DiskOutcome, DiskRequest};
+use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, GaveUp, Silenced};
 use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{Doorbell, FenceParam, Geometry, SUPER_COPIES, SuperBlock, encode_empty};
@@ -18,10 +19,25 @@ use crate::time::{Duration, Instant};
 
 use super::{Election, LeaderFacts, Lost};
 
+mod device;
 mod scenarios;
 mod stopping;
 
 const VOLUME: VolumeId = VolumeId([7; 16]);
+
+/// What becomes of a request that is not carried out.
+#[derive(Clone, Copy)]
+enum Trouble {
+    Fails(DiskError),
+    /// A read brings fewer bytes than it was to.
+    FallsShort,
+    /// It ends as only one of the other kind may.
+    Confuses,
+}
+
+/// Which requests are not carried out.
+trait TroubleOf: Fn(&DiskRequest) -> Option<Trouble> {}
+impl<F: Fn(&DiskRequest) -> Option<Trouble>> TroubleOf for F {}
 
 /// One voter and what the world knows of it.
 struct Voter {
@@ -33,6 +49,9 @@ struct Voter {
     paused: bool,
     disk_fails: bool,
     writes_fail: bool,
+    trouble: Box<dyn TroubleOf>,
+    /// Completions come that belong to nobody, before each that does.
+    strays: bool,
     facts: LeaderFacts,
     served: Option<Ballot>,
     writes: u64,
@@ -114,6 +133,8 @@ impl World {
             paused: false,
             disk_fails: false,
             writes_fail: false,
+            trouble: Box::new(|_: &DiskRequest| None),
+            strays: false,
             facts: LeaderFacts {
                 voters: 1,
                 remote_seen: true,
@@ -146,6 +167,25 @@ impl World {
                 voter
                     .election
                     .handle_disk(now, request.id(), DiskOutcome::Failed(DiskError::Failed));
+                continue;
+            }
+            if voter.strays {
+                let nobodys = IoId(request.id().0.wrapping_sub(1));
+                for outcome in [
+                    DiskOutcome::Failed(DiskError::Failed),
+                    DiskOutcome::Read(&[]),
+                    DiskOutcome::Done,
+                ] {
+                    voter.election.handle_disk(now, nobodys, outcome);
+                }
+            }
+            if let Some(trouble) = (voter.trouble)(&request) {
+                let outcome = match trouble {
+                    Trouble::Fails(error) => DiskOutcome::Failed(error),
+                    Trouble::Confuses if !writes => DiskOutcome::Done,
+                    Trouble::FallsShort | Trouble::Confuses => DiskOutcome::Read(&[]),
+                };
+                voter.election.handle_disk(now, request.id(), outcome);
                 continue;
             }
             match request {

@@ -5,7 +5,7 @@ use std::string::ToString;
 use super::*;
 use crate::bounds::MESSAGE_BYTES_MAX;
 use crate::format::VERSION;
-use crate::format::hello::{HANDSHAKE, HELLO_BYTES, SHAKE_BYTES, hello, hello_head};
+use crate::format::hello::{HANDSHAKE, HELLO_BYTES, Offer, SHAKE_BYTES, hello, hello_head};
 use crate::format::wire::{
     BODY_BYTES_MAX, Command, FRAME_BYTES, Greeting, Message, RequestId, Status, TAG_BYTES, Welcome,
     WireError, frame_length,
@@ -273,4 +273,28 @@ fn wire_errors_say_what_was_found_and_what_was_expected() {
             .to_string()
             .starts_with("impossible length 7 ")
     );
+}
+
+#[test]
+fn an_offer_reads_as_what_it_offers() {
+    let offer = |oldest, newest, features, needed| Offer {
+        oldest,
+        newest,
+        features,
+        needed,
+    };
+    for (offer, text) in [
+        (offer(2, 2, 0, 0), "wire version 2"),
+        (offer(1, 3, 0, 0), "wire versions 1 to 3"),
+        (
+            offer(1, 1, 6, 0),
+            "wire version 1 with features 0x0006, of which it needs 0x0000",
+        ),
+        (
+            offer(1, 1, 0, 4),
+            "wire version 1 with features 0x0000, of which it needs 0x0004",
+        ),
+    ] {
+        assert_eq!(offer.to_string(), text);
+    }
 }

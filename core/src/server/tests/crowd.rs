@@ -5,11 +5,12 @@ extern crate std;
 use std::vec::Vec;
 
 use super::hostile::hello;
-use crate::bounds::{GUEST_TIMEOUT, PING_SHARE};
+use crate::bounds::{GUEST_TIMEOUT, PING_SHARE, STRANGERS_LIMIT, STRANGERS_MAX};
 use crate::config::VoterConfig;
 use crate::event::Event;
 use crate::format::FenceParam;
 use crate::format::hello::REPLY_BYTES;
+use crate::server::strangers_for;
 use crate::session::world::{CLIENTS, World, addr, rid};
 use crate::time::Duration;
 
@@ -140,4 +141,13 @@ fn whoever_waits_for_its_keys_is_not_reproached_with_it() {
     world.nodes[0].may_act = true;
     world.settle();
     assert_eq!(world.heard(raw).len(), REPLY_BYTES);
+}
+
+#[test]
+fn room_for_strangers_grows_with_the_clients_between_its_bounds() {
+    assert_eq!(strangers_for(0), STRANGERS_MAX);
+    assert_eq!(strangers_for(8 * STRANGERS_MAX), STRANGERS_MAX);
+    assert_eq!(strangers_for(8 * (STRANGERS_MAX + 5)), STRANGERS_MAX + 5);
+    assert_eq!(strangers_for(8 * (STRANGERS_LIMIT + 5)), STRANGERS_LIMIT);
+    assert_eq!(strangers_for(usize::MAX), STRANGERS_LIMIT);
 }
