@@ -204,9 +204,9 @@ pub enum Fault {
     DamagedBlock(BlockNo),
     /// An absurd term stands in the region; it is ignored.
     AbsurdTerm(BlockNo),
-    /// The merged log has more entries than a block has room for: nobody can be elected before fences are confirmed.
+    /// The merged log has more entries than a block has room for: nobody can be elected.
     LogFull,
-    /// Too many leftover entries to begin another candidacy.
+    /// Too many leftover entries to begin another candidacy: some 34 were elected and died before anybody served.
     LogAlmostFull,
     /// More voters are active than the volume admits: this one abstains.
     TooManyVoters {

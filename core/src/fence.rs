@@ -1,7 +1,7 @@
 //! The fence seam: who is to be silenced, and what the platform found.
 //!
-//! Contract (assumption A4): [`FenceOutcome::Done`] says that no write of the victim can reach the device any
-//! more, and that those in flight are done or dropped. Requests are repeatable. Every request is answered,
+//! Contract (assumption A4): [`FenceOutcome::Done`] says that no write of the victim's process ever reaches the device
+//! again, and that those in flight are done or dropped: every later candidate believes it. Requests are repeatable. Every request is answered,
 //! with [`FenceOutcome::Failed`] at the latest when the time-out has passed.
 
 use crate::format::LogEntry;

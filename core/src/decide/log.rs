@@ -59,7 +59,8 @@ impl Log {
 
     /// The highest ballot that is live: its fence was not confirmed.
     pub fn highest(&self) -> Option<Ballot> {
-        self.unfenced().map(PackedEntry::ballot).max()
+        let live = self.entries.iter().filter(|entry| !entry.is_fenced());
+        live.map(PackedEntry::ballot).max()
     }
 
     /// Whether the fence of exactly this ballot was confirmed.
@@ -77,21 +78,15 @@ impl Log {
         }
     }
 
-    fn unfenced(&self) -> impl Iterator<Item = &PackedEntry> {
-        self.entries.iter().filter(|entry| !entry.is_fenced())
-    }
-
     /// Whether a rid may begin a candidacy: unless it has an entry already, one must be free for each of the `active`
     /// voters, itself counted, of which there are P at most. Asking for P in any case would let twenty elections
-    /// that failed, one after the other, lock out even a single voter, who could fence them all. Entries whose fence
-    /// was confirmed make room.
+    /// that failed, one after the other, lock out even a single voter, who could fence them all.
     pub fn has_room_for(&self, rid: Rid, active: usize) -> bool {
-        self.unfenced().count() + active.clamp(1, VOTERS_MAX) <= LOG_ENTRIES_MAX || self.place(rid).is_ok()
+        self.entries.len() + active.clamp(1, VOTERS_MAX) <= LOG_ENTRIES_MAX || self.place(rid).is_ok()
     }
 
     /// Adds an entry unless `fenced` covers it or its rid declared it void; of one rid the higher ballot stays. That its
-    /// fence was confirmed counts whoever says so; without room such a one is left out, because whoever meets it in
-    /// another block only has it fenced once more.
+    /// fence was confirmed counts whoever says so.
     ///
     /// A void covers every ballot of the rid up to its term, so that keeping the highest before the voids of the
     /// same collect are known, and dropping it in [`settle`](Self::settle), gives what rule R1's order gives.
@@ -109,12 +104,6 @@ impl Log {
             Err(_) => {
                 if self.entries.is_full() {
                     self.drop_gone(trimmed, void_term);
-                }
-                if self.entries.is_full() {
-                    if entry.is_fenced() {
-                        return;
-                    }
-                    self.drop_one_fenced();
                 }
                 self.overflowed |= self.entries.push(*entry).is_err();
                 // Down to its place, one by one: that is less code than moving all the others at once.
@@ -152,12 +141,6 @@ impl Log {
     fn place(&self, rid: Rid) -> Result<usize, usize> {
         self.entries
             .binary_search_by_key(&rid, |entry| entry.ballot().rid)
-    }
-
-    fn drop_one_fenced(&mut self) {
-        if let Some(at) = self.entries.iter().position(PackedEntry::is_fenced) {
-            self.entries.remove(at);
-        }
     }
 
     fn drop_gone(&mut self, trimmed: Mark, void_term: Voids<'_>) {
@@ -286,27 +269,6 @@ mod tests {
             log.mark_fenced(entry(5, 1).ballot());
             assert!(log.is_fenced(entry(5, 1).ballot()));
         }
-    }
-
-    #[test]
-    fn hole_09_only_what_is_fenced_makes_room_for_what_lives() {
-        let mut log = Log::new();
-        (1..=LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, &no_void));
-        assert!(!log.has_room_for(Rid::new(99).unwrap(), 1));
-        log.add(&fenced(1, 98), Mark::NONE, &no_void);
-        log.clone()
-            .settle(Mark::NONE, &no_void, None)
-            .expect("one that is fenced may be left out");
-        log.mark_fenced(entry(1, 7).ballot());
-        assert!(log.has_room_for(Rid::new(99).unwrap(), 1));
-        assert!(!log.has_room_for(Rid::new(99).unwrap(), 2));
-        log.add(&entry(2, 99), Mark::NONE, &no_void);
-        log.settle(Mark::NONE, &no_void, None).expect("it made room");
-        assert_eq!(log.of_rid(Rid::new(7).unwrap()), None);
-        assert_eq!(log.entries().len(), LOG_ENTRIES_MAX);
-        assert!(log.entries().is_sorted_by_key(|entry| entry.ballot().rid));
-        log.add(&entry(2, 97), Mark::NONE, &no_void);
-        assert_eq!(log.settle(Mark::NONE, &no_void, None), Err(LogFull));
     }
 
     #[test]

@@ -190,6 +190,15 @@ mod tests {
     }
 
     #[test]
+    fn r5_a_higher_ballot_whose_fence_was_confirmed_aborts_nobody() {
+        let (own, mut log) = (ballot(4, 5), log(&[(4, 5), (4, 6), (5, 1)]));
+        log.mark_fenced(ballot(5, 1));
+        assert_eq!(aborts_for(&log, own), Some(ballot(4, 6)));
+        log.mark_fenced(ballot(4, 6));
+        assert_eq!(aborts_for(&log, own), None);
+    }
+
+    #[test]
     fn r7_every_lower_ballot_of_others_is_a_victim() {
         let log = log(&[(4, 5), (4, 4), (3, 9), (4, 6)]);
         let mut found: heapless::Vec<Ballot, 4> =

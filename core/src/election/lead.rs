@@ -76,7 +76,7 @@ impl Election {
             self.stop_leading(now, ballot, Some(by));
             return self.rest(now, Duration::ZERO);
         }
-        if self.yields(now, ballot) {
+        if self.yields(now, ballot) || self.log.is_fenced(ballot) {
             self.stop_leading(now, ballot, None);
             return self.rest(now, Duration::ZERO);
         }
@@ -260,6 +260,8 @@ impl Election {
         match safety::stopping(view, ballot) {
             Stopping::Over { clean } => return self.stopped(now, ballot, clean),
             Stopping::Unnamed => return self.not_named(now, stop, view.copies, unnamed),
+            // A fence that was confirmed and did nothing: whoever believed it may be writing this block.
+            Stopping::Named if self.log.is_fenced(ballot) => return self.abandon(ballot),
             Stopping::Named => {}
         }
         // It still names this ballot, be it half way through this very stop: nobody has moved past it.
@@ -292,10 +294,12 @@ impl Election {
         if now.since(stop.since) < (lease + self.config.write_time_max).times(STOPS_PER_QUIET_TIME) {
             return self.rest(now, RETRY_PAUSE);
         }
-        self.tell(Event::StoppedServing {
-            ballot: stop.ballot,
-            clean: false,
-        });
+        self.abandon(stop.ballot);
+    }
+
+    /// The ballot stays as it is, and this mount ends.
+    fn abandon(&mut self, ballot: Ballot) {
+        self.tell(Event::StoppedServing { ballot, clean: false });
         self.abandoned = true;
         self.stage = Stage::Off;
         self.step = Step::Rest(Instant(u64::MAX));

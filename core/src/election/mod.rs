@@ -375,7 +375,7 @@ impl Election {
         let (victim, entry, attempt) = self.victims.iter_mut().find_map(|victim| match victim.state {
             VictimState::FenceDue { attempt } if victim.due <= now => {
                 // Of one rid the log keeps the highest ballot; whoever fences the rid fences this one. A victim that
-                // has left the log is void or stopped, which the next look at it finds, or made room for others.
+                // has left the log is void or stopped, which the next look at it finds.
                 Some((victim.ballot, log.of_rid(victim.ballot.rid)?, attempt))
                     .inspect(|_| victim.state = VictimState::Fencing { attempt })
             }

@@ -47,6 +47,15 @@ impl Election {
             return self.write_vote();
         };
         let higher = safety::aborts_for(&self.log, own);
+        if self.log.is_fenced(own) {
+            // It lives all the same. Nobody will silence it any more, so that it has to do so by itself.
+            if !self.claimed {
+                self.withdraw(now, GaveUp::Overtaken);
+                return self.write_vote();
+            }
+            self.stop_leading(now, own, None);
+            return self.rest(now, Duration::ZERO);
+        }
         if self.claimed {
             return self.decide_claimed(now, own, higher);
         }

@@ -181,6 +181,11 @@ impl Journal {
     /// A candidate that never served had a predecessor fenced: its own record of that is gone with it.
     pub(crate) fn fenced_before(&mut self, victim: &LogEntry, by: Ballot) {
         let mut record = of_entry(victim, by, FenceReason::Predecessor);
+        let own = self.find(record.term, record.rid, record.why);
+        if own.is_some_and(|own| own.stand == Stand::Due && own.record.result == FenceResult::Done) {
+            // That candidate was this mount, under an earlier ballot.
+            return;
+        }
         record.method = FenceMethod::of(BEFORE);
         self.silenced(record);
     }

@@ -12,7 +12,7 @@ use ostrakon_core::ids::{Ballot, Rid, Term};
 
 use super::{Exit, fence_kill, mount_args};
 use crate::disk::Access;
-use crate::fence::{FenceAgent, FenceMap, Fencer, Means};
+use crate::fence::{FenceAgent, FenceMap, Fencer, How, Means};
 use crate::machine;
 use crate::offline::{Region, Table, Volume};
 use crate::runtime::RuntimeDir;
@@ -20,7 +20,8 @@ use crate::runtime::RuntimeDir;
 /// Fence a mount by hand, and have the mounts of this host believe it.
 ///
 /// For the case that a new leader cannot fence an old one (event fence_failed). Run it on the host that tries to serve: what
-/// is confirmed here is believed by the mounts of this host, under the same runtime directory, until it is booted again.
+/// is confirmed here is believed by the mounts of this host, under the same runtime directory, until it is booted again; and by
+/// all hosts once one of these has acted on it.
 ///
 /// Either it runs the agents given with --fence, as a mount does; or, with --confirmed, you say that you have made sure
 /// yourself that the victim's host is off, or cut off from the device, for good. That is believed: if it is not so, two
@@ -62,13 +63,21 @@ pub(super) fn run(args: &Args) -> Exit {
     let id = volume.state().volume;
     let runtime = RuntimeDir::default_dir();
     let how = if args.confirmed {
-        "confirmed by the operator".to_owned()
+        How::Operator
     } else {
         match ask(args, &volume, &runtime, victim) {
             Ok(how) => how,
             Err(why) => return Exit::Failed.because(format_args!("mount {} is not fenced: {why}", args.rid)),
         }
     };
+    if matches!(how, How::DeadProcess | How::EarlierBoot) {
+        // They also wait for as long as its writes may take, which is theirs to know.
+        println!(
+            "mount {} at {}: {how}; the mounts of this host see that themselves",
+            args.rid, victim.addr
+        );
+        return Exit::Done;
+    }
     if let Err(error) = runtime.confirm(id, args.rid) {
         return Exit::Failed.because(format_args!("the confirmation cannot be kept: {error}"));
     }
@@ -79,7 +88,7 @@ pub(super) fn run(args: &Args) -> Exit {
     Exit::Done
 }
 
-fn ask(args: &Args, volume: &Volume, runtime: &RuntimeDir, victim: LogEntry) -> Result<String, String> {
+fn ask(args: &Args, volume: &Volume, runtime: &RuntimeDir, victim: LogEntry) -> Result<How, String> {
     args.fence.iter().try_for_each(FenceAgent::check)?;
     let (wake, woken) = mpsc::channel();
     let means = Means {
@@ -105,7 +114,7 @@ fn ask(args: &Args, volume: &Volume, runtime: &RuntimeDir, victim: LogEntry) -> 
     loop {
         if let Some(report) = fencer.next_report() {
             return match report.how {
-                Some(how) => Ok(how.to_string()),
+                Some(how) => Ok(how),
                 None => Err(report.failures.join("; ")),
             };
         }

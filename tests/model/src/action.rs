@@ -31,8 +31,6 @@ pub enum Action {
     Fence(u8, u8, bool),
     /// Marks a predecessor as fenced before that is confirmed.
     MarkEarly(u8, u8),
-    /// Leaves out of its log what is marked.
-    MakeRoom(u8),
     /// Has waited out the leases of its predecessors.
     WaitedOut(u8),
     /// Its write of the super block completes.
@@ -121,7 +119,6 @@ impl fmt::Display for Action {
             Self::MarkEarly(p, ballot) => {
                 write!(f, "{} marks ballot {ballot}, whose fence is under way", name(p))
             }
-            Self::MakeRoom(p) => write!(f, "{} leaves out of its log what is marked", name(p)),
             Self::WaitedOut(p) => write!(f, "{} has waited out the leases", name(p)),
             Self::EndUpdate(p) => write!(f, "the super block write of {} lands", name(p)),
             Self::FailUpdate(p, false) => {

@@ -99,8 +99,7 @@ pub struct Config {
     pub failing_updates: u8,
     /// Those who silence others or lead go on writing in the region.
     pub keeps_writing: bool,
-    /// A fence that was confirmed is marked in the log; who silences others may give up; marked entries may be left out of a
-    /// write for want of room.
+    /// A fence that was confirmed is marked in the log, and who silences others may give up.
     pub marks: bool,
     /// Leaders promise a lease, and nobody can fence.
     pub lease: bool,

@@ -87,6 +87,18 @@ impl World<'_> {
         }
     }
 
+    /// What the collect showed to be marked needs no fence any more.
+    pub(crate) fn spare_the_marked(&self, p: usize, next: &mut State) {
+        let me = &mut next.processes[p];
+        let left = me.victims & !me.marks;
+        if left != me.victims && left == 0 {
+            me.victims = 0;
+            self.silenced(p, next, false);
+        } else {
+            me.victims = left;
+        }
+    }
+
     /// A fence was confirmed: the victim is gone, and what it had in flight is done or dropped (A4).
     fn fence(&mut self, p: usize, victim: u8) {
         let rid = self.state.rids[usize::from(victim)];

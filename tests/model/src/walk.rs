@@ -141,6 +141,7 @@ impl World<'_> {
                     self.mark_older_looks(p, next);
                 }
             }
+            Stage::Silence => self.spare_the_marked(p, next),
             Stage::Claim => me.step = Step::BeforeClaim,
             _ => {}
         }
@@ -197,12 +198,6 @@ impl World<'_> {
         }
         if self.config.blocks == 0 {
             return self.elect(p, None);
-        }
-        if me.log & me.marks != 0 {
-            let mut next = *self.state;
-            let me = &mut next.processes[p];
-            (me.log, me.marks) = (me.log & !me.marks, 0);
-            self.emit(Action::MakeRoom(p as u8), next);
         }
         for at in
             (0..self.config.blocks).filter(|&at| !self.config.calm || is_picked(&me, at, self.config.blocks))

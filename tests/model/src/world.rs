@@ -6,8 +6,8 @@ use crate::action::{Action, Violation};
 use crate::config::Config;
 use crate::real::Real;
 use crate::state::{
-    BLOCKS_MAX, Ballots, Block, GHOSTS_MAX, LateUpdate, LateWrite, PROCESSES_MAX, Process, Stage, State,
-    Step, Super, members, seen,
+    BLOCKS_MAX, Block, GHOSTS_MAX, LateUpdate, LateWrite, PROCESSES_MAX, Process, Stage, State, Step, Super,
+    members, seen,
 };
 
 /// A step, where it leads, and what it violates.
@@ -218,12 +218,13 @@ impl<'a> World<'a> {
                 next.processes[p].step == Step::AfterSeal || next.processes[p].stage == Stage::Silence
             })
             .fold(0, |set, p| set | 1 << p);
-        let fenced = next.newest().fenced;
-        let live = members(Ballots::MAX)
-            .filter(|&ballot| fenced < 2 * ballot)
-            .fold(0, |set, ballot| set | 1 << ballot);
+        let in_logs = next.blocks.iter().map(|block| block.log);
+        let known = in_logs
+            .chain(next.processes.iter().map(|process| process.log | process.victims))
+            .chain(next.late.iter().map(|late| late.block.log))
+            .fold(0, |set, log| set | log);
         for process in &mut next.processes {
-            process.marks &= live;
+            process.marks &= known;
             process.right_before &= waiting;
             process.look_before &= waiting;
             if process.stage != Stage::Seal {

@@ -20,6 +20,7 @@ use crate::time::{Duration, Instant};
 use super::{Election, LeaderFacts, Lost};
 
 mod device;
+mod marks;
 mod scenarios;
 mod stopping;
 

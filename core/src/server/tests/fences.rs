@@ -123,6 +123,30 @@ fn a_fence_that_failed_is_recorded_when_its_leader_serves_later() {
 }
 
 #[test]
+fn a_fence_that_an_earlier_candidate_had_confirmed_is_recorded_and_an_own_record_of_it_stays() {
+    let mut world = taken_over();
+    let journal = world.server(1).journal();
+    journal.set_unix_time(1_700_000_000);
+    journal.fenced_before(&victim(2, 3), by());
+    fence(&mut world, &victim(3, 4), 1, FenceOutcome::Done);
+    fence(&mut world, &victim(4, 5), 1, FenceOutcome::Failed);
+    for (node, term) in [(3, 4), (4, 5)] {
+        world.server(1).journal().fenced_before(&victim(node, term), by());
+    }
+    world.settle();
+    let known: Vec<_> = records(&world)
+        .into_iter()
+        .map(|record| (record.rid, record.how, record.result, record.method))
+        .collect();
+    let before = FenceMethod::of("by a predecessor");
+    let done = |node, method| (rid(node), FenceWay::Fence, FenceResult::Done, method);
+    assert_eq!(
+        known,
+        [done(2, before), done(3, FenceMethod::of("kill")), done(4, before)]
+    );
+}
+
+#[test]
 fn what_finds_no_room_is_counted() {
     let mut world = taken_over();
     for node in 0..FENCES_WAITING_MAX + 3 {
