@@ -115,6 +115,36 @@ fn hole_04_a_leader_whom_nobody_can_reach_does_not_hold_off_the_others() {
         });
 }
 
+/// Seed 316941 of the random runs: it yielded, but the one that it yielded to lost its way to the disk before it served. Nobody
+/// else asks, and it leads again: it has to go once more for the same one.
+#[test]
+fn hole_04_a_leader_whom_nobody_can_reach_goes_again_for_one_that_came_to_nothing() {
+    voters(2)
+        .quorum(1)
+        .clients(1)
+        .lease(2_000)
+        .nobody_started()
+        .with(|options| options.unreachable = Some(0))
+        .play(|world| {
+            world.restart(0);
+            world.expect("a server that nobody reaches", |world| world.server() == Some(0));
+            let first = world.serves(0).expect("it serves");
+            world.restart(1);
+            world.restart(2);
+            world.expect("the other is elected", |world| {
+                world.told(1, |event| matches!(event, Event::Elected(_))) > 0
+            });
+            world.lose_disk(1, true);
+            world.expect("it serves again", move |world| {
+                world.serves(0).is_some_and(|ballot| ballot > first)
+            });
+            world.find_disk(1);
+            world.expect_within(180_000, "a server that can be reached", |world| {
+                world.server() == Some(1) && world.is_connected(2)
+            });
+        });
+}
+
 #[test]
 fn hole_05_a_fence_slower_than_any_election_timer_does_not_get_its_leader_deposed() {
     let slow = |options: &mut ostrakon_tests::sim::Options| {

@@ -1,8 +1,8 @@
 //! Leading, and stopping cleanly (R9).
 
 use crate::bounds::{
-    BARREN_AFTER, BELL_INTERVAL, CYCLE_PAUSE, LEADER_READS_FAILED_MAX, RETRY_PAUSE, RINGING_TIME,
-    SCRUB_INTERVAL, URGENT_BELL_INTERVAL,
+    BARREN_AFTER, BARREN_FORGOTTEN, BELL_INTERVAL, CYCLE_PAUSE, LEADER_READS_FAILED_MAX, RETRY_PAUSE,
+    RINGING_TIME, SCRUB_INTERVAL, URGENT_BELL_INTERVAL,
 };
 use crate::decide::safety::{self, Stopping};
 use crate::event::{Event, GaveUp};
@@ -108,6 +108,10 @@ impl Election {
     fn yields(&mut self, now: Instant, own: Ballot) -> bool {
         if self.facts.remote_seen {
             self.said.barren = false;
+        }
+        if self.said.barren && now.since(self.said.yielded_at) >= BARREN_FORGOTTEN {
+            // Whoever it went for never came to serve, or nobody stayed with it: it may ask again.
+            (self.said.barren, self.said.yielded_to) = (false, None);
         }
         if !self.facts.serving {
             return false;
