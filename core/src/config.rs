@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::bounds::QUIET_MS_MAX;
-use crate::checksum::{self, Checksum};
+use crate::checksum::{self, Checksum, PaddedChecksum};
 use crate::format::FenceParam;
 use crate::ids::{BootId, HostId, Rid};
 use crate::time::Duration;
@@ -32,6 +32,8 @@ pub struct Config {
     pub unmount_time_max: Option<Duration>,
     /// The checksum routine.
     pub checksum: Checksum,
+    /// The same for what ends with zeros.
+    pub padded: PaddedChecksum,
 }
 
 /// How a voter takes part.
@@ -65,6 +67,7 @@ pub(crate) struct Basics {
     pub(crate) recovery_time: Duration,
     pub(crate) transfer_blocks: u32,
     pub(crate) checksum: Checksum,
+    pub(crate) padded: PaddedChecksum,
     pub(crate) can_fence: bool,
 }
 
@@ -79,6 +82,7 @@ impl From<&Config> for Basics {
             recovery_time: config.recovery_time,
             transfer_blocks: config.transfer_blocks,
             checksum: config.checksum,
+            padded: config.padded,
             can_fence: config.voter.as_ref().is_some_and(|voter| voter.can_fence),
         }
     }
@@ -153,6 +157,7 @@ impl Config {
             recovery_time: Duration::from_secs(10),
             unmount_time_max: None,
             checksum: checksum::portable,
+            padded: checksum::padded,
         }
     }
 }

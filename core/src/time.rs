@@ -51,6 +51,9 @@ impl Duration {
     #[must_use]
     #[inline(never)]
     pub const fn divided(self, parts: u16) -> Self {
+        if cfg!(target_pointer_width = "64") {
+            return Self(self.0 / parts as u64);
+        }
         let (mut quotient, mut rest, mut shift) = (0, 0, 64);
         while shift > 0 {
             shift -= 16;
@@ -73,7 +76,7 @@ impl Instant {
 }
 
 /// The earliest of these moments, if there is any.
-#[inline(never)]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 pub fn earliest(moments: &[Option<Instant>]) -> Option<Instant> {
     moments.iter().copied().flatten().min()
 }

@@ -168,6 +168,7 @@ impl ostrakon_config {
             recovery_time: some(self.recovery_time_us)?,
             unmount_time_max: some(self.unmount_time_max_us).ok(),
             checksum,
+            padded: ostrakon_core::checksum::padded,
         };
         config.check().map_err(|_| ostrakon_error::ConfigTime)?;
         Ok(config)

@@ -15,14 +15,14 @@ impl Blocks {
     pub const ALL: Self = Self(u64::MAX >> (64 - REGION_BLOCKS));
 
     /// Whether block `index` is in the set.
-    // Out of line, like the next: shifts of 64 bits take a dozen instructions on 32.
-    #[inline(never)]
+    // Out of line, like the next, where shifts of 64 bits take a dozen instructions.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub const fn has(self, index: usize) -> bool {
         self.0 & (1 << index) != 0
     }
 
     /// Puts block `index` into the set, or takes it out.
-    #[inline(never)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub const fn set(&mut self, index: usize, value: bool) {
         if value {
             self.0 |= 1 << index;
@@ -56,7 +56,9 @@ impl Blocks {
 
     /// The `nth` block of the set, counted from 0.
     pub fn nth(self, nth: usize) -> Option<usize> {
-        (0..REGION_BLOCKS).filter(|&index| self.has(index)).nth(nth)
+        // What is subtracted takes the lowest of them out.
+        let left = (0..nth).fold(self.0, |left, _| left & left.wrapping_sub(1));
+        (left != 0).then_some(left.trailing_zeros() as usize)
     }
 }
 

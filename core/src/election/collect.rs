@@ -129,10 +129,11 @@ impl Election {
             return;
         };
         let before = newest.as_ref().map(|(entries, _)| entries);
-        match RegionBlock::decode_after(bytes, at, state.volume, self.config.checksum, before) {
+        let (checksum, padded) = (self.config.checksum, self.config.padded);
+        match RegionBlock::decode_after(bytes, at, state.volume, checksum, padded, before) {
             Err(_) if !rules::holds(Rule::InvalidIsNotEmpty) => self.witness.empty(index),
             Err(_) => {
-                let fingerprint = (self.config.checksum)(bytes);
+                let fingerprint = checksum(bytes);
                 self.block_is_invalid(now, index, fingerprint);
             }
             Ok(RegionBlock::Empty) => {

@@ -6,7 +6,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_mut, transmute_ref};
 
 use super::BlockError;
-use super::field::zero;
+use super::field::zero_array;
 use crate::bounds::BLOCK_BYTES;
 use crate::checksum::{Checksum, Zeros};
 use crate::ids::{BlockNo, VolumeId};
@@ -71,6 +71,11 @@ struct AnyBlock {
 /// A whole block whose header and checksum were found right.
 pub(super) type VerifiedBytes<'a> = &'a [u8; BLOCK_BYTES];
 
+/// What the checksum of a block covers.
+pub(super) const fn covered(block: &[u8; BLOCK_BYTES]) -> &[u8] {
+    block.split_at(CHECKSUM_BYTES).1
+}
+
 /// Judges all of a block that is the same in every kind.
 ///
 /// The order tells the likeliest story first: what was never ours, what a newer build wrote, what is damaged,
@@ -82,17 +87,17 @@ pub(super) fn verify<'a>(
     volume: Option<VolumeId>,
     checksum: Checksum,
 ) -> Result<VerifiedBytes<'a>, BlockError> {
-    verify_padded(bytes, at, kind, volume, checksum, Zeros::NONE)
+    verify_summed(bytes, at, kind, volume, checksum, None)
 }
 
-/// The same of a block that was found to end with `zeros`.
-pub(super) fn verify_padded<'a>(
+/// The same of a block whose checksum may be known.
+pub(super) fn verify_summed<'a>(
     bytes: &'a [u8],
     at: BlockNo,
     kind: Kind,
     volume: Option<VolumeId>,
     checksum: Checksum,
-    zeros: Zeros,
+    known: Option<u32>,
 ) -> Result<VerifiedBytes<'a>, BlockError> {
     let Ok(block) = <&[u8; BLOCK_BYTES]>::try_from(bytes) else {
         return Err(BlockError::Length { found: bytes.len() });
@@ -108,7 +113,7 @@ pub(super) fn verify_padded<'a>(
             found: header.version.get(),
         });
     }
-    let computed = zeros.checksum(checksum, &block[CHECKSUM_BYTES..]);
+    let computed = known.unwrap_or_else(|| checksum(covered(block)));
     if header.crc.get() != computed {
         return Err(BlockError::Checksum {
             found: header.crc.get(),
@@ -132,8 +137,8 @@ pub(super) fn verify_padded<'a>(
             expected: at,
         });
     }
-    zero("reserved_12", &header.reserved_12)?;
-    zero("reserved_40", &header.reserved_40)?;
+    zero_array("reserved_12", &header.reserved_12)?;
+    zero_array("reserved_40", &header.reserved_40)?;
     Ok(block)
 }
 
@@ -158,13 +163,25 @@ pub(super) fn finish(
     volume: VolumeId,
     checksum: Checksum,
 ) {
+    finish_padded(block, kind, at, volume, checksum, Zeros::NONE);
+}
+
+/// The same of a block that ends with these zeros.
+pub(super) fn finish_padded(
+    block: &mut [u8; BLOCK_BYTES],
+    kind: Kind,
+    at: BlockNo,
+    volume: VolumeId,
+    checksum: Checksum,
+    zeros: Zeros,
+) {
     let AnyBlock { header, .. } = transmute_mut!(&mut *block);
     header.magic = MAGIC.into();
     header.version = VERSION.into();
     header.kind = (kind as u16).into();
     header.volume = volume.0;
     header.block = at.0.into();
-    let crc = checksum(&block[CHECKSUM_BYTES..]);
+    let crc = zeros.behind(checksum(&block[CHECKSUM_BYTES..BLOCK_BYTES - zeros.bytes()]));
     block[..CHECKSUM_BYTES].copy_from_slice(&crc.to_le_bytes());
 }
 

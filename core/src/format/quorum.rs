@@ -6,11 +6,11 @@ use core::net::SocketAddr;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute_mut, transmute_ref};
 
-use super::field::{self, AddrBytes, BadField, check, zero};
+use super::field::{self, AddrBytes, BadField, check, zero, zero_array};
 use super::header::{self, Header};
 use super::{BlockError, Kind};
 use crate::bounds::{BLOCK_BYTES, FENCE_PARAM_BYTES, LOG_ENTRIES_MAX, QUIET_MS_MAX};
-use crate::checksum::{Checksum, Zeros};
+use crate::checksum::{Checksum, PaddedChecksum, Zeros, padded};
 use crate::ids::{Ballot, BlockNo, BootId, HostId, Rid, Term, VolumeId, WriteNr};
 use crate::time::Duration;
 
@@ -211,7 +211,7 @@ impl<'a> RegionBlock<'a> {
         volume: VolumeId,
         checksum: Checksum,
     ) -> Result<Self, BlockError> {
-        Self::decode_after(bytes, at, volume, checksum, None)
+        Self::decode_after(bytes, at, volume, checksum, padded, None)
     }
 
     /// The same, where most logs are alike: one whose bytes are those of `before`, a log that was judged already, is
@@ -224,40 +224,43 @@ impl<'a> RegionBlock<'a> {
         at: BlockNo,
         volume: VolumeId,
         checksum: Checksum,
+        padded: PaddedChecksum,
         before: Option<&RegionEntries<'a>>,
     ) -> Result<Self, BlockError> {
-        let zeros = zeros_behind_log(bytes);
-        let padding = zeros.unwrap_or(Zeros::NONE);
-        let block = header::verify_padded(bytes, at, Kind::Quorum, Some(volume), checksum, padding)?;
+        // It is known if the log is followed by nothing but zeros.
+        let sum = sum_of_padded(bytes, checksum, padded);
+        let block = header::verify_summed(bytes, at, Kind::Quorum, Some(volume), checksum, sum)?;
         let bytes: &QuorumBytes = transmute_ref!(block);
         let Some(writer) = Rid::new(bytes.head.writer.get()) else {
             zero("head", bytes.head.as_bytes())?;
-            zero("log", bytes.log.as_bytes())?;
+            // It counts none: the zeros are those of all of it.
+            if sum.is_none() {
+                zero("log", bytes.log.as_bytes())?;
+            }
             return Ok(Self::Empty);
         };
         let head = bytes.head.read(writer)?;
         let count = bytes.head.log_count.get();
         let log = bytes.log.get(..usize::from(count)).unwrap_or(&[]);
-        let alike = before.filter(|before| zeros.is_some() && before.entries.as_bytes() == log.as_bytes());
+        let alike = before.filter(|before| sum.is_some() && before.entries.as_bytes() == log.as_bytes());
         let entries = match alike {
             Some(before) => RegionEntries {
                 repeats: true,
                 rest: before.entries,
                 ..*before
             },
-            None => read_log(&bytes.log, count)?,
+            None => read_log(&bytes.log, count, sum.is_some())?,
         };
         Ok(Self::Written(head, entries))
     }
 }
 
-/// What stands behind the log of a block that nothing is known of yet, if that is so many zeros.
-fn zeros_behind_log(bytes: &[u8]) -> Option<Zeros> {
+/// The checksum of a block that nothing is known of yet, if nothing but zeros stands behind its log.
+fn sum_of_padded(bytes: &[u8], checksum: Checksum, padded: PaddedChecksum) -> Option<u32> {
     let block: &[u8; BLOCK_BYTES] = bytes.try_into().ok()?;
     let QuorumBytes { head, log, .. } = transmute_ref!(block);
-    let unused = log.get(usize::from(head.log_count.get())..)?;
-    zero("log", unused.as_bytes()).ok()?;
-    Some(UNUSED[unused.len()])
+    let unused = log.len().checked_sub(usize::from(head.log_count.get()))?;
+    padded(header::covered(block), UNUSED[unused], checksum)
 }
 
 /// The zeros of so many entries that a log has room for, and does not have.
@@ -273,7 +276,7 @@ const UNUSED: [Zeros; LOG_ENTRIES_MAX + 1] = {
 
 impl HeadBytes {
     fn read(&self, writer: Rid) -> Result<QuorumHead, BadField> {
-        zero("reserved_162", &self.reserved_162)?;
+        zero_array("reserved_162", &self.reserved_162)?;
         field::flags("flags", u64::from(self.flags), u64::from(FLAGS_KNOWN))?;
         let own_term = field::term("own_term", self.own_term)?;
         Ok(QuorumHead {
@@ -358,15 +361,21 @@ impl From<&QuorumHead> for HeadBytes {
     }
 }
 
-/// Judges a whole log: the entries counted, their order, and that nothing stands behind them.
-fn read_log(log: &[PackedEntry; LOG_ENTRIES_MAX], count: u16) -> Result<RegionEntries<'_>, BadField> {
+/// Judges a whole log: the entries counted, their order, and, unless that is known, that nothing stands behind them.
+fn read_log(
+    log: &[PackedEntry; LOG_ENTRIES_MAX],
+    count: u16,
+    nothing_behind: bool,
+) -> Result<RegionEntries<'_>, BadField> {
     let Some((entries, unused)) = log.split_at_checked(usize::from(count)) else {
         return Err(BadField {
             name: "log_count",
             found: u64::from(count),
         });
     };
-    zero("log", unused.as_bytes())?;
+    if !nothing_behind {
+        zero("log", unused.as_bytes())?;
+    }
     let mut absurd = 0;
     let mut last_rid = 0;
     for bytes in entries {
@@ -488,7 +497,7 @@ impl Iterator for RegionEntries<'_> {
 /// # Panics
 /// If `block` is not one whole block long.
 pub fn encode_empty(at: BlockNo, volume: VolumeId, checksum: Checksum, block: &mut [u8]) {
-    header::finish(header::begin(block), Kind::Quorum, at, volume, checksum);
+    finish(header::begin(block), 0, at, volume, checksum);
 }
 
 /// Writes a vote and a log of at most [`crate::bounds::LOG_ENTRIES_MAX`] entries, sorted by rid, for block `at`.
@@ -522,5 +531,11 @@ pub fn encode_quorum<E>(
         bytes.log[..log.len()].is_sorted_by(|a, b| a.rid.get() < b.rid.get()),
         "a log sorted by rid, one entry for each"
     );
-    header::finish(block, Kind::Quorum, at, volume, checksum);
+    finish(block, log.len(), at, volume, checksum);
+}
+
+/// Makes it a block with so many entries in its log, and zeros behind them.
+fn finish(block: &mut [u8; BLOCK_BYTES], entries: usize, at: BlockNo, volume: VolumeId, checksum: Checksum) {
+    let zeros = UNUSED[LOG_ENTRIES_MAX - entries];
+    header::finish_padded(block, Kind::Quorum, at, volume, checksum, zeros);
 }

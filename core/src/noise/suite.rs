@@ -5,7 +5,7 @@ use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
 use noise_protocol::patterns::noise_nn_psk0;
 use noise_protocol::{Cipher, DH, HandshakeState, Hash};
-use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
+use x25519_dalek::x25519;
 
 use crate::format::wire::TAG_BYTES;
 
@@ -23,8 +23,18 @@ pub(super) fn ephemeral(secret: [u8; 32]) -> Ephemeral {
     let mut pair = [0; 64];
     let (first, second) = pair.split_at_mut(32);
     first.copy_from_slice(&secret);
-    second.copy_from_slice(&x25519(secret, X25519_BASEPOINT_BYTES));
+    second.copy_from_slice(&public_key(secret));
     pair
+}
+
+#[cfg(not(feature = "key-table"))]
+fn public_key(secret: [u8; 32]) -> [u8; 32] {
+    x25519(secret, x25519_dalek::X25519_BASEPOINT_BYTES)
+}
+
+#[cfg(feature = "key-table")]
+fn public_key(secret: [u8; 32]) -> [u8; 32] {
+    x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(secret)).to_bytes()
 }
 
 /// A handshake before its first message.

@@ -7,6 +7,9 @@ use super::dice::MILLION;
 /// Virtual time of the world in microseconds: the time that nobody in it knows.
 pub type Time = u64;
 
+/// When something happens, and after what of the same moment.
+pub type Turn = (Time, u64);
+
 /// A host's monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {

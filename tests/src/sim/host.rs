@@ -16,7 +16,7 @@ use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::server::{ClientSlot, ConnSlot, Memory, strangers_for};
 use ostrakon_core::time::Duration;
 
-use super::checksum::checksum;
+use super::checksum::{checksum, padded};
 use super::clock::{Clock, Time};
 use super::disk::{Area, Path, Plot};
 use super::film::Shot;
@@ -340,6 +340,7 @@ impl World {
             silence_max: Duration::from_millis(options.silence_max_ms),
             recovery_time: Duration::from_millis(options.recovery_ms),
             checksum,
+            padded,
             ..Config::client(rid)
         }
     }

@@ -4,7 +4,7 @@
 //!
 //! - [`world`]: virtual time, the queue of what is going to happen, hosts, and the step that makes it happen.
 //! - [`disk`], [`net`], [`fence`], [`clock`]: the seams of a platform, as bad as [`atlas`] says they may be.
-//! - [`checksum`]: the routine of every host, which computes none twice.
+//! - [`checksum`]: the routines of every host, which find nothing out twice.
 //! - [`host`]: a machine and the process that runs on it: crash, pause, restart, and the order of calls.
 //! - [`machine`]: what runs in the process: the real mount, or [`of2019`], the rules that ours are compared with.
 //! - [`check`]: what must hold after each step.

@@ -10,7 +10,7 @@ use ostrakon_core::ids::{Ballot, Rid, VolumeId};
 
 use super::atlas::Budget;
 use super::check::Check;
-use super::clock::Time;
+use super::clock::{Time, Turn};
 use super::dice::Dice;
 use super::disk::{Device, DiskStep, Flight, Flights};
 use super::fence::FenceStep;
@@ -69,9 +69,16 @@ struct Queued {
     what: Happening,
 }
 
+impl Queued {
+    /// One number is compared without a branch.
+    fn key(&self) -> u128 {
+        u128::from(self.at) << 64 | u128::from(self.order)
+    }
+}
+
 impl PartialEq for Queued {
     fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
+        self.key() == other.key()
     }
 }
 
@@ -85,7 +92,7 @@ impl PartialOrd for Queued {
 
 impl Ord for Queued {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
+        self.key().cmp(&other.key())
     }
 }
 
@@ -144,6 +151,8 @@ pub struct World {
     pub(crate) supply: Supply,
     budget: Budget,
     queue: BinaryHeap<Reverse<Queued>>,
+    /// What stands first in the queue has happened: the next that is put in takes its place.
+    spent: bool,
     order: u64,
     pub(crate) dirty: Vec<usize>,
     steps: u64,
@@ -185,6 +194,7 @@ impl World {
             supply: Supply::default(),
             budget: Budget::default(),
             queue: BinaryHeap::new(),
+            spent: false,
             order: 0,
             dirty: Vec::new(),
             steps: 0,
@@ -198,7 +208,20 @@ impl World {
     pub(crate) fn at(&mut self, at: Time, what: Happening) {
         self.order += 1;
         let (order, at) = (self.order, at.max(self.now));
-        self.queue.push(Reverse(Queued { at, order, what }));
+        let next = Reverse(Queued { at, order, what });
+        if std::mem::take(&mut self.spent)
+            && let Some(mut first) = self.queue.peek_mut()
+        {
+            *first = next;
+            return;
+        }
+        self.queue.push(next);
+    }
+
+    /// When that would happen which is put into the queue now, so much later: for what need not happen by itself.
+    pub(crate) fn turn_after(&mut self, after: Time) -> Turn {
+        self.order += 1;
+        (self.now.saturating_add(after), self.order)
     }
 
     /// Puts something into the queue, so much later than now.
@@ -225,7 +248,14 @@ impl World {
 
     /// Nothing that was going to happen happens, unless this says so.
     pub(crate) fn forget_plans(&mut self, keep: impl Fn(&Happening) -> bool) {
+        self.remove_spent();
         self.queue.retain(|Reverse(queued)| keep(&queued.what));
+    }
+
+    fn remove_spent(&mut self) {
+        if std::mem::take(&mut self.spent) {
+            self.queue.pop();
+        }
     }
 
     /// Makes the next thing happen. False if nothing is going to, or something went wrong.
@@ -234,16 +264,20 @@ impl World {
         if self.wrong.is_some() {
             return false;
         }
-        let Some(Reverse(next)) = self.queue.pop() else {
+        self.remove_spent();
+        let Some(Reverse(next)) = self.queue.peek() else {
             return false;
         };
-        assert!(next.at >= self.now, "time does not run backwards");
-        self.now = next.at;
+        let Queued { at, order, what } = *next;
+        self.spent = true;
+        assert!(at >= self.now, "time does not run backwards");
+        self.now = at;
+        self.device.begin_turn((at, order));
         self.steps += 1;
         if self.steps > STEPS_MAX {
             stall!(self, "{STEPS_MAX} steps and no end");
         }
-        match next.what {
+        match what {
             Happening::Wake(host, proc) => self.wake(host, proc),
             Happening::Disk(step) => self.disk_step(step),
             Happening::Net(step) => self.net_step(step),

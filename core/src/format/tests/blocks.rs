@@ -6,6 +6,7 @@ use std::vec;
 
 use super::*;
 use crate::bounds::{LOG_ENTRIES_MAX, TERM_MAX};
+use crate::checksum::padded;
 use crate::format::{CLIENTS_PER_BLOCK, Kind, RegionEntries, SUPER_COPIES, VERSION, identify};
 
 #[test]
@@ -104,7 +105,7 @@ fn headers_are_judged_in_the_stated_order() {
 }
 
 #[test]
-fn an_all_zero_block_is_not_ours() {
+fn an_padded_block_is_not_ours() {
     for sample in samples() {
         let verdict = (sample.judge)(&[0; BLOCK_BYTES], sample.at, VOLUME);
         assert_eq!(verdict, Err(BlockError::Magic { found: 0 }), "{}", sample.name);
@@ -343,7 +344,7 @@ fn a_log_like_the_one_before_is_told_and_any_other_is_judged_by_itself() {
         block
     };
     fn entries<'a>(block: &'a [u8], before: Option<&RegionEntries<'a>>) -> RegionEntries<'a> {
-        match RegionBlock::decode_after(block, BlockNo(70), VOLUME, hardware, before) {
+        match RegionBlock::decode_after(block, BlockNo(70), VOLUME, hardware, padded, before) {
             Ok(RegionBlock::Written(_, entries)) => entries,
             other => panic!("expected a vote, found {other:?}"),
         }
@@ -367,7 +368,7 @@ fn a_log_like_the_one_before_is_told_and_any_other_is_judged_by_itself() {
     }
     let mut damaged = encode(&sample_log());
     damaged[300] ^= 1;
-    let judged = RegionBlock::decode_after(&damaged, at, VOLUME, hardware, Some(&before));
+    let judged = RegionBlock::decode_after(&damaged, at, VOLUME, hardware, padded, Some(&before));
     assert!(matches!(judged, Err(BlockError::Checksum { .. })));
 }
 

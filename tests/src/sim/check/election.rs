@@ -5,7 +5,7 @@ use ostrakon_core::format::RegionBlock;
 use ostrakon_core::ids::{Ballot, BlockNo, Rid, Term};
 
 use super::Leader;
-use crate::sim::checksum::checksum;
+use crate::sim::checksum::{checksum, padded};
 use crate::sim::disk::{Area, Path};
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
@@ -72,8 +72,15 @@ impl World {
     pub(super) fn look_at_region(&mut self, index: usize) {
         let at = BlockNo(self.device.geometry().region.0 + index as u64);
         let readable = !self.device.is_bad(at.0, 1);
-        let known = self.device.lend_sums();
-        let decoded = RegionBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum);
+        let known = self.device.lend_known();
+        let decoded = RegionBlock::decode_after(
+            self.device.blocks(at.0, 1),
+            at,
+            self.volume,
+            checksum,
+            padded,
+            None,
+        );
         let view = match decoded.ok().filter(|_| readable) {
             Some(RegionBlock::Written(head, log)) => {
                 let mut view = RegionView {

@@ -13,7 +13,7 @@ impl World {
     /// The records that stand in the ring.
     fn fence_records(&self) -> Vec<(u64, FenceRecord)> {
         let first = self.device.geometry().fences.0;
-        let _known = self.device.lend_sums();
+        let _known = self.device.lend_known();
         let blocks = (first..first + FENCE_BLOCKS as u64).map(BlockNo);
         let decode = |at: BlockNo| decode_fence(self.device.blocks(at.0, 1), at, self.volume, checksum);
         blocks.filter_map(|at| decode(at).ok().flatten()).collect()

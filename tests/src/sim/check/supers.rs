@@ -107,7 +107,7 @@ impl World {
     pub(in crate::sim) fn look_at_super(&mut self, copy: usize) {
         let at = SUPER_COPIES[copy];
         let bytes = self.device.blocks(at.0, 1);
-        let _known = self.device.lend_sums();
+        let _known = self.device.lend_known();
         let decoded = SuperBlock::decode(bytes, at, Some(self.volume), checksum).ok();
         self.check.supers[copy] = decoded.filter(|_| !self.device.is_bad(at.0, 1));
     }

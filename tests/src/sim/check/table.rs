@@ -62,7 +62,7 @@ impl World {
         let geometry = self.device.geometry();
         let at =
             BlockNo(geometry.clients.0 + block as u64 + copy as u64 * u64::from(geometry.clients_blocks));
-        let known = self.device.lend_sums();
+        let known = self.device.lend_known();
         let decoded = TableBlock::decode(self.device.blocks(at.0, 1), at, self.volume, checksum);
         let before = newest(&self.check.table[block]);
         self.check.table[block][copy] = decoded.ok().map(|decoded| TableCopy {

@@ -7,7 +7,8 @@ use ostrakon_core::bounds::{BLOCK_BYTES, FENCE_BLOCKS, REGION_BLOCKS, SECTOR_BYT
 use ostrakon_core::format::{Geometry, SUPER_COPIES};
 
 use super::{Piece, SECTORS};
-use crate::sim::checksum::{Loan, Sums};
+use crate::sim::checksum::{Loan, Memory};
+use crate::sim::clock::Turn;
 use crate::sim::dice::Dice;
 
 /// What a block is for.
@@ -34,12 +35,15 @@ pub enum Area {
 
 /// A moment in the life of a medium. What is overwritten is remembered as long as anybody keeps one.
 #[derive(Clone, Debug)]
-pub struct Moment(Rc<usize>);
+pub struct Moment {
+    _kept: Rc<usize>,
+}
 
 /// A sector as it was before it was overwritten.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Overwritten {
     sector: usize,
+    turn: Turn,
     before: [u8; SECTOR_BYTES],
 }
 
@@ -49,7 +53,9 @@ pub struct Device {
     bytes: Vec<u8>,
     geometry: Geometry,
     bad: BTreeSet<u64>,
-    sums: Sums,
+    known: Memory,
+    /// Whatever happens to it happens now.
+    turn: Turn,
     /// Sectors that were overwritten since the oldest moment that is kept, in that order, and how many there were before.
     overwritten: VecDeque<Overwritten>,
     forgotten: usize,
@@ -60,10 +66,11 @@ impl Device {
     /// A device that holds these bytes.
     pub fn new(bytes: Vec<u8>, geometry: Geometry) -> Self {
         Self {
-            sums: Sums::new(bytes.len() / BLOCK_BYTES),
+            known: Memory::new(bytes.len() / BLOCK_BYTES),
             bytes,
             geometry,
             bad: BTreeSet::new(),
+            turn: Turn::default(),
             overwritten: VecDeque::new(),
             forgotten: 0,
             moments: VecDeque::new(),
@@ -138,53 +145,66 @@ impl Device {
         image
     }
 
-    /// While this lives, the checksums of blocks that were not written since they were last computed are known.
-    pub(crate) fn lend_sums(&self) -> Loan<'_> {
-        self.sums.lend(&self.bytes)
+    /// While this lives, what was found out about blocks that were not written since is known.
+    pub(crate) fn lend_known(&self) -> Loan<'_> {
+        self.known.lend(&self.bytes)
+    }
+
+    /// Something else happens next.
+    pub(crate) const fn begin_turn(&mut self, turn: Turn) {
+        self.turn = turn;
     }
 
     /// This moment.
     pub fn now(&mut self) -> Moment {
-        let moment = Rc::new(self.forgotten + self.overwritten.len());
+        let at = self.forgotten + self.overwritten.len();
+        // Nothing was overwritten since somebody else looked: it is the same.
+        let last = self.moments.back().and_then(Weak::upgrade);
+        if let Some(same) = last.filter(|last| **last == at) {
+            return Moment { _kept: same };
+        }
+        let moment = Rc::new(at);
         self.moments.push_back(Rc::downgrade(&moment));
-        Moment(moment)
+        Moment { _kept: moment }
     }
 
-    /// The bytes of these blocks, as they were when each piece of them was looked at; `mixture` is where they are put together if
-    /// that is not what stands there now.
-    pub fn as_seen<'a>(
-        &'a self,
+    /// Shows the medium to somebody, with these blocks as they were when each piece of them was looked at.
+    pub fn as_seen<R>(
+        &mut self,
         first: u64,
         count: u32,
         pieces: &[Piece],
-        mixture: &'a mut Vec<u8>,
-    ) -> &'a [u8] {
+        show: impl FnOnce(&Self, &[u8]) -> R,
+    ) -> R {
         let start = first as usize * SECTORS;
-        let was_seen = |at: usize, sector: usize| {
+        let was_seen = |old: &&Overwritten| {
             let seen = |piece: &Piece| {
-                let looked = piece.looked.as_ref().is_some_and(|moment| *moment.0 <= at);
-                looked && (start + piece.from..start + piece.to).contains(&sector)
+                let looked = piece.looks.is_some_and(|turn| turn < old.turn);
+                looked && (start + piece.from..start + piece.to).contains(&old.sector)
             };
             pieces.iter().any(seen)
         };
         // The newest first, so that of a sector that was overwritten twice what was seen is what stays.
-        for (at, old) in self.overwritten.iter().enumerate().rev() {
-            if was_seen(self.forgotten + at, old.sector) {
-                if mixture.is_empty() {
-                    mixture.extend_from_slice(self.blocks(first, count));
-                }
-                mixture[(old.sector - start) * SECTOR_BYTES..][..SECTOR_BYTES].copy_from_slice(&old.before);
-            }
-        }
-        match mixture.is_empty() {
-            true => self.blocks(first, count),
-            false => mixture,
-        }
+        let mut changes: Vec<Overwritten> = match pieces.is_empty() {
+            true => Vec::new(),
+            false => self.overwritten.iter().rev().filter(was_seen).cloned().collect(),
+        };
+        changes.iter_mut().for_each(|change| self.swap(change));
+        let shown = show(self, self.blocks(first, count));
+        changes.iter_mut().rev().for_each(|change| self.swap(change));
+        shown
+    }
+
+    /// Puts back what stood in a sector, and keeps what stands there now.
+    fn swap(&mut self, Overwritten { sector, before, .. }: &mut Overwritten) {
+        let block = *sector / SECTORS;
+        self.known.forget(block..=block);
+        self.bytes[*sector * SECTOR_BYTES..][..SECTOR_BYTES].swap_with_slice(before);
     }
 
     /// These bytes change.
     fn touch(&mut self, start: usize, length: usize) {
-        self.sums
+        self.known
             .forget(start / BLOCK_BYTES..=(start + length - 1) / BLOCK_BYTES);
         while self
             .moments
@@ -204,7 +224,8 @@ impl Device {
             let before = self.bytes[sector * SECTOR_BYTES..][..SECTOR_BYTES]
                 .try_into()
                 .expect("a sector is that long");
-            self.overwritten.push_back(Overwritten { sector, before });
+            let turn = self.turn;
+            self.overwritten.push_back(Overwritten { sector, turn, before });
         }
     }
 

@@ -2,8 +2,8 @@
 
 use ostrakon_core::disk::{DiskError, IoId};
 
-use super::device::{Area, Device, Moment};
-use crate::sim::clock::Time;
+use super::device::{Area, Moment};
+use crate::sim::clock::{Time, Turn};
 use crate::sim::host::ProcId;
 
 /// Names a request under way, for ever.
@@ -12,7 +12,7 @@ pub type FlightId = u64;
 /// Something that happens to a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DiskStep {
-    /// A piece of a write lands, or a read looks at a piece.
+    /// A piece of a write lands.
     Piece(FlightId, usize),
     /// Its process is told how it ended.
     Answer(FlightId),
@@ -27,8 +27,8 @@ pub struct Piece {
     pub to: usize,
     /// It happened.
     pub done: bool,
-    /// When a read looked at it.
-    pub looked: Option<Moment>,
+    /// When a read looks at it.
+    pub looks: Option<Turn>,
 }
 
 impl Piece {
@@ -38,7 +38,7 @@ impl Piece {
             from,
             to,
             done: false,
-            looked: None,
+            looks: None,
         }
     }
 }
@@ -84,6 +84,8 @@ pub struct Flight {
     pub answered: bool,
     /// When.
     pub submitted: Time,
+    /// Of a read that looks before it is answered: what is overwritten from here on is remembered for it.
+    pub since: Option<Moment>,
     /// It outlives its process and counts as one of the D.
     pub late: bool,
 }
@@ -103,6 +105,7 @@ impl Flight {
             outcome,
             answered: false,
             submitted: 0,
+            since: None,
             late: false,
         }
     }
@@ -134,8 +137,9 @@ impl Flight {
 /// All requests under way, and buffers to use again.
 #[derive(Clone, Debug, Default)]
 pub struct Flights {
-    /// Oldest first: there are never many.
-    all: Vec<(FlightId, Flight)>,
+    /// There are never many, and they come and go more often than anything else: in any order, and their names apart.
+    ids: Vec<FlightId>,
+    all: Vec<Flight>,
     next: FlightId,
     spare: Vec<Vec<u8>>,
 }
@@ -147,67 +151,67 @@ impl Flights {
     /// Takes off.
     pub fn add(&mut self, flight: Flight) -> FlightId {
         self.next += 1;
-        self.all.push((self.next, flight));
+        self.ids.push(self.next);
+        self.all.push(flight);
         self.next
     }
 
     /// This one, if it is still under way.
     pub fn get(&self, id: FlightId) -> Option<&Flight> {
-        self.place(id).map(|at| &self.all[at].1)
+        self.place(id).map(|at| &self.all[at])
     }
 
     /// This one, to change it.
     pub fn get_mut(&mut self, id: FlightId) -> Option<&mut Flight> {
-        self.place(id).map(|at| &mut self.all[at].1)
+        self.place(id).map(|at| &mut self.all[at])
     }
 
     fn place(&self, id: FlightId) -> Option<usize> {
-        self.all.binary_search_by_key(&id, |(id, _)| *id).ok()
+        self.ids.iter().position(|&other| other == id)
     }
 
     /// Over and done.
-    pub fn remove(&mut self, id: FlightId) -> Option<Flight> {
-        let mut flight = self.take(id)?;
-        if self.spare.len() < SPARE_MAX && !flight.data.is_empty() {
-            self.spare.push(std::mem::take(&mut flight.data));
+    pub fn remove(&mut self, id: FlightId) {
+        let Some(at) = self.place(id) else { return };
+        let data = std::mem::take(&mut self.all[at].data);
+        if self.spare.len() < SPARE_MAX && !data.is_empty() {
+            self.spare.push(data);
         }
-        Some(flight)
+        self.ids.swap_remove(at);
+        self.all.swap_remove(at);
     }
 
     /// Out of the list, bytes and all.
     pub fn take(&mut self, id: FlightId) -> Option<Flight> {
-        self.place(id).map(|at| self.all.remove(at).1)
+        let at = self.place(id)?;
+        self.ids.swap_remove(at);
+        Some(self.all.swap_remove(at))
     }
 
     /// Those of a process, oldest first.
     pub fn of(&self, proc: ProcId) -> Vec<FlightId> {
-        let own = self.all.iter().filter(|(_, flight)| flight.proc == proc);
-        own.map(|(id, _)| *id).collect()
+        let all = self.ids.iter().zip(&self.all);
+        let own = all.filter(|(_, flight)| flight.proc == proc);
+        let mut own: Vec<FlightId> = own.map(|(&id, _)| id).collect();
+        own.sort_unstable();
+        own
     }
 
     /// The names of all, oldest first.
     pub fn ids(&self) -> Vec<FlightId> {
-        self.all.iter().map(|(id, _)| *id).collect()
+        let mut all = self.ids.clone();
+        all.sort_unstable();
+        all
     }
 
-    /// All of them, oldest first.
+    /// All of them, in any order.
     pub fn iter(&self) -> impl Iterator<Item = &Flight> {
-        self.all.iter().map(|(_, flight)| flight)
+        self.all.iter()
     }
 
     /// A buffer of this length, with anything in it: one that was as long before, so that nothing has to be cleared.
     pub fn buffer(&mut self, length: usize) -> Vec<u8> {
         let fits = self.spare.iter().rposition(|spare| spare.len() == length);
         fits.map_or_else(|| vec![0; length], |at| self.spare.swap_remove(at))
-    }
-
-    /// A read looks at a piece of the medium.
-    pub fn look(&mut self, id: FlightId, piece: usize, device: &mut Device) {
-        let Some(flight) = self.get_mut(id) else {
-            return;
-        };
-        let piece = &mut flight.pieces[piece];
-        piece.done = true;
-        piece.looked = Some(device.now());
     }
 }

@@ -166,18 +166,20 @@ impl World {
             return;
         }
         let plan = self.plan(proc, host, limit, false);
-        let pieces = self.cut_into_pieces(count as usize * SECTORS);
+        let sectors = count as usize * SECTORS;
+        let cuts = self.cut(sectors);
         let mut flight = Flight::read(proc, id, first, count, plan.outcome);
         // A read in one piece mostly looks when it is answered.
-        if plan.outcome.is_ok() && (pieces.len() > 1 || self.dice.one_in(16)) {
-            flight.pieces = pieces;
+        if plan.outcome.is_ok() && (is_cut(cuts, sectors) || self.dice.one_in(16)) {
+            flight.pieces = pieces(cuts, sectors);
+            flight.since = Some(self.device.now());
         }
-        let pieces = flight.pieces.len();
-        let flight = self.flights.add(flight);
-        for piece in 0..pieces {
+        // Looking changes nothing: what was seen is found out when the read is answered.
+        for piece in &mut flight.pieces {
             let after = self.dice.between(0, plan.answer_after);
-            self.after(after, Happening::Disk(DiskStep::Piece(flight, piece)));
+            piece.looks = Some(self.turn_after(after));
         }
+        let flight = self.flights.add(flight);
         self.after(plan.answer_after, Happening::Disk(DiskStep::Answer(flight)));
     }
 
@@ -216,7 +218,7 @@ impl World {
             let sectors = count as usize * SECTORS;
             flight.pieces = match plan.rest_later {
                 Some(_) => vec![Piece::new(0, 1), Piece::new(1, sectors)],
-                None => self.cut_into_pieces(sectors),
+                None => pieces(self.cut(sectors), sectors),
             };
             self.perhaps_tear(area, plan.outcome, &mut flight);
         }
@@ -269,33 +271,20 @@ impl World {
         }
     }
 
-    /// Mostly one piece; sometimes two or three, cut anywhere between two sectors.
-    fn cut_into_pieces(&mut self, sectors: usize) -> Vec<Piece> {
+    /// Where a request falls into pieces: mostly nowhere; sometimes in two places, anywhere between two sectors.
+    fn cut(&mut self, sectors: usize) -> [usize; 2] {
         if !self.dice.chance(self.options.disk.split_ppm) {
-            return vec![Piece::new(0, sectors)];
+            return [0, sectors];
         }
         let mut cuts = [0, 0].map(|_: i32| self.dice.between(0, sectors as u64) as usize);
         cuts.sort_unstable();
-        [(0, cuts[0]), (cuts[0], cuts[1]), (cuts[1], sectors)]
-            .into_iter()
-            .filter(|(from, to)| from < to)
-            .map(|(from, to)| Piece::new(from, to))
-            .collect()
+        cuts
     }
 
     /// Something happens on the disk.
     pub(crate) fn disk_step(&mut self, step: DiskStep) {
         match step {
-            DiskStep::Piece(id, piece) => {
-                let Some(flight) = self.flights.get(id) else {
-                    return;
-                };
-                if flight.is_write {
-                    self.land(id, piece);
-                } else {
-                    self.flights.look(id, piece, &mut self.device);
-                }
-            }
+            DiskStep::Piece(id, piece) => self.land(id, piece),
             DiskStep::Answer(id) => self.answer(id),
         }
     }
@@ -348,7 +337,6 @@ impl World {
         };
         let (proc, io) = (flight.proc, flight.io);
         let host = self.procs[proc].host;
-        let mut mixture = Vec::new();
         if flight.outcome.is_ok() && self.hosts[host].path != Path::Fine {
             // The path broke while the request was under way: what it did, it did; nobody hears of it.
             flight.outcome = Err(DiskError::Failed);
@@ -374,20 +362,20 @@ impl World {
             self.stash_disk(proc, id, medium);
         } else {
             let mut process = self.hosts[host].process.take().expect("it runs");
-            let outcome = match (outcome, is_write) {
-                (Err(error), _) => DiskOutcome::Failed(error),
-                (Ok(()), true) => DiskOutcome::Done,
-                (Ok(()), false) if count == 0 => DiskOutcome::Done,
-                (Ok(()), false) if medium => DiskOutcome::Failed(DiskError::Medium),
-                (Ok(()), false) => {
-                    let seen = self.device.as_seen(first, count, &flight.pieces, &mut mixture);
-                    DiskOutcome::Read(seen)
-                }
-            };
             let now = self.hosts[host].clock.local(self.now);
-            let sums = self.device.lend_sums();
-            process.mount.handle_disk(now, io, outcome);
-            drop(sums);
+            let mount = &mut process.mount;
+            match (outcome, is_write) {
+                (Err(error), _) => mount.handle_disk(now, io, DiskOutcome::Failed(error)),
+                (Ok(()), true) => mount.handle_disk(now, io, DiskOutcome::Done),
+                (Ok(()), false) if count == 0 => mount.handle_disk(now, io, DiskOutcome::Done),
+                (Ok(()), false) if medium => {
+                    mount.handle_disk(now, io, DiskOutcome::Failed(DiskError::Medium));
+                }
+                (Ok(()), false) => self.device.as_seen(first, count, &flight.pieces, |device, seen| {
+                    let _known = device.lend_known();
+                    mount.handle_disk(now, io, DiskOutcome::Read(seen));
+                }),
+            }
             self.put_process(host, process);
             self.touch(host);
         }
@@ -404,10 +392,9 @@ impl World {
             Ok(()) if medium => Err(DiskError::Medium),
             Ok(()) if flight.is_write || flight.count == 0 => Ok(None),
             Ok(()) => {
-                let mut mixture = Vec::new();
                 let (first, count) = (flight.first, flight.count);
-                let seen = self.device.as_seen(first, count, &flight.pieces, &mut mixture);
-                Ok(Some(seen.to_vec()))
+                let keep = |_: &Device, seen: &[u8]| seen.to_vec();
+                Ok(Some(self.device.as_seen(first, count, &flight.pieces, keep)))
             }
         };
         let io = flight.io;
@@ -420,4 +407,18 @@ impl World {
             process.inbox.push(Stashed::Disk(io, result));
         }
     }
+}
+
+/// The pieces of a request that is cut there: one, two or three.
+fn pieces([first, second]: [usize; 2], sectors: usize) -> Vec<Piece> {
+    [(0, first), (first, second), (second, sectors)]
+        .into_iter()
+        .filter(|(from, to)| from < to)
+        .map(|(from, to)| Piece::new(from, to))
+        .collect()
+}
+
+/// Whether they are more than one.
+fn is_cut(cuts: [usize; 2], sectors: usize) -> bool {
+    cuts.iter().any(|&cut| cut != 0 && cut != sectors)
 }

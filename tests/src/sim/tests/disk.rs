@@ -1,13 +1,15 @@
 //! The disk is exactly as bad as the atlas says: not better, not worse.
 
-use ostrakon_core::bounds::{BLOCK_BYTES, LATE_MAX, TORN_MAX};
+use ostrakon_core::bounds::{BLOCK_BYTES, LATE_MAX, SECTOR_BYTES, TORN_MAX};
+use ostrakon_core::checksum::Zeros;
 use ostrakon_core::ids::BlockNo;
 
 use super::puppet::{
     begin_super, expect_violation, lead, region_block, seal, settle, stops, world, write, write_region,
     write_super,
 };
-use crate::sim::disk::{DiskStep, Flight, Piece};
+use crate::sim::checksum::{checksum, padded};
+use crate::sim::disk::{Device, DiskStep, Flight, Piece};
 
 #[test]
 fn a_read_that_overlaps_a_write_returns_a_mixture_and_nothing_goes_back() {
@@ -27,6 +29,51 @@ fn a_read_that_overlaps_a_write_returns_a_mixture_and_nothing_goes_back() {
     assert_eq!(world.device.blocks(at.0, 1), block);
     world.disk_step(DiskStep::Piece(id, 0));
     assert_eq!(world.device.blocks(at.0, 1), block, "a piece lands once");
+}
+
+#[test]
+fn a_split_read_is_shown_what_it_saw_and_the_medium_stays_as_it_is() {
+    let mut world = world(1);
+    let (at, block) = region_block(&world, 0, 7, &[]);
+    let before = world.device.blocks(at.0, 1).to_vec();
+    let sum = |device: &Device, seen: &[u8]| {
+        let _known = device.lend_known();
+        assert_eq!(checksum(seen), crc32c::crc32c(seen));
+        let zeros = Zeros::NONE.and(BLOCK_BYTES / 2);
+        assert_eq!(
+            padded(&seen[4..], zeros, checksum),
+            Some(crc32c::crc32c(&seen[4..]))
+        );
+        checksum(&seen[4..])
+    };
+    sum(&world.device, world.device.blocks(at.0, 1));
+    let mut piece = Piece::new(0, 4);
+    let _since = world.device.now();
+    piece.looks = Some(world.turn_after(0));
+    world.device.begin_turn((world.now, u64::MAX));
+    world.device.write_sectors(at.0, 0, &block);
+    let present = sum(&world.device, world.device.blocks(at.0, 1));
+    let show = |device: &Device, seen: &[u8]| (seen.to_vec(), sum(device, seen));
+    let (seen, past) = world.device.as_seen(at.0, 1, &[piece], show);
+    assert_ne!(past, present);
+    assert_eq!(seen[..4 * SECTOR_BYTES], before[..4 * SECTOR_BYTES]);
+    assert_eq!(seen[4 * SECTOR_BYTES..], block[4 * SECTOR_BYTES..]);
+    assert_eq!(world.device.blocks(at.0, 1), block);
+    assert_eq!(sum(&world.device, world.device.blocks(at.0, 1)), present);
+}
+
+#[test]
+fn zeros_that_were_seen_are_not_believed_when_they_were_written() {
+    let mut world = world(1);
+    let (at, block) = region_block(&world, 0, 7, &[]);
+    world.device.write_sectors(at.0, 0, &block);
+    let sum = |device: &Device| {
+        let _known = device.lend_known();
+        padded(&device.blocks(at.0, 1)[4..], Zeros::NONE.and(100), checksum)
+    };
+    assert_eq!(sum(&world.device), Some(checksum(&block[4..])));
+    world.device.write_sectors(at.0, 7, &[1; SECTOR_BYTES]);
+    assert_eq!(sum(&world.device), None);
 }
 
 #[test]
