@@ -68,9 +68,9 @@ pub(super) fn run(context: &mut Context) -> Result<()> {
     context.report.sections.push(Section {
         title: "Fail-over of ostrakon".to_owned(),
         text: "Three voters and a plain client as processes on one image file, quorum 2. From the signal (SIGKILL, SIGSTOP) to the \
-               leader until the plain client was welcomed by the successor. A frozen leader is known by 3 s without a word (`--silence-ms`) and 2.3 s \
+               leader until the plain client was welcomed by the successor. A frozen leader is known by 3 s without a word (`--silence-ms`) and 2.8 s \
                without an answer at the doorbell. It is thawed when its successor serves, \
-               and what its process writes to the device within two seconds after that is counted; under an agent it is dead by then."
+               and what its process writes to the device within two seconds after that is counted; under an agent it is dead by then; under a lease without a watchdog one write that was frozen on its way may follow."
             .to_owned(),
         tables: vec![table, moves],
         charts: vec![Chart {

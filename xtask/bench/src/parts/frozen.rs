@@ -58,7 +58,7 @@ pub(super) fn run(context: &mut Context) -> Result<()> {
         title: "The frozen leader's program".to_owned(),
         text: "Each system runs a program on the host that leads, or holds the lock: it appends a line to a file every 50 ms. The first host's \
                processes are stopped (SIGSTOP), all of them; when the successor's program has begun they go on (SIGCONT), and the lines \
-               of the first one are counted for three seconds. Each such line is a write to shared data by two at once."
+               of the first one are counted for three seconds. Each such line is a write to shared data by two at once. Of a lease without a watchdog one is possible: the program was frozen between two of its own steps, and is ended as soon as it runs again."
             .to_owned(),
         tables: vec![table],
         charts: Vec::new(),
