@@ -13,7 +13,6 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use ostrakon_bench::load::{Load, LoadOptions, fits};
 use ostrakon_xtask::skipped;
-use rustix::process::Signal;
 
 /// More than all that may wait before the listener and among the strangers of the server: the queue is full all the time.
 const STRANGERS: usize = 4_500;
@@ -148,11 +147,5 @@ fn a_client_gets_in_among_thousands_of_strangers_who_come_again_and_again() {
     });
     assert_eq!(crowd.losses(), 0, "those who were there heard nothing of it");
     crowd.leave(PATIENCE).expect("they are served");
-    voter.signal(Signal::TERM);
-    assert_eq!(voter.end().code(), Some(0));
-    let told = voter.all();
-    assert!(
-        told.iter().all(|event| event["event"] != "superseded"),
-        "{told:#?}"
-    );
+    voter.expect_unchallenged_end();
 }

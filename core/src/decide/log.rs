@@ -65,8 +65,7 @@ impl Log {
 
     /// Whether the fence of exactly this ballot was confirmed.
     pub fn is_fenced(&self, ballot: Ballot) -> bool {
-        let marked = |entry: &PackedEntry| entry.ballot() == ballot && entry.is_fenced();
-        self.place(ballot.rid).is_ok_and(|at| marked(&self.entries[at]))
+        self.find(ballot).is_some_and(|entry| entry.fenced)
     }
 
     /// The fence of this ballot was confirmed: everybody may know.

@@ -45,7 +45,8 @@ pub fn victims(log: &Log, own: Ballot) -> impl Iterator<Item = &PackedEntry> {
 /// promised a lease and `waited` since the sealing collect exceeds that.
 pub fn is_silent(
     victim: Ballot,
-    (quiet_ms, fenced): (u32, bool),
+    quiet_ms: u32,
+    fenced: bool,
     void_term: Term,
     trimmed: Mark,
     waited: Duration,
@@ -211,7 +212,7 @@ mod tests {
     fn r7_void_stopped_marked_or_a_lease_that_ran_out_is_silent_and_nothing_else() {
         let (at, below) = (Mark::at(ballot(4, 5)), Mark::below(ballot(4, 5)));
         let second = Duration::from_secs(1);
-        for (promise, void_term, trimmed, waited, silent) in [
+        for ((quiet_ms, fenced), void_term, trimmed, waited, silent) in [
             ((0, false), 3, below, second.times(99), None),
             ((0, false), 4, below, Duration::ZERO, Some(Silenced::Void)),
             ((0, false), 3, at, Duration::ZERO, Some(Silenced::Stopped)),
@@ -228,7 +229,7 @@ mod tests {
         ] {
             let victim = ballot(4, 5);
             assert_eq!(
-                is_silent(victim, promise, Term(void_term), trimmed, waited, 50),
+                is_silent(victim, quiet_ms, fenced, Term(void_term), trimmed, waited, 50),
                 silent
             );
         }

@@ -299,7 +299,8 @@ impl Election {
         let ballot = victim.ballot;
         let silent = safety::is_silent(
             ballot,
-            (victim.quiet_ms, self.log.is_fenced(ballot)),
+            victim.quiet_ms,
+            self.log.is_fenced(ballot),
             self.peers.void_term(ballot.rid),
             trimmed,
             now.since(sealed_at),

@@ -112,8 +112,7 @@ impl ClientSlot {
         self.fill(None, Standing::Free);
     }
 
-    /// Whether it is a voter, or was one that may still vote.
-    /// Takes part in an election when it loses this server: as a voter, or, if it was turned down, by the gate.
+    /// Whether it takes part in an election when it loses this server: as a voter, or, if it was turned down, by the gate.
     pub(super) fn is_elector(&self) -> bool {
         self.record
             .is_some_and(|record| record.voter || record.addr.is_some())

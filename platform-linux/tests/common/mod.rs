@@ -214,6 +214,17 @@ impl Mount {
         self.told.extend(self.lines.iter());
         &self.told
     }
+
+    /// Is told to leave, leaves cleanly, and nobody had taken over from it.
+    pub fn expect_unchallenged_end(&mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.end().code(), Some(0));
+        let told = self.all();
+        assert!(
+            told.iter().all(|event| event["event"] != "superseded"),
+            "{told:#?}"
+        );
+    }
 }
 
 impl Drop for Mount {

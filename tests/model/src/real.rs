@@ -150,7 +150,8 @@ impl<'a> Real<'a> {
             .filter(|victim| {
                 safety::is_silent(
                     victim.ballot(),
-                    (victim.quiet_ms(), victim.is_fenced()),
+                    victim.quiet_ms(),
+                    victim.is_fenced(),
                     Term(0),
                     self.trimmed(view),
                     Duration::ZERO,

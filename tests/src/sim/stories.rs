@@ -193,6 +193,12 @@ fn a_leader_freezes_and_so_does_its_successor(world: &mut World) {
     let seals = move |world: &World| (0..4).find(|&host| host != first && world.told(host, sealed) > 0);
     world.expect("a successor that has sealed", move |world| seals(world).is_some());
     let second = seals(world).expect("it was there a moment ago");
+    pause_and_expect_a_third(world, first, second);
+    world.run_for(3_000);
+}
+
+/// The successor is frozen as well, and fences come through again.
+fn pause_and_expect_a_third(world: &mut World, first: usize, second: usize) {
     world.pause(second);
     world.options.fence.refuse_ppm = 0;
     world.expect("a third leader", |world| {
@@ -200,7 +206,6 @@ fn a_leader_freezes_and_so_does_its_successor(world: &mut World) {
             .server()
             .is_some_and(|server| server != first && server != second)
     });
-    world.run_for(3_000);
 }
 
 /// The successor has asked for the fence of the first, which never comes, and has gone on writing: what it says of that fence is
@@ -214,13 +219,7 @@ fn a_leader_freezes_and_its_successor_does_while_it_fences(world: &mut World) {
         matches!(event, Event::Fencing { .. })
     });
     world.run_for(500);
-    world.pause(second);
-    world.options.fence.refuse_ppm = 0;
-    world.expect("a third leader", |world| {
-        world
-            .server()
-            .is_some_and(|server| server != first && server != second)
-    });
+    pause_and_expect_a_third(world, first, second);
     world.resume(first);
     world.run_for(3_000);
 }
