@@ -375,6 +375,43 @@ mod tests {
     }
 
     #[test]
+    fn r4_neither_a_collect_under_way_nor_one_that_looks_for_nothing_seals() {
+        let mut witness = Witness::new();
+        let valid = |witness: &mut Witness| {
+            (0..REGION_BLOCKS).for_each(|index| witness.valid(index, rid(1), WriteNr(1), true));
+        };
+        collect(&mut witness, first(SEAL_BLOCKS));
+        witness.begin(Some(ballot()));
+        (0..SEAL_BLOCKS).for_each(|index| witness.valid(index, rid(1), WriteNr(index as u64), true));
+        assert!(!witness.is_sealed(), "the rest of it may show anything");
+        assert_eq!(witness.sealing().count(), 0);
+        witness.complete();
+        assert!(witness.is_sealed());
+        for _ in 0..3 {
+            witness.begin(None);
+            valid(&mut witness);
+            witness.complete();
+            assert!(!witness.is_sealed());
+        }
+    }
+
+    #[test]
+    fn blocks_that_take_no_write_are_left_out_until_they_are_too_many_to_be_at_fault() {
+        let mut witness = Witness::new();
+        witness.refuse();
+        assert_eq!(witness.refused().count(), 0, "nothing was written");
+        for index in 0..TORN_MAX {
+            witness.wrote(index, rid(ME), WriteNr(index as u64));
+            witness.refuse();
+            assert!(witness.refused().has(index));
+            assert_eq!(witness.refused().count(), index + 1);
+        }
+        witness.wrote(TORN_MAX, rid(ME), WriteNr(9));
+        witness.refuse();
+        assert_eq!(witness.refused().count(), 0, "it is the device");
+    }
+
+    #[test]
     fn r10_bytes_that_stay_invalid_longer_than_a_write_takes_are_damage() {
         let w = Duration::from_secs(1);
         let mut witness = Witness::new();
