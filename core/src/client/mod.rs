@@ -167,7 +167,7 @@ impl Client {
     fn tell(&mut self, event: Event) {
         // A client that is told more than it fetches misses the oldest news, not the newest.
         if self.events.is_full() {
-            let _ = self.events.pop_front();
+            let _ = self.poll_event();
         }
         let _ = self.events.push_back(event);
     }
