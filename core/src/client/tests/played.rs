@@ -7,9 +7,11 @@ use std::vec::Vec;
 use super::ballot;
 use crate::bounds::{
     CONNECT_TIMEOUT, EVENTS_MAX, EVICTED_FAREWELL_TIME, MESSAGE_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX,
+    WELCOME_TIMEOUT,
 };
 use crate::client::{Client, Link};
 use crate::config::{Config, VoterConfig};
+use crate::disk::IoId;
 use crate::event::{Event, Unmounted};
 use crate::format::FenceParam;
 use crate::format::wire::{Command, Greeting, Message, RequestId, Status, Welcome};
@@ -289,6 +291,23 @@ fn a_mount_stays_with_its_own_server_until_that_one_ends() {
         pair.client.poll_net(pair.now),
         Some(NetRequest::Close(ConnId::LOCAL))
     );
+}
+
+#[test]
+fn a_mount_that_waits_for_its_own_server_reads_nothing() {
+    let mut pair = Pair::new();
+    pair.begin(1);
+    pair.now += WELCOME_TIMEOUT.times(2);
+    pair.client.poll(pair.now);
+    assert_eq!(pair.client.poll_disk(pair.now, IoId(1)), None);
+    assert!(matches!(
+        pair.client.link(),
+        Link::Seeking {
+            lost: None,
+            failures: 1,
+            ..
+        }
+    ));
 }
 
 #[test]

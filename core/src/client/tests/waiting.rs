@@ -5,17 +5,18 @@ extern crate std;
 use std::vec::Vec;
 
 use super::ballot;
-use crate::bounds::WELCOME_TIMEOUT;
+use crate::bounds::{WELCOME_LOOKS_MAX, WELCOME_TIMEOUT};
 use crate::client::Link;
 use crate::disk::DiskError;
+use crate::format::SUPER_COPIES;
 use crate::ids::{Ballot, Term};
 use crate::net::{ConnId, NetRequest};
 use crate::session::world::{World, addr, rid};
 use crate::time::Duration;
 
-/// Two voters, and a client that has greeted the first, which has not the right to answer it; the disk is there to be read.
-fn waiting() -> (World, usize) {
-    let mut world = World::with_voters(1, 2);
+/// So many voters, and a client that has greeted the first, which has not the right to answer it; the disk is there to be read.
+fn waiting(voters: usize) -> (World, usize) {
+    let mut world = World::with_voters(1, voters);
     world.disk.hung = true;
     let plain = world.informed();
     world.settle();
@@ -48,7 +49,7 @@ fn whoever_waits_in_a_crowd_keeps_its_place_and_looks_around() {
 
 #[test]
 fn whoever_waits_at_a_server_and_looks_around_in_vain_says_nothing_of_it() {
-    let (mut world, plain) = waiting();
+    let (mut world, plain) = waiting(1);
     let reads = world.disk.reads;
     world.disk.bad_reads = Some(DiskError::Failed);
     world.pass(WELCOME_TIMEOUT.times(2));
@@ -58,6 +59,41 @@ fn whoever_waits_at_a_server_and_looks_around_in_vain_says_nothing_of_it() {
     world.nodes[0].may_act = true;
     world.settle();
     assert!(world.is_connected(plain));
+}
+
+#[test]
+fn whoever_waits_at_a_server_reads_once_at_a_time_and_not_while_it_is_fed() {
+    let (mut world, plain) = waiting(1);
+    let reads = world.disk.reads;
+    for _ in 0..100 {
+        world.inform(plain);
+        world.pass(WELCOME_TIMEOUT.divided(20));
+    }
+    assert_eq!(world.disk.reads, reads);
+    world.disk.hung = true;
+    world.pass(WELCOME_TIMEOUT.times(3));
+    assert_eq!(
+        world.disk.outstanding(plain),
+        SUPER_COPIES.len(),
+        "both copies, once"
+    );
+    world.disk.hung = false;
+    world.settle();
+    assert!(world.disk.reads > reads);
+}
+
+#[test]
+fn whoever_has_looked_around_often_enough_comes_anew() {
+    let (mut world, plain) = waiting(1);
+    let first = world.place(plain);
+    world.pass(WELCOME_TIMEOUT.times(u64::from(WELCOME_LOOKS_MAX)));
+    assert_eq!(world.place(plain), first, "it keeps its place");
+    let Link::Seeking { failures, .. } = world.nodes[plain].client.link() else {
+        panic!("nobody answered")
+    };
+    assert_eq!(failures, u32::from(WELCOME_LOOKS_MAX), "each look counts");
+    world.pass(WELCOME_TIMEOUT);
+    assert_ne!(world.place(plain), first);
 }
 
 #[test]
@@ -113,7 +149,7 @@ fn whoever_looks_for_a_server_goes_at_once_where_the_news_name_one() {
 
 #[test]
 fn whoever_waits_at_a_server_that_was_succeeded_finds_the_next_one() {
-    let (mut world, plain) = waiting();
+    let (mut world, plain) = waiting(2);
     world.serve(1, 2);
     world.pass(WELCOME_TIMEOUT);
     assert_eq!(
