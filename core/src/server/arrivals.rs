@@ -132,7 +132,7 @@ impl<S: Service> Parts<'_, S> {
 
     /// Takes one of the P places for a voter. The leader's own mount took part in the election that made it the
     /// leader, and is one of the P whether or not a place is free.
-    fn take_place(&mut self, client: u32, own: bool) -> bool {
+    pub(super) fn take_place(&mut self, client: u32, own: bool) -> bool {
         let free = own || self.reign.places.len() < VOTERS_MAX;
         if free && self.reign.places.push(client).is_ok() {
             return true;

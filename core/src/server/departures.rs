@@ -139,7 +139,8 @@ impl<S: Service> Parts<'_, S> {
                     }
                 }
                 Standing::Leaving => self.depart(now, slot as u32),
-                Standing::Mounted if core::mem::take(&mut client.promoted) && client.conn != NONE => {
+                // It has a voter's place now: nothing else changes the record of one who is mounted.
+                Standing::Mounted if client.conn != NONE => {
                     let conn = client.conn;
                     self.welcome(conn, true);
                 }

@@ -3,8 +3,8 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::memory::{NONE, Standing};
-use super::{Memory, Parts, Server, State};
-use crate::bounds::{GHOST_FENCE_WAIT, GHOST_SILENT_TIME, VOTERS_MAX};
+use super::{Memory, Parts, Server};
+use crate::bounds::{GHOST_FENCE_WAIT, GHOST_SILENT_TIME};
 use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{ClientRecord, LogEntry};
@@ -79,13 +79,10 @@ impl<S: Service> Parts<'_, S> {
             if !self.clients[slot].was_turned_down() {
                 continue;
             }
-            if self.reign.places.len() >= VOTERS_MAX || self.reign.places.push(slot as u32).is_err() {
-                self.reign.ghost.wanted = self.has_ghost();
+            if !self.take_place(slot as u32, false) {
                 return;
             }
-            let client = &mut self.clients[slot];
-            client.promoted = true;
-            if let Some(record) = &mut client.record {
+            if let Some(record) = &mut self.clients[slot].record {
                 record.voter = true;
             }
             self.reign.mark(slot as u32, self.clients);

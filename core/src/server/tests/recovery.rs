@@ -224,7 +224,79 @@ fn a_voter_that_was_turned_down_gets_the_next_free_place_and_is_told_when_that_i
     assert!(world.told(turned_down, &Event::VoterAfterAll));
     let welcome = world.nodes[turned_down].client.welcome();
     assert!(welcome.is_some_and(|welcome| welcome.voter));
+    assert!(has_place(&world, turned_down));
+}
+
+/// Whether the next server would take a mount for a voter.
+fn has_place(world: &World, node: usize) -> bool {
     let records = world.disk.records();
-    let record = records.iter().find(|record| record.rid == rid(turned_down));
-    assert!(record.is_some_and(|record| record.voter));
+    let record = records.iter().find(|record| record.rid == rid(node));
+    record.is_some_and(|record| record.voter)
+}
+
+/// One voter too many, and one of the others has left. The free place is being given to the one.
+fn with_a_place_under_way() -> (World, usize) {
+    let mut world = World::with_voters(2, VOTERS_MAX + 1);
+    let turned_down = (0..=VOTERS_MAX).find(|&node| world.told(node, &Event::PlainClient));
+    let turned_down = turned_down.expect("one too many");
+    world.unmount(3);
+    world.settle();
+    world.disk.writes_left = Some(0);
+    world.pass(Duration::from_secs(2));
+    assert!(world.disk.hung, "it is being written");
+    (world, turned_down)
+}
+
+#[test]
+fn a_place_that_is_not_durable_yet_is_nobodys_however_often_one_greets() {
+    let (mut world, turned_down) = with_a_place_under_way();
+    world.cut(turned_down);
+    world.settle();
+    let welcome = *world.nodes[turned_down].client.welcome().unwrap();
+    assert!(world.is_connected(turned_down) && welcome.known);
+    // The power may fail, and the next server give the place to somebody else.
+    assert!(!has_place(&world, turned_down) && !welcome.voter);
+    world.disk.mend();
+    world.settle();
+    assert!(has_place(&world, turned_down));
+    assert!(world.told(turned_down, &Event::VoterAfterAll));
+}
+
+#[test]
+fn a_place_is_offered_to_nobody_whose_own_record_is_still_written() {
+    let mut world = World::with_voters(2, VOTERS_MAX);
+    world.unmount(3);
+    world.disk.hung = true;
+    world.settle();
+    // Its record comes after the one that goes.
+    let newcomer = world.voter();
+    world.inform(newcomer);
+    world.settle();
+    world.disk.mend();
+    world.disk.writes_left = Some(2);
+    world.settle();
+    assert_eq!(world.ended(3), Some(Unmounted::Farewell), "there is a place");
+    world.pass(Duration::from_secs(2));
+    assert!(!world.is_connected(newcomer));
+    world.disk.mend();
+    world.settle();
+    assert!(world.told(newcomer, &Event::PlainClient));
+    assert!(!world.told(newcomer, &Event::VoterAfterAll));
+    world.pass(Duration::from_secs(2));
+    assert!(world.told(newcomer, &Event::VoterAfterAll));
+    assert!(has_place(&world, newcomer));
+}
+
+#[test]
+fn a_place_that_was_given_to_one_who_is_away_is_its_own_when_it_returns() {
+    let (mut world, turned_down) = with_a_place_under_way();
+    world.nodes[turned_down].asleep = true;
+    world.cut(turned_down);
+    world.disk.mend();
+    world.settle();
+    assert!(has_place(&world, turned_down));
+    world.nodes[turned_down].asleep = false;
+    world.pass(Duration::from_secs(1));
+    assert!(world.is_connected(turned_down));
+    assert!(world.told(turned_down, &Event::VoterAfterAll));
 }
