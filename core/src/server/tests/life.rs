@@ -133,6 +133,31 @@ fn an_aborted_server_waits_for_the_write_under_way() {
 }
 
 #[test]
+fn a_server_that_is_off_does_nothing_more_when_its_last_write_ends() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    let (_, conn) = world.wires.last().unwrap().place();
+    // That the client leaves is all but durable.
+    world.disk.flushes_left = Some(1);
+    world.unmount(plain);
+    world.settle();
+    let now = world.now;
+    world.server(0).stop(now, false);
+    world.settle();
+    assert_eq!(world.server(0).state(), State::Off);
+    assert!(!world.server(0).is_off(), "the flush is under way");
+    world.disk.mend();
+    world.settle();
+    assert!(world.server(0).is_off());
+    // The platform tells of an end that it saw before it was asked to close.
+    world.server(0).handle_closed(now, conn);
+    assert!(world.server(0).is_off());
+    assert_eq!(world.server(0).poll_net(now), None);
+    assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
 fn one_bad_copy_is_survived_and_repaired_and_two_are_reported() {
     let mut world = World::with_voters(1, 2);
     let table = world.super_block().geometry.clients;
@@ -289,4 +314,30 @@ fn requests_wait_until_the_service_has_begun() {
     world.settle();
     assert_eq!(world.server(0).state(), State::Serving);
     assert_eq!(world.nodes[plain].client.answer(id), [3]);
+}
+
+#[test]
+fn a_request_of_one_who_is_away_when_the_service_begins_waits_for_its_return() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.nodes[plain].asleep = true;
+    world.kill_server(0);
+    world.disk.writes_left = Some(0);
+    world.serve(0, 2);
+    world.settle();
+    world.nodes[plain].asleep = false;
+    world.settle();
+    let id = world.submit(plain, ADD, &[3]);
+    world.settle();
+    world.nodes[plain].asleep = true;
+    world.cut(plain);
+    world.disk.mend();
+    world.settle();
+    assert_eq!(world.server(0).state(), State::Serving);
+    assert_eq!(world.server(0).service().executed, 0, "its answer has no way");
+    world.nodes[plain].asleep = false;
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.nodes[plain].client.answer(id), [3]);
+    assert_eq!(world.server(0).service().executed, 1);
 }
