@@ -147,6 +147,23 @@ fn a_fence_that_an_earlier_candidate_had_confirmed_is_recorded_and_an_own_record
 }
 
 #[test]
+fn a_fence_that_was_asked_for_when_another_one_was_confirmed_is_the_others() {
+    let mut world = taken_over();
+    let journal = world.server(1).journal();
+    journal.asked(&victim(3, 4), 1, by());
+    journal.fenced_before(&victim(3, 4), by());
+    // What comes of its own is no news any more.
+    journal.answered(victim(3, 4).ballot, FenceOutcome::Failed, FenceMethod::of("kill"));
+    world.settle();
+    let [record] = records(&world)[..] else {
+        panic!("{:?}", records(&world));
+    };
+    let known = (record.rid, record.result, record.method, record.attempts);
+    let before = FenceMethod::of("by a predecessor");
+    assert_eq!(known, (rid(3), FenceResult::Done, before, 0));
+}
+
+#[test]
 fn what_finds_no_room_is_counted() {
     let mut world = taken_over();
     for node in 0..FENCES_WAITING_MAX + 3 {
@@ -307,6 +324,32 @@ fn a_block_of_the_ring_that_cannot_be_written_keeps_no_server_from_serving() {
     let write_time_max = world.nodes[1].config.write_time_max;
     world.pass(write_time_max);
     assert!(world.server(1).is_off());
+}
+
+#[test]
+fn what_finds_no_room_while_the_record_that_counts_it_is_written_is_counted_in_the_ring() {
+    for fails in [false, true] {
+        let mut world = taken_over();
+        world.settle();
+        let journal = world.server(1).journal();
+        // All but the last are asked for and not answered.
+        for node in 1..FENCES_WAITING_MAX {
+            journal.asked(&victim(node + 10, 1), 1, by());
+        }
+        let ring = world.super_block().geometry.fences;
+        world.disk.bad_write = Some(ring).filter(|_| fails);
+        world.disk.writes_left = Some(0);
+        fence(&mut world, &victim(40, 1), 1, FenceOutcome::Done);
+        world.settle();
+        assert!(world.disk.hung, "it is being written");
+        let journal = world.server(1).journal();
+        (50..53).for_each(|node| journal.asked(&victim(node, 1), 1, by()));
+        world.disk.mend();
+        world.settle();
+        let records = records(&world);
+        let others: Vec<_> = records.iter().map(|record| (record.rid, record.others)).collect();
+        assert_eq!(others, [(rid(40), 3)], "{fails}");
+    }
 }
 
 #[test]
