@@ -160,7 +160,7 @@ impl<M: Memory, S: Service> Server<M, S> {
     }
 
     /// The fence of a predecessor was confirmed before this server started: its record goes at once, and its voter's
-    /// place with it. Call it while the server is [`State::Serving`].
+    /// place with it. Call it while the server is [`State::Serving`](super::State::Serving).
     pub fn remove_fenced(&mut self, rid: Rid) {
         let Some(mut parts) = self.serving_parts() else {
             return;
