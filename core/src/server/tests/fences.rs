@@ -112,6 +112,37 @@ fn a_take_over_leaves_who_which_term_why_how_and_with_what_result() {
 }
 
 #[test]
+fn whoever_finds_the_server_finds_the_records_of_the_fences_that_brought_it_there() {
+    let mut world = taken_over();
+    fence(&mut world, &victim(0, 1), 1, FenceOutcome::Done);
+    world.disk.writes_left = Some(0);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.raw(1), None, "it does not listen");
+    world.disk.mend();
+    world.settle();
+    assert_eq!(records(&world).len(), 1);
+    assert!(world.raw(1).is_some());
+}
+
+#[test]
+fn a_server_that_stops_and_has_nothing_left_but_a_record_waits_for_no_moment() {
+    let mut world = taken_over();
+    world.settle();
+    world.disk.writes_left = Some(0);
+    fence(&mut world, &victim(7, 0), 1, FenceOutcome::Done);
+    world.settle();
+    let now = world.now;
+    world.server(1).stop(now, true);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.server(1).state(), State::Stopping);
+    assert_eq!(world.server(1).next_deadline(), None);
+    world.disk.mend();
+    world.settle();
+    assert!(world.server(1).is_off());
+    assert_eq!(records(&world).len(), 1);
+}
+
+#[test]
 fn a_fence_that_failed_is_recorded_when_its_leader_serves_later() {
     let mut world = taken_over();
     fence(&mut world, &victim(0, 1), 1, FenceOutcome::Failed);

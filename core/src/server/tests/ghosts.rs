@@ -166,6 +166,8 @@ fn a_ghost_that_is_fenced_before_it_has_said_farewell_is_answered_all_the_same()
     world.say(insider, &leaves);
     world.settle();
     assert!(!world.heard(insider).is_empty(), "it is welcome to leave");
+    let voters = world.server(0).voters_heard(Instant(0));
+    assert_eq!(usize::from(voters), VOTERS_MAX - 1, "and elects nobody");
     answer(&mut world, 3, FenceOutcome::Done);
     world.pass(Duration::from_secs(1));
     assert!(!world.recorded().contains(&rid(3).value()));

@@ -234,6 +234,8 @@ fn a_ring_that_cannot_be_read_for_a_moment_is_read_again() {
     world.disk.bad_reads = Some(DiskError::TimedOut);
     fence(&mut world);
     world.settle();
+    let again = world.now + LOAD_RETRY_WAIT;
+    assert_eq!(world.server(0).next_deadline(), Some(again));
     world.disk.bad_reads = None;
     world.settle();
     assert!(world.disk.fences().is_empty(), "after a moment");

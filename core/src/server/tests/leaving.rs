@@ -26,15 +26,18 @@ fn hole_11_the_last_quorum_stays_while_anybody_is_mounted() {
     world.unmount(1);
     world.pass(Duration::from_secs(60));
     assert_eq!((world.ended(0), world.ended(1)), (None, None));
-    assert!(!world.server(0).is_drained(), "it is needed");
+    assert!(!world.server(0).is_drained() && !world.server(0).has_released_all());
+    assert!(!world.server(0).is_too_small());
     world.unmount(plain);
     world.settle();
     assert_eq!(world.ended(plain), FAREWELL);
     assert_eq!((world.ended(0), world.ended(1)), (FAREWELL, FAREWELL));
     assert_eq!(world.super_block().unmount_barrier, 1);
     assert!(world.recorded().is_empty());
-    assert!(world.server(0).is_drained());
+    assert!(world.server(0).is_drained() && world.server(0).has_released_all());
     assert_eq!(world.server(0).mounted(), 0);
+    let known = world.server(0).super_block().map(|state| state.unmount_barrier);
+    assert_eq!(known, Some(1));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Starting, failing, resigning.
 
-use crate::bounds::LISTEN_TRIES_MAX;
+use crate::bounds::{LISTEN_TRIES_MAX, RESIGNING_TIME};
 use crate::client::Link;
 use crate::disk::DiskError;
 use crate::event::{Event, Fault};
 use crate::ids::{Ballot, BlockNo, Term};
+use crate::net::NetRequest;
 use crate::server::{FixedMemory, Server, State};
 use crate::session::world::{ADD, CLIENTS, World, addr, rid};
 use crate::time::Duration;
@@ -80,6 +81,62 @@ fn a_server_that_resigns_says_so_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_server_that_may_not_announce_it_stops_without_a_word() {
+    let mut world = World::with_voters(2, 3);
+    let now = world.now;
+    world.server(0).stop(now, false);
+    world.settle();
+    for node in 1..3 {
+        let link = world.nodes[node].client.link();
+        let Link::Seeking { lost, resigned, .. } = link else {
+            panic!("it lost its server: {link:?}");
+        };
+        assert_eq!((lost, resigned), (Some(FIRST), false));
+    }
+    assert!(world.server(0).is_off(), "and waits for nobody");
+}
+
+#[test]
+fn a_server_that_resigns_waits_for_none_but_its_clients() {
+    let mut world = World::with_voters(1, 1);
+    world.insider(0);
+    world.raw(0).unwrap();
+    let now = world.now;
+    world.server(0).stop(now, true);
+    world.settle();
+    let mut others = world.wires.iter().filter(|wire| wire.is_raw());
+    assert!(others.all(|wire| wire.closed));
+    assert!(world.server(0).is_off());
+}
+
+#[test]
+fn a_server_is_off_when_its_listener_is_closed_and_not_before() {
+    let mut world = World::with_voters(1, 1);
+    world.nodes[0].client.force(world.now);
+    world.settle();
+    let now = world.now;
+    world.server(0).abort(now);
+    assert!(!world.server(0).is_off());
+    assert_eq!(world.server(0).poll_net(now), Some(NetRequest::Unlisten));
+    assert!(world.server(0).is_off());
+}
+
+#[test]
+fn a_server_to_which_nobody_is_connected_serves_on() {
+    let mut world = World::with_voters(1, 1);
+    world.nodes[0].client.force(world.now);
+    world.settle();
+    let stranger = world.raw(0).unwrap();
+    world.pass(Duration::from_secs(20));
+    assert!(world.wires[stranger].closed);
+    assert_eq!(world.server(0).state(), State::Serving);
+    assert!(
+        world.told(0, &Event::ClientEvicted(rid(0))),
+        "it looks on who is away"
+    );
+}
+
+#[test]
 fn a_server_does_not_wait_for_clients_that_do_not_listen() {
     let mut world = World::with_voters(2, 3);
     world.mute(1);
@@ -87,6 +144,7 @@ fn a_server_does_not_wait_for_clients_that_do_not_listen() {
     world.server(0).stop(now, true);
     world.settle();
     assert!(!world.server(0).is_off());
+    assert_eq!(world.server(0).next_deadline(), Some(now + RESIGNING_TIME));
     world.pass(Duration::from_millis(300));
     assert!(world.server(0).is_off());
 }
@@ -209,7 +267,7 @@ fn a_volume_for_more_clients_than_memory_is_refused() {
     let (volume, memory) = (CLIENTS as u32, 8);
     let fault = Event::Fault(Fault::TableTooLarge { volume, memory });
     assert_eq!(server.poll_event(), Some(fault));
-    assert!(server.is_off());
+    assert!(server.is_off() && server.is_too_small());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! After a fail-over, and what becomes of those who do not return.
 
-use crate::bounds::VOTERS_MAX;
+use crate::bounds::{RETURN_SHARE, VOTERS_MAX};
 use crate::event::{Event, Unmounted};
 use crate::fence::FenceOutcome;
 use crate::session::world::{World, addr, rid};
@@ -32,6 +32,25 @@ fn a_new_server_expects_the_clients_of_the_old_one() {
     assert!(!world.nodes[1].events.iter().any(evicted));
     // A plain client leaves nothing behind; a voter may still vote.
     assert_eq!(world.recorded(), [1, 2, 3, 4, 6]);
+}
+
+#[test]
+fn those_known_from_before_are_waited_for_so_long_and_not_until_the_next_sweep() {
+    let mut world = World::with_voters(1, 2);
+    world.kill(1);
+    world.kill_server(0);
+    world.pass(Duration::from_millis(137));
+    world.serve(0, 2);
+    world.settle();
+    let recovery_time = world.nodes[0].config.recovery_time;
+    let end = world.now + recovery_time + RETURN_SHARE.times(2);
+    while !world.told(0, &Event::ClientEvicted(rid(1))) {
+        assert!(world.now < end);
+        let next = world.server(0).next_deadline().unwrap();
+        let time = next.since(world.now);
+        world.pass(time);
+    }
+    assert_eq!(world.now, end);
 }
 
 #[test]
