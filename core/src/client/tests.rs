@@ -9,6 +9,7 @@ use std::vec::Vec;
 
 use super::Link;
 use crate::bounds::{LOST_TIME, LOST_WAIT_MAX, LOST_WAIT_MIN, LOST_WAIT_PART, MESSAGE_BYTES_MAX};
+use crate::disk::DiskError;
 use crate::event::{Event, Fault, Unmounted};
 use crate::ids::{Ballot, Mark, Term};
 use crate::net::{CloseReason, ConnId, NetRequest};
@@ -384,6 +385,23 @@ fn a_super_block_that_cannot_be_read_is_told_once() {
         .iter()
         .filter(|event| matches!(event, Event::Fault(Fault::Super(_))));
     assert_eq!(faults.count(), 1);
+}
+
+#[test]
+fn a_super_block_that_cannot_be_read_again_is_news_again() {
+    let mut world = World::new(1);
+    let plain = world.plain();
+    for _ in 0..2 {
+        world.disk.bad_reads = Some(DiskError::Failed);
+        world.pass(Duration::from_secs(5));
+        world.disk.bad_reads = None;
+        world.pass(Duration::from_secs(5));
+    }
+    let news = &world.nodes[plain].events;
+    assert!(matches!(
+        news[..],
+        [Event::Fault(Fault::Super(_)), Event::Fault(Fault::Super(_))]
+    ));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::service::Service;
 use crate::time::{Duration, Instant};
 
 /// Room that evictions leave for other events.
-const EVENTS_SPARE: usize = 3;
+pub(super) const EVENTS_SPARE: usize = 3;
 
 impl<S: Service> Parts<'_, S> {
     /// Tells what peers can bring about, and tells it rather not than instead of something else.

@@ -5,12 +5,13 @@ extern crate std;
 use std::vec::Vec;
 
 use super::ballot;
-use crate::bounds::{WELCOME_LOOKS_MAX, WELCOME_TIMEOUT};
+use crate::bounds::{RECONNECT_WAIT_MAX, RECONNECT_WAIT_MIN, WELCOME_LOOKS_MAX, WELCOME_TIMEOUT};
 use crate::client::Link;
 use crate::disk::DiskError;
+use crate::event::{Event, Fault};
 use crate::format::SUPER_COPIES;
 use crate::ids::{Ballot, Term};
-use crate::net::{ConnId, NetRequest};
+use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::session::world::{World, addr, rid};
 use crate::time::Duration;
 
@@ -121,6 +122,49 @@ fn whoever_waits_at_a_server_leaves_it_for_its_successor_and_for_no_other() {
     let asked: Vec<_> = core::iter::from_fn(|| client.poll_net(world.now)).collect();
     let connect = NetRequest::Connect(ConnId::CLIENT, addr(8));
     assert_eq!(asked, [NetRequest::Close(ConnId::CLIENT), connect]);
+}
+
+#[test]
+fn whoever_finds_nobody_looks_more_and_more_rarely() {
+    let mut world = World::new(1);
+    let plain = world.plain();
+    world.settle();
+    let mut waits = Vec::new();
+    while waits.last() < Some(&RECONNECT_WAIT_MAX.times(3).divided(4)) {
+        let next = world.nodes[plain].client.next_deadline().unwrap();
+        waits.push(next.since(world.now));
+        world.pass(next.since(world.now));
+        assert!(waits.len() < 20, "{waits:?}");
+    }
+    assert!(waits[0] <= RECONNECT_WAIT_MIN && waits[0].times(4) >= RECONNECT_WAIT_MIN.times(3));
+    let half_more = |wait: Duration| wait + wait.divided(2);
+    for pair in waits[..waits.len() - 1].windows(2) {
+        let (least, most) = (half_more(pair[0]), half_more(pair[0]) + Duration(8));
+        assert!((least.0 - 8..=most.0).contains(&pair[1].0), "{waits:?}");
+    }
+    assert!(waits.last() <= Some(&RECONNECT_WAIT_MAX));
+}
+
+#[test]
+fn a_peer_that_closes_before_it_has_shown_that_it_is_a_server_is_told_of_when_it_does_so_again_and_again() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    let view = world.view();
+    let mut told = Vec::new();
+    for _ in 0..6 {
+        let client = &mut world.nodes[plain].client;
+        client.see_super(world.now, &view);
+        client.poll(world.now);
+        let asked = client.poll_net(world.now);
+        assert_eq!(asked, Some(NetRequest::Connect(ConnId::CLIENT, addr(0))));
+        client.handle_connected(world.now, ConnId::CLIENT);
+        client.handle_closed(world.now, ConnId::CLIENT, CloseReason::ByPeer);
+        told.push(client.poll_event());
+        world.now = client.next_deadline().unwrap();
+    }
+    // One may just have stopped.
+    let fault = Some(Event::Fault(Fault::Unproven(addr(0))));
+    assert_eq!(told, [None, None, fault, None, None, None]);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! After a fail-over, and what becomes of those who do not return.
 
-use crate::bounds::{RETURN_SHARE, VOTERS_MAX};
+extern crate std;
+
+use crate::bounds::{EVENTS_MAX, RETURN_SHARE, VOTERS_MAX};
 use crate::event::{Event, Unmounted};
 use crate::fence::FenceOutcome;
+use crate::server::sweep::EVENTS_SPARE;
 use crate::session::world::{World, addr, rid};
 use crate::time::Duration;
 
@@ -70,6 +73,41 @@ fn many_who_do_not_return_are_evicted_together() {
     let evicted = (1..21).filter(|&node| world.told(0, &Event::ClientEvicted(rid(node))));
     assert_eq!(evicted.count(), 20);
     assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
+fn many_evictions_leave_room_for_other_news_and_go_on_at_once() {
+    let mut world = World::with_voters(1, 1);
+    world.crowd(20);
+    for node in 1..21 {
+        world.kill(node);
+    }
+    world.pass(Duration::from_secs(9));
+    let mut evicted = std::vec::Vec::new();
+    while evicted.is_empty() {
+        let at = world.server(0).next_deadline().unwrap();
+        world.server(0).poll(at, true);
+        evicted.extend(core::iter::from_fn(|| world.server(0).poll_event()));
+        if !evicted.is_empty() {
+            assert_eq!(world.server(0).next_deadline(), Some(at));
+        }
+    }
+    assert_eq!(evicted.len(), EVENTS_MAX - EVENTS_SPARE);
+}
+
+#[test]
+fn without_the_right_the_end_of_the_recovery_is_waited_for_in_peace() {
+    let mut world = World::with_voters(1, 2);
+    world.kill(1);
+    world.kill_server(0);
+    world.serve(0, 2);
+    world.settle();
+    world.nodes[0].may_act = false;
+    world.pass(Duration::from_secs(20));
+    assert!(!world.told(0, &Event::ClientEvicted(rid(1))));
+    world.nodes[0].may_act = true;
+    world.pass(Duration::from_secs(1));
+    assert!(world.told(0, &Event::ClientEvicted(rid(1))));
 }
 
 #[test]
