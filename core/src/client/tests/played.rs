@@ -12,9 +12,9 @@ use crate::bounds::{
 use crate::client::{Client, Link};
 use crate::config::{Config, VoterConfig};
 use crate::disk::IoId;
-use crate::event::{Event, Unmounted};
+use crate::event::{Event, Fault, Unmounted};
 use crate::format::FenceParam;
-use crate::format::wire::{Command, Greeting, Message, RequestId, Status, Welcome};
+use crate::format::wire::{Command, Greeting, Message, RequestId, Status, Welcome, encode_pong};
 use crate::ids::{Ballot, Mark};
 use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::noise::Entropy;
@@ -234,6 +234,23 @@ fn one_who_was_turned_down_hears_of_its_place_from_the_next_welcome_too() {
 }
 
 #[test]
+fn nobody_is_told_that_it_is_a_plain_client_who_wants_to_be_nothing_else_or_to_leave() {
+    let mut pair = Pair::new();
+    pair.begin(1);
+    pair.client.unmount(pair.now);
+    pair.welcome(ballot(1), false);
+    let connected = |addr| Event::Connected {
+        server: ballot(1),
+        addr,
+    };
+    assert_eq!(pair.news(), [connected(None)]);
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    assert_eq!(world.nodes[plain].events, [connected(Some(addr(0)))]);
+}
+
+#[test]
 fn an_eviction_that_is_said_twice_is_told_once_and_lengthens_nothing() {
     let mut pair = Pair::new();
     pair.begin(1);
@@ -249,6 +266,55 @@ fn an_eviction_that_is_said_twice_is_told_once_and_lengthens_nothing() {
     assert_eq!(pair.client.ended(), None);
     pair.client.poll(evicted_at + EVICTED_FAREWELL_TIME);
     assert_eq!(pair.client.ended(), Some(Unmounted::Evicted));
+}
+
+#[test]
+fn whoever_was_refused_for_want_of_room_has_no_record_to_take_back() {
+    for (status, ended) in [
+        (Status::Full, Some(Unmounted::NeverMounted)),
+        (Status::Malformed, None),
+    ] {
+        let mut pair = Pair::new();
+        pair.begin(1);
+        pair.answer(Command::GREETING, status, 0, &[]);
+        assert_eq!(pair.news(), [Event::Fault(Fault::Refused(status))]);
+        pair.client.unmount(pair.now);
+        pair.client.poll(pair.now);
+        assert_eq!(pair.client.ended(), ended, "{status:?}");
+    }
+}
+
+#[test]
+fn a_client_asks_as_often_as_its_server_wants_and_answers_when_it_is_asked() {
+    let mut pair = Pair::welcomed();
+    let from = pair.now;
+    assert_eq!(
+        pair.client.next_deadline(),
+        Some(from + Duration::from_millis(1_000))
+    );
+    pair.answer(Command::PING, Status::Ok, 0, &encode_pong(300));
+    let due = from + Duration::from_millis(300);
+    assert_eq!(pair.client.next_deadline(), Some(due));
+    pair.now = due;
+    pair.client.poll(due);
+    assert_eq!(pair.hear().map(|said| said.0), Some(Command::PING));
+    assert_eq!(pair.hear(), None);
+    pair.say(
+        ConnId::LOCAL,
+        &Message {
+            command: Command::PING,
+            answer: false,
+            status: Status::Ok,
+            id: RequestId(0),
+            released: RequestId(0),
+            body: &[],
+        },
+    );
+    assert_eq!(pair.hear().map(|said| said.0), Some(Command::PING));
+    assert_eq!(pair.news(), []);
+    // One that does not say how often is none of ours.
+    pair.answer(Command::PING, Status::Ok, 0, &[]);
+    assert_eq!(pair.news(), [Event::Disconnected { server: ballot(1) }]);
 }
 
 #[test]

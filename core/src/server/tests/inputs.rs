@@ -244,6 +244,23 @@ fn a_ring_that_cannot_be_read_for_a_moment_is_read_again() {
 }
 
 #[test]
+fn a_table_that_cannot_be_read_for_a_moment_is_read_again_after_it() {
+    let mut world = World::with_voters(1, 1);
+    world.kill_server(0);
+    world.disk.bad_reads = Some(DiskError::TimedOut);
+    world.serve(0, 2);
+    world.settle();
+    let again = world.now + LOAD_RETRY_WAIT;
+    assert_eq!(world.server(0).next_deadline(), Some(again));
+    world.disk.bad_reads = None;
+    world.settle();
+    assert_eq!(world.server(0).state(), State::Starting);
+    world.pass(LOAD_RETRY_WAIT);
+    world.settle();
+    assert_eq!(world.server(0).state(), State::Serving);
+}
+
+#[test]
 fn a_record_of_a_fence_waits_for_the_right_to_act() {
     let mut world = World::with_voters(1, 1);
     world.nodes[0].may_act = false;

@@ -5,7 +5,7 @@ use crate::client::Link;
 use crate::disk::DiskError;
 use crate::event::{Event, Fault};
 use crate::ids::{Ballot, BlockNo, Term};
-use crate::net::NetRequest;
+use crate::net::{ConnId, NetRequest};
 use crate::server::{FixedMemory, Server, State};
 use crate::session::world::{ADD, CLIENTS, World, addr, rid};
 use crate::time::Duration;
@@ -191,15 +191,51 @@ fn an_aborted_server_waits_for_the_write_under_way() {
 }
 
 #[test]
+fn an_aborted_server_waits_for_the_write_that_publishes_it_and_not_for_one_that_was_never_begun() {
+    for begun in [true, false] {
+        let mut world = World::with_voters(1, 1);
+        world.kill_server(0);
+        world.disk.writes_left = Some(0);
+        world.serve(0, 2);
+        world.nodes[0].may_act = begun;
+        world.settle();
+        assert!(world.raw(0).is_some(), "it listens");
+        assert_eq!(world.disk.outstanding(0), usize::from(begun));
+        let now = world.now;
+        world.server(0).abort(now);
+        world.settle();
+        assert_eq!(world.server(0).is_off(), !begun);
+        world.disk.mend();
+        world.settle();
+        assert!(world.server(0).is_off());
+    }
+}
+
+#[test]
 fn a_server_that_is_off_does_nothing_more_when_its_last_write_ends() {
-    let mut world = World::with_voters(1, 1);
-    let plain = world.plain();
-    world.settle();
-    let (_, conn) = world.wires.last().unwrap().place();
-    // That the client leaves is all but durable.
-    world.disk.flushes_left = Some(1);
-    world.unmount(plain);
-    world.settle();
+    // That the client leaves is all but durable; and so is that everybody does.
+    for everybody in [false, true] {
+        let mut world = World::with_voters(1, 1);
+        let plain = world.plain();
+        world.settle();
+        if everybody {
+            world.unmount(plain);
+            world.settle();
+            world.disk.writes_left = Some(1);
+        } else {
+            world.disk.flushes_left = Some(1);
+        }
+        let last = if everybody { 0 } else { plain };
+        let (_, conn) = world.place(last).unwrap();
+        world.unmount(last);
+        world.settle();
+        stop_while_it_writes(&mut world, conn);
+        assert_eq!(world.super_block().unmount_barrier, u64::from(everybody));
+        assert_eq!(world.recorded().len(), usize::from(!everybody));
+    }
+}
+
+fn stop_while_it_writes(world: &mut World, conn: ConnId) {
     let now = world.now;
     world.server(0).stop(now, false);
     world.settle();
@@ -212,7 +248,6 @@ fn a_server_that_is_off_does_nothing_more_when_its_last_write_ends() {
     world.server(0).handle_closed(now, conn);
     assert!(world.server(0).is_off());
     assert_eq!(world.server(0).poll_net(now), None);
-    assert_eq!(world.recorded(), [1]);
 }
 
 #[test]

@@ -160,9 +160,12 @@ fn a_ghost_that_leaves_while_its_eviction_is_written_is_answered_when_it_is_gone
     world.disk.hung = true;
     world.pass(Duration::from_secs(12));
     assert!(world.told(0, &Event::ClientEvicted(rid(1))));
-    world.inform(1);
     world.nodes[1].asleep = false;
-    world.pass(Duration::from_millis(500));
+    for _ in 0..20 {
+        world.inform(1);
+        world.pass(Duration::from_millis(100));
+    }
+    assert!(world.is_connected(1), "it has said farewell");
     world.disk.hung = false;
     // Two writes and a flush after each: the group that the farewell came too late for.
     world.disk.writes_left = Some(2);
