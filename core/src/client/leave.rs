@@ -105,8 +105,8 @@ impl Client {
             return;
         }
         // A greeting without an answer may have made a record, which must be taken back.
-        if self.welcome.is_none() && !self.unresolved && !leaving.evicted {
-            self.end(Unmounted::NeverMounted);
+        if self.welcome.is_none() && !self.unresolved {
+            self.end_left(Unmounted::NeverMounted);
             return;
         }
         if self.view.as_ref().is_some_and(|view| self.released_by(view)) {

@@ -167,7 +167,7 @@ impl Client {
     fn tell(&mut self, event: Event) {
         // A client that is told more than it fetches misses the oldest news, not the newest.
         if self.events.is_full() {
-            let _ = self.events.pop_front();
+            let _ = self.poll_event();
         }
         let _ = self.events.push_back(event);
     }
@@ -215,13 +215,9 @@ impl Client {
         }
         self.local = server;
         self.newest = self.newest.max(server);
-        if let Some(to) = self.to() {
-            let is_wanted = to.addr.is_none() && Some(to.server) == server;
-            if !is_wanted {
-                self.hang_up();
-                self.lose(now, false);
-            }
-        }
+        // Wherever the connection goes, it is not the one that is wanted from now on.
+        self.hang_up();
+        self.lose(now, false);
         if server.is_some() {
             self.seek.hurry(now);
         }

@@ -184,10 +184,19 @@ impl Client {
             addr: to.addr,
         });
         let turned_down = self.config.voter.is_some() && !welcome.voter && self.leaving.is_none();
-        if turned_down && !core::mem::replace(&mut self.told_plain, true) {
+        if welcome.voter {
+            self.has_place();
+        } else if turned_down && !core::mem::replace(&mut self.told_plain, true) {
             self.tell(Event::PlainClient);
         }
         Ok(())
+    }
+
+    /// It has a voter's place: news for one that was told that it has none.
+    fn has_place(&mut self) {
+        if core::mem::take(&mut self.told_plain) {
+            self.tell(Event::VoterAfterAll);
+        }
     }
 
     /// A repeated greeting can be answered twice; or a voter that was turned down has a place now.
@@ -196,10 +205,9 @@ impl Client {
         if let Some(welcome) = &mut self.welcome
             && again.server == welcome.server
             && again.voter
-            && !core::mem::replace(&mut welcome.voter, true)
         {
-            self.told_plain = false;
-            self.tell(Event::VoterAfterAll);
+            welcome.voter = true;
+            self.has_place();
         }
         Ok(())
     }

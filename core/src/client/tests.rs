@@ -2,12 +2,16 @@
 
 extern crate std;
 
+mod played;
+mod waiting;
+
 use std::vec::Vec;
 
 use super::Link;
 use crate::bounds::{LOST_TIME, LOST_WAIT_MAX, LOST_WAIT_MIN, LOST_WAIT_PART, MESSAGE_BYTES_MAX};
+use crate::disk::DiskError;
 use crate::event::{Event, Fault, Unmounted};
-use crate::ids::{Ballot, Term};
+use crate::ids::{Ballot, Mark, Term};
 use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::session::world::{World, addr};
 use crate::time::Duration;
@@ -228,47 +232,6 @@ fn a_crowd_that_lost_one_server_does_not_look_for_the_next_at_one_moment() {
 }
 
 #[test]
-fn whoever_waits_in_a_crowd_keeps_its_place_and_looks_around() {
-    let mut world = World::with_voters(1, 1);
-    // As if thousands had come before, whose records are being written.
-    world.disk.hung = true;
-    let plain = world.informed();
-    world.settle();
-    let wires = world.wires.len();
-    let conn = world.wires[wires - 1].place();
-    world.pass(Duration::from_secs(7));
-    assert!(!world.is_connected(plain));
-    let Link::Seeking { failures, .. } = world.nodes[plain].client.link() else {
-        panic!("nobody answered")
-    };
-    assert!(failures >= 2, "a voter would ask for an election by now");
-    assert_eq!(world.wires[wires - 1].place(), conn, "it did not come anew");
-    world.disk.hung = false;
-    world.settle();
-    assert!(world.is_connected(plain));
-}
-
-#[test]
-fn whoever_waits_at_a_server_that_was_succeeded_finds_the_next_one() {
-    let mut world = World::with_voters(1, 2);
-    world.nodes[0].may_act = false;
-    let plain = world.informed();
-    world.pass(Duration::from_secs(1));
-    world.serve(1, 2);
-    world.pass(Duration::from_secs(2));
-    assert_eq!(
-        world.nodes[plain].client.connected_to(),
-        Some((
-            Ballot {
-                term: Term(2),
-                rid: crate::session::world::rid(1)
-            },
-            Some(addr(1))
-        ))
-    );
-}
-
-#[test]
 fn a_firewall_is_not_a_refusal() {
     let mut world = World::with_voters(1, 1);
     let plain = world.plain();
@@ -328,6 +291,26 @@ fn a_welcome_from_a_server_that_was_succeeded_is_not_believed() {
     assert!(!world.is_connected(plain));
     let connected = |event: &Event| matches!(event, Event::Connected { .. });
     assert!(!world.nodes[plain].events.iter().any(connected));
+}
+
+#[test]
+fn an_old_server_at_the_address_of_a_new_one_is_not_believed() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.change_super(|state| {
+        state.fenced = Mark::below(ballot(5));
+        state.server = Some(ballot(5));
+    });
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.nodes[plain].events, []);
+    assert!(matches!(
+        world.nodes[plain].client.link(),
+        Link::Seeking {
+            lost: None,
+            failures: 1..,
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -405,6 +388,23 @@ fn a_super_block_that_cannot_be_read_is_told_once() {
 }
 
 #[test]
+fn a_super_block_that_cannot_be_read_again_is_news_again() {
+    let mut world = World::new(1);
+    let plain = world.plain();
+    for _ in 0..2 {
+        world.disk.bad_reads = Some(DiskError::Failed);
+        world.pass(Duration::from_secs(5));
+        world.disk.bad_reads = None;
+        world.pass(Duration::from_secs(5));
+    }
+    let news = &world.nodes[plain].events;
+    assert!(matches!(
+        news[..],
+        [Event::Fault(Fault::Super(_)), Event::Fault(Fault::Super(_))]
+    ));
+}
+
+#[test]
 fn the_farewell_is_not_said_before_everything_else_is_answered() {
     let mut world = World::with_voters(1, 1);
     let plain = world.plain();
@@ -421,10 +421,16 @@ fn the_farewell_is_not_said_before_everything_else_is_answered() {
     assert_eq!(sent, 2);
 }
 
-/// A client that has connected to a server whose part the test plays, and that server's side of the connection.
+/// A client that has connected to a server whose part the test plays.
 fn greeted_by(world: &mut World, offer: crate::format::hello::Offer, key: u8) -> usize {
-    use crate::noise::{Arrived, Entropy, Responder, Secret};
     let plain = world.informed();
+    answered_by(world, plain, offer, key);
+    plain
+}
+
+/// A client connects to a server that offers this and has this key.
+fn answered_by(world: &mut World, plain: usize, offer: crate::format::hello::Offer, key: u8) {
+    use crate::noise::{Arrived, Entropy, Responder, Secret};
     let state = world.super_block();
     let key = crate::ids::VolumeKey([key; 32]);
     let secret = Secret {
@@ -456,7 +462,6 @@ fn greeted_by(world: &mut World, offer: crate::format::hello::Offer, key: u8) ->
     }
     let news: Vec<_> = core::iter::from_fn(|| client.poll_event()).collect();
     world.nodes[plain].events.extend(news);
-    plain
 }
 
 #[test]
@@ -468,15 +473,31 @@ fn a_server_of_another_release_is_told_of_and_no_reason_to_elect_another() {
         ..crate::format::hello::Offer::OURS
     };
     let plain = greeted_by(&mut world, newer, 0);
-    assert!(world.told(plain, &Event::Fault(Fault::ServerSpeaks(newer))));
-    assert!(matches!(
-        world.nodes[plain].client.link(),
-        Link::Seeking {
-            lost: None,
-            failures: 0,
-            ..
-        }
-    ));
+    let told = Event::Fault(Fault::ServerSpeaks(newer));
+    assert_eq!(world.nodes[plain].events, [told]);
+    for again in 0..3 {
+        assert!(matches!(
+            world.nodes[plain].client.link(),
+            Link::Seeking {
+                lost: None,
+                failures: 0,
+                ..
+            }
+        ));
+        let client = &mut world.nodes[plain].client;
+        assert_eq!(
+            client.poll_net(world.now),
+            Some(NetRequest::Close(ConnId::CLIENT))
+        );
+        world.now = client.next_deadline().unwrap();
+        world.inform(plain);
+        answered_by(&mut world, plain, newer, 0);
+        assert_eq!(
+            world.nodes[plain].events.len(),
+            1,
+            "told once, and not {again} times more"
+        );
+    }
 }
 
 #[test]

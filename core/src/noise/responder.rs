@@ -115,6 +115,14 @@ impl Responder {
         Some((REPLY_BYTES, None))
     }
 
+    /// As after four billion frames.
+    #[cfg(test)]
+    pub(crate) const fn wear_out(&mut self) {
+        if let Self::Open(channel) = self {
+            channel.wear_out();
+        }
+    }
+
     /// Seals the frame of this length at the beginning of `buffer` and returns its new length. `None` if the connection
     /// is not open, or if its keys are worn out: then it has to be closed.
     pub(crate) fn seal(&mut self, buffer: &mut [u8], length: usize) -> Option<usize> {

@@ -132,7 +132,7 @@ impl<S: Service> Parts<'_, S> {
 
     /// Takes one of the P places for a voter. The leader's own mount took part in the election that made it the
     /// leader, and is one of the P whether or not a place is free.
-    fn take_place(&mut self, client: u32, own: bool) -> bool {
+    pub(super) fn take_place(&mut self, client: u32, own: bool) -> bool {
         let free = own || self.reign.places.len() < VOTERS_MAX;
         if free && self.reign.places.push(client).is_ok() {
             return true;
@@ -158,7 +158,7 @@ impl<S: Service> Parts<'_, S> {
     /// Joins a connection and a client. The client's older connection, if it has one, is closed.
     fn meet(&mut self, now: Instant, slot: u32, client: u32) {
         let older = core::mem::replace(&mut self.clients[client as usize].conn, slot);
-        if older != NONE && older != slot {
+        if older != NONE {
             self.slots[older as usize].client = NONE;
             self.conns.close(self.slots, older);
         }

@@ -419,6 +419,17 @@ mod tests {
     }
 
     #[test]
+    fn however_many_strangers_there_is_room_for_none_keeps_the_door_shut_for_longer_than_the_bound() {
+        const MAX: usize = 16 * STRANGERS_MAX;
+        let mut slots = slots::<{ 4 + MAX }>();
+        let mut conns = Conns::new(&mut slots, 4);
+        (0..MAX).for_each(|_| assert!(conns.open(Instant(0), &mut slots).is_some()));
+        let bound = Instant(0) + STRANGER_GRACE_MAX;
+        assert!(!conns.has_room(Instant(bound.0 - 1), &slots));
+        assert!(conns.has_room(bound, &slots));
+    }
+
+    #[test]
     fn turns_go_round() {
         let mut slots = slots::<8>();
         let mut conns = Conns::new(&mut slots, 3);

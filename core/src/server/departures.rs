@@ -3,7 +3,7 @@
 use super::farewell::{Census, Decision, Who, decide};
 use super::memory::{NONE, Role, Standing};
 use super::reign::Update;
-use super::{Parts, State, index};
+use super::{Parts, index};
 use crate::bounds::DRAIN_TIME;
 use crate::event::Event;
 use crate::format::wire::RequestId;
@@ -24,9 +24,6 @@ impl<S: Service> Parts<'_, S> {
             return;
         }
         let client = core::mem::replace(&mut conn.client, NONE);
-        if client == NONE {
-            return;
-        }
         let client = &mut self.clients[client as usize];
         client.conn = NONE;
         client.away_since = now;
@@ -139,7 +136,8 @@ impl<S: Service> Parts<'_, S> {
                     }
                 }
                 Standing::Leaving => self.depart(now, slot as u32),
-                Standing::Mounted if core::mem::take(&mut client.promoted) && client.conn != NONE => {
+                // It has a voter's place now: nothing else changes the record of one who is mounted.
+                Standing::Mounted if client.conn != NONE => {
                     let conn = client.conn;
                     self.welcome(conn, true);
                 }
@@ -189,7 +187,7 @@ impl<S: Service> Parts<'_, S> {
 
     /// Says once that everybody known from before is back or evicted.
     pub(super) fn tell_recovered(&mut self) {
-        if self.state != State::Serving || self.reign.recovered || self.reign.expected > 0 {
+        if self.reign.recovered || self.reign.expected > 0 {
             return;
         }
         let clients = self.census().mounted;

@@ -3,8 +3,8 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::memory::{NONE, Standing};
-use super::{Memory, Parts, Server, State};
-use crate::bounds::{GHOST_FENCE_WAIT, GHOST_SILENT_TIME, VOTERS_MAX};
+use super::{Memory, Parts, Server};
+use crate::bounds::{GHOST_FENCE_WAIT, GHOST_SILENT_TIME};
 use crate::event::Event;
 use crate::fence::{FenceOutcome, FenceRequest};
 use crate::format::{ClientRecord, LogEntry};
@@ -79,13 +79,10 @@ impl<S: Service> Parts<'_, S> {
             if !self.clients[slot].was_turned_down() {
                 continue;
             }
-            if self.reign.places.len() >= VOTERS_MAX || self.reign.places.push(slot as u32).is_err() {
-                self.reign.ghost.wanted = self.has_ghost();
+            if !self.take_place(slot as u32, false) {
                 return;
             }
-            let client = &mut self.clients[slot];
-            client.promoted = true;
-            if let Some(record) = &mut client.record {
+            if let Some(record) = &mut self.clients[slot].record {
                 record.voter = true;
             }
             self.reign.mark(slot as u32, self.clients);
@@ -131,22 +128,21 @@ impl<S: Service> Parts<'_, S> {
 impl<M: Memory, S: Service> Server<M, S> {
     /// The next ghost to fence: a voter came, and no place was free but those of evicted voters.
     pub fn poll_fence(&mut self, now: Instant, may_act: bool) -> Option<FenceRequest> {
-        let can_fence = self.config.can_fence;
-        if self.state != State::Serving || !may_act || !can_fence {
+        if !may_act || !self.config.can_fence {
             return None;
         }
-        self.parts()?.next_ghost(now)
+        self.serving_parts()?.next_ghost(now)
     }
 
     /// Under a lease, where nobody can be fenced: ghosts that were not heard for [`GHOST_SILENT_TIME`] and were not seen
     /// to write either give their places back. A process that is frozen for longer is what a lease does not cover.
     pub fn release_silent_ghosts(&mut self, now: Instant, wrote_since: impl Fn(Rid, Instant) -> bool) {
-        if self.state != State::Serving || now.0 < GHOST_SILENT_TIME.0 {
+        if now.0 < GHOST_SILENT_TIME.0 {
             return;
         }
         let since = Instant(now.0 - GHOST_SILENT_TIME.0);
         let Some(mut parts) = self
-            .parts()
+            .serving_parts()
             .filter(|parts| parts.reign.absence_counts_from <= since)
         else {
             return;
@@ -164,12 +160,13 @@ impl<M: Memory, S: Service> Server<M, S> {
     }
 
     /// The fence of a predecessor was confirmed before this server started: its record goes at once, and its voter's
-    /// place with it. Call it while the server is [`State::Serving`].
+    /// place with it. Call it while the server is [`State::Serving`](super::State::Serving).
     pub fn remove_fenced(&mut self, rid: Rid) {
+        let Some(mut parts) = self.serving_parts() else {
+            return;
+        };
         // Without room to tell of it, the record goes with the other absent ones when their time is over.
-        if self.state == State::Serving
-            && !self.events.is_full()
-            && let Some(mut parts) = self.parts()
+        if !parts.events.is_full()
             && let Some(slot) = parts.find(rid)
             && parts.clients[slot as usize].conn == NONE
         {
@@ -180,9 +177,7 @@ impl<M: Memory, S: Service> Server<M, S> {
 
     /// What became of the fence of this ghost. Outcomes for others are ignored.
     pub fn handle_fence(&mut self, now: Instant, victim: Rid, outcome: FenceOutcome) {
-        if self.state == State::Serving
-            && let Some(mut parts) = self.parts()
-        {
+        if let Some(mut parts) = self.serving_parts() {
             parts.fenced(now, victim, outcome);
         }
     }

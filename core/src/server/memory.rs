@@ -40,8 +40,6 @@ pub struct ClientSlot {
     pub(super) standing: Standing,
     /// Known from before this server began, and not heard of yet.
     pub(super) expected: bool,
-    /// Was given a voter's place after it had been turned down, and was not told yet.
-    pub(super) promoted: bool,
     /// Its change is in the group that is being written.
     pub(super) in_this_group: bool,
     /// Its change waits for the next group.
@@ -124,6 +122,13 @@ impl ClientSlot {
             .record
             .is_some_and(|record| !record.voter && record.addr.is_some());
         plain && self.standing == Standing::Mounted && self.conn != NONE && self.farewell == RequestId(0)
+    }
+
+    /// Whether it may be told that it is a voter: not while the place that it was given is not durable yet. If the power failed,
+    /// the next server would give it to somebody else.
+    pub(super) fn may_vote(&self) -> bool {
+        let changing = self.in_this_group || self.in_next_group;
+        self.has_voters_place() && !(changing && self.standing == Standing::Mounted)
     }
 
     pub(super) fn has_voters_place(&self) -> bool {

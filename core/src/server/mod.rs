@@ -141,6 +141,11 @@ impl<M: Memory, S: Service> Server<M, S> {
         })
     }
 
+    /// The same, while it serves.
+    fn serving_parts(&mut self) -> Option<Parts<'_, S>> {
+        self.parts().filter(|parts| parts.state == State::Serving)
+    }
+
     fn tell(&mut self, event: Event) {
         // Fewer kinds of events than room, each at most once between two polls, and evictions wait for room.
         let _ = self.events.push_back(event);
@@ -457,6 +462,14 @@ impl<M: Memory, S: Service> Server<M, S> {
             return None;
         }
         self.parts()?.transmit(now, buffer)
+    }
+
+    /// As after four billion frames on this connection.
+    #[cfg(test)]
+    pub(crate) fn wear_out(&mut self, conn: ConnId) {
+        let (_, slots) = self.memory.slots();
+        let slot = conns::slot(conn, slots.len()).expect("it is open");
+        slots[slot as usize].line.wear_out();
     }
 
     /// The next thing to tell.

@@ -300,7 +300,8 @@ impl<S: Service> Parts<'_, S> {
                 Some(Committing::More) => Completed::Fine,
                 Some(Committing::Failed(fault)) => Completed::WriteFailed(fault),
                 Some(Committing::Done) => {
-                    if self.state != State::Stopping && self.state != State::Failed {
+                    // Nobody is there any more whom it concerns, once the connections are closed.
+                    if matches!(self.state, State::Starting | State::Serving) {
                         self.committed(now);
                     }
                     Completed::Fine

@@ -1,7 +1,7 @@
 //! What time does to clients and connections. There are no timers per client: one sweep looks at all of them.
 
+use super::Parts;
 use super::memory::{NONE, Role, Standing};
-use super::{Parts, State};
 use crate::bounds::{EVENTS_MAX, GREETING_TIMEOUT, GUEST_TIMEOUT};
 use crate::decide::keep_alive;
 use crate::event::Event;
@@ -9,7 +9,7 @@ use crate::service::Service;
 use crate::time::{Duration, Instant};
 
 /// Room that evictions leave for other events.
-const EVENTS_SPARE: usize = 3;
+pub(super) const EVENTS_SPARE: usize = 3;
 
 impl<S: Service> Parts<'_, S> {
     /// Tells what peers can bring about, and tells it rather not than instead of something else.
@@ -77,7 +77,7 @@ impl<S: Service> Parts<'_, S> {
     }
 
     pub(super) fn sweep_if_due(&mut self, now: Instant, may_act: bool) {
-        if now < self.reign.next_sweep || self.state != State::Serving {
+        if now < self.reign.next_sweep {
             return;
         }
         // A host that slept through its own sweeps heard nobody meanwhile: that is not the clients' fault, and they
@@ -108,7 +108,7 @@ impl<S: Service> Parts<'_, S> {
             let conn = &self.slots[slot];
             let patience = match conn.role {
                 // It waits for its record, not this server for it.
-                Role::Client if self.is_arriving(conn.client) => continue,
+                Role::Client if self.clients[conn.client as usize].standing == Standing::Arriving => continue,
                 Role::Client => keep_alive::patience(self.config.silence_max, conn.ping_ms),
                 // It waits for its keys, not this server for it.
                 Role::Guest if conn.due.reply => continue,
@@ -120,10 +120,6 @@ impl<S: Service> Parts<'_, S> {
                 self.close(now, slot as u32);
             }
         }
-    }
-
-    fn is_arriving(&self, client: u32) -> bool {
-        client != NONE && self.clients[client as usize].standing == Standing::Arriving
     }
 
     /// Evicts clients that have been away too long. `false` if there are more than can be told.

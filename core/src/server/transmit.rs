@@ -118,14 +118,17 @@ impl<S: Service> Parts<'_, S> {
     fn send_welcome(&mut self, slot: u32, buffer: &mut [u8]) -> Option<usize> {
         let ping_ms = self.next_ping(slot);
         let conn: &ConnSlot = &self.slots[slot as usize];
-        let record = match conn.client {
-            NONE => None,
-            client => self.clients[client as usize].record,
+        let (record, voter) = match conn.client {
+            NONE => (None, false),
+            client => {
+                let client = &self.clients[client as usize];
+                (client.record, client.may_vote())
+            }
         };
         let welcome = Welcome {
             server: self.reign.ballot,
             barrier: record.map_or(self.reign.barrier, |record| record.barrier),
-            voter: record.is_some_and(|record| record.voter),
+            voter,
             known: conn.known,
             ping_ms,
         };

@@ -75,6 +75,8 @@ pub(crate) struct Disk {
     pub(crate) durable_writes: u32,
     /// After so many writes no further one completes.
     pub(crate) writes_left: Option<u32>,
+    /// After so many flushes no further one completes.
+    pub(crate) flushes_left: Option<u32>,
 }
 
 impl Disk {
@@ -94,6 +96,7 @@ impl Disk {
             flushes: 0,
             durable_writes: 0,
             writes_left: None,
+            flushes_left: None,
         };
         disk.put_super(&SuperBlock {
             volume: VOLUME,
@@ -202,8 +205,12 @@ impl Disk {
             return None;
         }
         let index = self.issued.iter().position(|issued| issued.node == node)?;
-        let writes = matches!(self.issued[index].request, DiskRequest::Write { .. });
-        if writes && let Some(left) = &mut self.writes_left {
+        let left = match self.issued[index].request {
+            DiskRequest::Write { .. } => &mut self.writes_left,
+            DiskRequest::Flush { .. } => &mut self.flushes_left,
+            DiskRequest::Read { .. } => &mut None,
+        };
+        if let Some(left) = left {
             if *left == 0 {
                 self.hung = true;
                 return None;
@@ -264,7 +271,7 @@ impl Disk {
     /// It works again, and goes on with what is under way.
     pub(crate) fn mend(&mut self) {
         self.hung = false;
-        self.writes_left = None;
+        (self.writes_left, self.flushes_left) = (None, None);
     }
 
     /// The power fails: what was not flushed, the write under way included, is lost in this way.

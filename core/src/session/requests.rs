@@ -132,7 +132,8 @@ impl Requests {
     /// The platform was told of an answer: its place may be taken from now on.
     pub(crate) fn told(&mut self, id: RequestId) {
         let kept = &mut self.kept[place(id)];
-        if kept.id == id && kept.state == State::Answered {
+        // Unless it was abandoned meanwhile.
+        if kept.id == id {
             kept.state = State::Told;
         }
     }
@@ -190,6 +191,9 @@ mod tests {
         requests.told(RequestId(1));
         assert_eq!(requests.answered(RequestId(1)), b"one");
         assert_eq!(requests.submit(Command::SERVICE, b"e"), Some(RequestId(5)));
+        assert_eq!(requests.answer(RequestId(5), b"five"), Some(4));
+        assert_eq!(requests.answered(RequestId(5)), b"five");
+        assert_eq!(requests.answered(RequestId(1)), b"", "its place was needed");
     }
 
     #[test]

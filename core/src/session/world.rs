@@ -438,6 +438,12 @@ impl World {
         awake.filter_map(each).min()
     }
 
+    /// Where the connection of a mount goes, and its name there.
+    pub(crate) fn place(&self, node: usize) -> Option<(usize, ConnId)> {
+        let mut wires = self.wires.iter();
+        wires.find(|wire| wire.end == End::Mount(node)).map(Wire::place)
+    }
+
     pub(crate) fn is_connected(&self, node: usize) -> bool {
         self.nodes[node].client.connected_to().is_some()
     }

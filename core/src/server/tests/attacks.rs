@@ -5,9 +5,11 @@ extern crate std;
 use std::vec::Vec;
 
 use super::hostile::{frame, greeting, undisturbed, world};
+use crate::bounds::{EVENTS_MAX, MESSAGE_BYTES_MAX};
 use crate::event::{Event, Fault};
 use crate::format::hello::{CHALLENGE_BYTES, Offer};
 use crate::format::wire::Command;
+use crate::server::sweep::EVENTS_SPARE;
 use crate::session::world::{ADD, World};
 use crate::time::Duration;
 
@@ -173,8 +175,9 @@ fn a_flood_of_other_releases_pushes_no_other_news_out() {
         world.newcomer(0, newer);
     }
     world.pass(Duration::from_secs(4));
+    // All of them came at one moment.
     let faults = world.nodes[0].events[told..].len();
-    assert!((1..=20).contains(&faults), "{faults}");
+    assert_eq!(faults, EVENTS_MAX - EVENTS_SPARE);
     undisturbed(&mut world);
 }
 
@@ -188,4 +191,27 @@ fn worn_out_keys_make_a_new_connection_and_no_request_is_lost() {
     assert_eq!(world.server(0).service().executed, 1);
     let disconnected = |event: &&Event| matches!(event, Event::Disconnected { .. });
     assert_eq!(world.nodes[1].events.iter().filter(disconnected).count(), 1);
+}
+
+#[test]
+fn worn_out_keys_of_the_server_cost_no_answer_and_nothing_is_done_twice() {
+    let mut world = world();
+    let asked = world.submit(1, ADD, &[1]);
+    // The request is on its way when they do, so that it is done, and its answer cannot be said.
+    let now = world.now;
+    let client = &mut world.nodes[1].client;
+    let mut request = [0; MESSAGE_BYTES_MAX];
+    let (_, length) = client.poll_transmit(now, &mut request).unwrap();
+    let (_, conn) = world.wires.last().unwrap().place();
+    let used = world.server(0).handle_bytes(now, conn, &mut request[..length]);
+    assert_eq!(used, length);
+    world.server(0).wear_out(conn);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.nodes[1].client.answer(asked), [1]);
+    assert_eq!(world.server(0).service().executed, 1);
+    let lost = Event::Disconnected {
+        server: world.server(0).serving().unwrap(),
+    };
+    assert!(world.told(1, &lost));
+    assert!(world.is_connected(1));
 }

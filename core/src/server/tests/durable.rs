@@ -140,6 +140,44 @@ fn two_copies_that_differ_are_made_one_before_anybody_is_answered() {
 }
 
 #[test]
+fn a_table_is_read_whole_in_whatever_parts() {
+    let mut world = World::with_voters(1, 1);
+    world.crowd(75);
+    let records = world.recorded();
+    let table = world.super_block().geometry.clients;
+    for (term, transfer_blocks) in (2..).zip([1, 2, 3, 16]) {
+        world.kill_server(0);
+        world.nodes[0].config.transfer_blocks = transfer_blocks;
+        // A block in the middle, of which one copy cannot be read.
+        world.disk.bad_medium = Some(BlockNo(table.0 + 1));
+        world.serve(0, term);
+        world.pass(Duration::from_secs(1));
+        assert_eq!(world.server(0).state(), State::Serving, "{transfer_blocks}");
+        assert_eq!(world.server(0).mounted(), 76, "{transfer_blocks}");
+        assert_eq!(world.recorded(), records);
+        assert!((0..76).all(|node| world.is_connected(node)), "{transfer_blocks}");
+    }
+}
+
+#[test]
+fn the_block_that_is_damaged_is_named() {
+    for transfer_blocks in [1, 2, 16] {
+        let mut world = World::with_voters(1, 1);
+        world.kill_server(0);
+        world.nodes[0].config.transfer_blocks = transfer_blocks;
+        let geometry = world.super_block().geometry;
+        let damaged = BlockNo(geometry.clients.0 + 1);
+        for copy in [0, u64::from(geometry.clients_blocks)] {
+            world.disk.block(BlockNo(damaged.0 + copy))[100] ^= 1;
+        }
+        world.serve(0, 2);
+        world.settle();
+        assert_eq!(world.server(0).state(), State::Failed);
+        assert!(world.told(0, &Event::Fault(Fault::TableDamaged(damaged))));
+    }
+}
+
+#[test]
 fn two_copies_of_one_age_that_differ_are_damage() {
     let mut world = World::with_voters(1, 1);
     world.kill_server(0);

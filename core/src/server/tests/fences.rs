@@ -4,8 +4,9 @@ extern crate std;
 
 use std::vec::Vec;
 
-use crate::bounds::{FENCE_BLOCKS, FENCES_WAITING_MAX};
-use crate::disk::DiskError;
+use crate::bounds::{BLOCK_BYTES, FENCE_BLOCKS, FENCES_WAITING_MAX};
+use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
+use crate::event::Event;
 use crate::fence::FenceOutcome;
 use crate::format::{FenceMethod, FenceParam, FenceReason, FenceRecord, FenceResult, FenceWay, LogEntry};
 use crate::ids::{Ballot, BlockNo, BootId, HostId, Rid, Term};
@@ -112,6 +113,37 @@ fn a_take_over_leaves_who_which_term_why_how_and_with_what_result() {
 }
 
 #[test]
+fn whoever_finds_the_server_finds_the_records_of_the_fences_that_brought_it_there() {
+    let mut world = taken_over();
+    fence(&mut world, &victim(0, 1), 1, FenceOutcome::Done);
+    world.disk.writes_left = Some(0);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.raw(1), None, "it does not listen");
+    world.disk.mend();
+    world.settle();
+    assert_eq!(records(&world).len(), 1);
+    assert!(world.raw(1).is_some());
+}
+
+#[test]
+fn a_server_that_stops_and_has_nothing_left_but_a_record_waits_for_no_moment() {
+    let mut world = taken_over();
+    world.settle();
+    world.disk.writes_left = Some(0);
+    fence(&mut world, &victim(7, 0), 1, FenceOutcome::Done);
+    world.settle();
+    let now = world.now;
+    world.server(1).stop(now, true);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.server(1).state(), State::Stopping);
+    assert_eq!(world.server(1).next_deadline(), None);
+    world.disk.mend();
+    world.settle();
+    assert!(world.server(1).is_off());
+    assert_eq!(records(&world).len(), 1);
+}
+
+#[test]
 fn a_fence_that_failed_is_recorded_when_its_leader_serves_later() {
     let mut world = taken_over();
     fence(&mut world, &victim(0, 1), 1, FenceOutcome::Failed);
@@ -144,6 +176,23 @@ fn a_fence_that_an_earlier_candidate_had_confirmed_is_recorded_and_an_own_record
         known,
         [done(2, before), done(3, FenceMethod::of("kill")), done(4, before)]
     );
+}
+
+#[test]
+fn a_fence_that_was_asked_for_when_another_one_was_confirmed_is_the_others() {
+    let mut world = taken_over();
+    let journal = world.server(1).journal();
+    journal.asked(&victim(3, 4), 1, by());
+    journal.fenced_before(&victim(3, 4), by());
+    // What comes of its own is no news any more.
+    journal.answered(victim(3, 4).ballot, FenceOutcome::Failed, FenceMethod::of("kill"));
+    world.settle();
+    let [record] = records(&world)[..] else {
+        panic!("{:?}", records(&world));
+    };
+    let known = (record.rid, record.result, record.method, record.attempts);
+    let before = FenceMethod::of("by a predecessor");
+    assert_eq!(known, (rid(3), FenceResult::Done, before, 0));
 }
 
 #[test]
@@ -216,13 +265,90 @@ fn a_damaged_newest_record_is_the_one_that_is_written_over() {
     }
     let first = world.super_block().geometry.fences.0;
     world.disk.block(BlockNo(first + 2))[80] ^= 1;
-    world.disk.bad_medium = Some(BlockNo(first + 9));
     world.kill_server(1);
-    world.serve(1, BY + 1);
-    fence(&mut world, &victim(7, 1), 1, FenceOutcome::Done);
-    world.settle();
+    // Whatever stands beside it, near or far, cannot be read.
+    for (again, bad) in [9, 5].into_iter().enumerate() {
+        world.disk.bad_medium = Some(BlockNo(first + bad));
+        world.serve(1, BY + 1 + again as u64);
+        fence(&mut world, &victim(7 + again, 1), 1, FenceOutcome::Done);
+        world.settle();
+        world.kill_server(1);
+    }
     let kept = kept(&world);
-    assert_eq!(kept, [(1, rid(0)), (2, rid(1)), (3, rid(7))]);
+    assert_eq!(kept, [(1, rid(0)), (2, rid(1)), (3, rid(7)), (4, rid(8))]);
+}
+
+#[test]
+fn the_ring_is_read_in_parts_that_fit_into_the_buffer_and_no_further() {
+    let mut world = taken_over();
+    world.settle();
+    fence(&mut world, &victim(7, 1), 1, FenceOutcome::Done);
+    let (now, ring) = (world.now, world.super_block().geometry.fences.0);
+    let mut buffer = std::vec![0; 5 * BLOCK_BYTES];
+    let mut read = 0;
+    while let Some(DiskRequest::Read { id, first, count, .. }) =
+        world.server(1).poll_disk(now, true, IoId(u32::MAX), &mut buffer)
+    {
+        assert_eq!((first.0, count.min(5)), (ring + read, count));
+        read += u64::from(count);
+        let blank = std::vec![0; count as usize * BLOCK_BYTES];
+        world.server(1).handle_disk(now, id, DiskOutcome::Read(&blank));
+    }
+    assert_eq!(read, FENCE_BLOCKS as u64);
+}
+
+#[test]
+fn each_answer_is_that_of_its_own_victim() {
+    let mut world = taken_over();
+    let (first, second) = (victim(0, 1), victim(5, 1));
+    let journal = world.server(1).journal();
+    journal.asked(&first, 1, by());
+    journal.asked(&second, 1, by());
+    journal.answered(second.ballot, FenceOutcome::Done, FenceMethod::of("kill"));
+    journal.answered(victim(9, 1).ballot, FenceOutcome::Done, FenceMethod::of("no"));
+    journal.answered(first.ballot, FenceOutcome::Failed, FenceMethod::of("kill"));
+    // Asked once, answered twice.
+    journal.answered(first.ballot, FenceOutcome::Done, FenceMethod::of("no"));
+    world.settle();
+    let known = records(&world).into_iter();
+    let known: Vec<_> = known
+        .map(|record| (record.rid, record.result, record.attempts))
+        .collect();
+    let expected = [(rid(0), FenceResult::Failed, 1), (rid(5), FenceResult::Done, 1)];
+    assert_eq!(known, expected);
+}
+
+#[test]
+fn a_voter_that_is_evicted_after_plain_clients_has_a_record_of_its_own() {
+    let mut world = World::with_voters(1, 1);
+    world.crowd(2);
+    let voter = world.voter();
+    world.settle();
+    (1..=voter).for_each(|gone| world.kill(gone));
+    let recovery = world.nodes[0].config.recovery_time;
+    world.pass(recovery + Duration::from_secs(2));
+    let records = records(&world).into_iter();
+    let known: Vec<_> = records
+        .map(|record| (record.rid, record.addr.is_some(), record.others))
+        .collect();
+    assert_eq!(known, [(rid(1), false, 1), (rid(voter), true, 0)]);
+}
+
+#[test]
+fn those_who_go_after_a_record_was_closed_are_counted_in_the_next_one() {
+    let mut world = World::with_voters(1, 1);
+    world.crowd(2);
+    world.disk.writes_left = Some(0);
+    for gone in [1, 2] {
+        world.kill(gone);
+        world.pass(Duration::from_secs(12));
+        assert!(world.told(0, &Event::ClientEvicted(rid(gone))));
+    }
+    world.disk.mend();
+    world.settle();
+    let known = records(&world).into_iter();
+    let known: Vec<_> = known.map(|record| (record.rid, record.others)).collect();
+    assert_eq!(known, [(rid(1), 0), (rid(2), 0)]);
 }
 
 #[test]
@@ -307,6 +433,32 @@ fn a_block_of_the_ring_that_cannot_be_written_keeps_no_server_from_serving() {
     let write_time_max = world.nodes[1].config.write_time_max;
     world.pass(write_time_max);
     assert!(world.server(1).is_off());
+}
+
+#[test]
+fn what_finds_no_room_while_the_record_that_counts_it_is_written_is_counted_in_the_ring() {
+    for fails in [false, true] {
+        let mut world = taken_over();
+        world.settle();
+        let journal = world.server(1).journal();
+        // All but the last are asked for and not answered.
+        for node in 1..FENCES_WAITING_MAX {
+            journal.asked(&victim(node + 10, 1), 1, by());
+        }
+        let ring = world.super_block().geometry.fences;
+        world.disk.bad_write = Some(ring).filter(|_| fails);
+        world.disk.writes_left = Some(0);
+        fence(&mut world, &victim(40, 1), 1, FenceOutcome::Done);
+        world.settle();
+        assert!(world.disk.hung, "it is being written");
+        let journal = world.server(1).journal();
+        (50..53).for_each(|node| journal.asked(&victim(node, 1), 1, by()));
+        world.disk.mend();
+        world.settle();
+        let records = records(&world);
+        let others: Vec<_> = records.iter().map(|record| (record.rid, record.others)).collect();
+        assert_eq!(others, [(rid(40), 3)], "{fails}");
+    }
 }
 
 #[test]

@@ -4,11 +4,13 @@ extern crate std;
 
 use std::vec::Vec;
 
-use crate::bounds::{EVENTS_MAX, GHOST_FENCE_WAIT, GHOST_SILENT_TIME, VOTERS_MAX};
+use super::hostile::{frame, greeting};
+use crate::bounds::{EVENTS_MAX, GHOST_FENCE_WAIT, GHOST_SILENT_TIME, PLACES_MAX, VOTERS_MAX};
 use crate::config::{Config, VoterConfig};
 use crate::event::Event;
 use crate::fence::FenceOutcome;
 use crate::format::FenceParam;
+use crate::format::wire::Command;
 use crate::ids::{BootId, HostId, Rid};
 use crate::server::State;
 use crate::session::world::{World, addr, rid};
@@ -152,6 +154,31 @@ fn a_ghost_that_left_while_it_was_fenced_needs_no_second_farewell() {
 }
 
 #[test]
+fn a_ghost_that_is_fenced_before_it_has_said_farewell_is_answered_all_the_same() {
+    let mut world = with_ghosts(&[3]);
+    let newcomer = voter_on(&mut world, 50, 1);
+    assert_eq!(wishes(&mut world), [(rid(3), 1)]);
+    let insider = world.insider(0);
+    let server = world.server(0).serving();
+    let leaves = greeting(rid(3).value(), |greeting| {
+        (greeting.server, greeting.farewell) = (server, true);
+    });
+    world.say(insider, &leaves);
+    world.settle();
+    assert!(!world.heard(insider).is_empty(), "it is welcome to leave");
+    let voters = world.server(0).voters_heard(Instant(0));
+    assert_eq!(usize::from(voters), VOTERS_MAX - 1, "and elects nobody");
+    answer(&mut world, 3, FenceOutcome::Done);
+    world.pass(Duration::from_secs(1));
+    assert!(!world.recorded().contains(&rid(3).value()));
+    assert!(has_place(&world, newcomer));
+    assert!(world.heard(insider).is_empty(), "it has asked for nothing");
+    world.say(insider, &frame(Command::FAREWELL, 1, &[]));
+    world.settle();
+    assert!(!world.heard(insider).is_empty());
+}
+
+#[test]
 fn nobody_is_fenced_for_a_place_without_the_right_or_the_means() {
     let mut world = with_ghosts(&[3]);
     world.nodes[0].may_act = false;
@@ -182,7 +209,11 @@ fn nobody_is_fenced_for_a_place_without_the_right_or_the_means() {
 
 #[test]
 fn where_nobody_can_be_fenced_a_place_comes_back_by_silence() {
-    let mut world = with_ghosts(&[3]);
+    let mut world = with_ghosts(&[]);
+    // The server has been there for so long that it would have heard.
+    world.pass(GHOST_SILENT_TIME);
+    world.kill(3);
+    world.pass(EVICTED_BY);
     let newcomer = voter_on(&mut world, 50, 1);
     let recorded = |world: &World| world.recorded().contains(&rid(3).value());
     let silent = |world: &mut World, writes: bool| {
@@ -211,6 +242,11 @@ fn where_nobody_can_be_fenced_a_place_comes_back_by_silence() {
 fn a_new_server_counts_the_silence_of_a_ghost_from_its_own_beginning() {
     let mut world = World::with_voters(1, 2);
     world.kill(1);
+    world.pass(EVICTED_BY);
+    let now = world.now;
+    world
+        .server(0)
+        .release_silent_ghosts(now, |_, _| unreachable!("no clock is as old as that"));
     world.pass(GHOST_SILENT_TIME);
     world.kill_server(0);
     world.serve(0, 2);
@@ -259,4 +295,36 @@ fn nobody_goes_untold_however_many_were_fenced() {
     world.pass(EVICTED_BY);
     let told = (0..last).filter(|&node| world.told(last, &Event::ClientEvicted(rid(node))));
     assert_eq!(told.count(), last);
+}
+
+#[test]
+fn that_everybody_is_back_or_gone_is_told_though_there_was_no_room_for_it() {
+    let mut world = World::with_voters(1, EVENTS_MAX + 1);
+    let last = EVENTS_MAX;
+    (0..last).for_each(|node| world.kill(node));
+    world.serve(last, 2);
+    world.settle();
+    let recovered = Event::Recovered { clients: 1 };
+    assert!(!world.told(last, &recovered));
+    (0..last).for_each(|node| world.server(last).remove_fenced(rid(node)));
+    let now = world.now;
+    world.server(last).poll(now, true);
+    let told: Vec<_> = core::iter::from_fn(|| world.server(last).poll_event()).collect();
+    assert_eq!(told.len(), EVENTS_MAX);
+    assert!(!told.contains(&recovered));
+    world.pass(Duration::from_secs(1));
+    assert!(world.told(last, &recovered));
+}
+
+#[test]
+fn leaders_that_nobody_admitted_are_voters_as_long_as_there_are_places_for_them() {
+    let mut world = World::new(1);
+    for leader in 0..=PLACES_MAX {
+        world.voter();
+        world.serve(leader, leader as u64 + 1);
+        world.settle();
+        assert_eq!(world.server(leader).state(), State::Serving);
+        assert_eq!(has_place(&world, leader), leader < PLACES_MAX, "{leader}");
+        world.kill(leader);
+    }
 }

@@ -4,7 +4,7 @@ extern crate std;
 
 use std::vec::Vec;
 
-use crate::bounds::{GUEST_TIMEOUT, MESSAGE_BYTES_MAX};
+use crate::bounds::{GREETING_TIMEOUT, GUEST_TIMEOUT, MESSAGE_BYTES_MAX, STRANGER_GRACE, STRANGERS_MAX};
 use crate::event::Event;
 use crate::format::hello::{CHALLENGE_BYTES, HELLO_BYTES, Offer, REPLY_BYTES, hello_head};
 use crate::format::wire::{Command, Greeting, Message, PONG_BYTES, RequestId, Status, frame_length};
@@ -13,7 +13,7 @@ use crate::ids::{BootId, HostId, Rid, VolumeId};
 use crate::noise::{Entropy, Initiator, Secret};
 use crate::session::disk::VOLUME;
 use crate::session::world::{ADD, STRANGERS, World, addr};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 pub(super) fn frame(command: Command, id: u64, body: &[u8]) -> Vec<u8> {
     let message = Message {
@@ -88,6 +88,42 @@ fn hole_12_a_port_scan_is_nobodys_problem() {
     world.pass(Duration::from_millis(1));
     assert_eq!(open(&world), 0);
     undisturbed(&mut world);
+}
+
+#[test]
+fn a_stranger_goes_at_its_time_whatever_else_is_due() {
+    let mut world = world();
+    world.pass(Duration::from_millis(100));
+    let came = world.now;
+    let raw = world.raw(0).unwrap();
+    while !world.wires[raw].closed {
+        let next = world.server(0).next_deadline().unwrap();
+        let time = next.since(world.now);
+        assert!(time > Duration::ZERO);
+        world.pass(time);
+    }
+    assert_eq!(world.now, came + GREETING_TIMEOUT);
+}
+
+#[test]
+fn whoever_has_a_queue_outside_hears_when_the_door_is_full_and_when_it_is_not() {
+    let mut world = world();
+    for _ in 0..STRANGERS {
+        let now = world.now;
+        assert!(world.server(0).may_accept(now));
+        world.raw(0).unwrap();
+    }
+    let full = world.now;
+    assert!(!world.server(0).may_accept(full));
+    // STRANGERS are more than those for whom the time is meant.
+    let grace = STRANGER_GRACE
+        .times(STRANGERS as u64)
+        .divided(STRANGERS_MAX as u16);
+    let (before, then) = (Instant(full.0 + grace.0 - 1), full + grace);
+    assert!(!world.server(0).may_accept(before));
+    assert!(world.server(0).may_accept(then), "the oldest had its time");
+    world.server(0).stop(full, false);
+    assert!(world.server(0).may_accept(full), "whoever comes now is sent away");
 }
 
 /// The hello of one who knows the key, to the challenge that came in.

@@ -3,7 +3,7 @@
 extern crate std;
 
 use super::hostile::{frame, greeting, undisturbed, world};
-use crate::bounds::{BLOCK_BYTES, LOAD_TRIES_MAX};
+use crate::bounds::{BLOCK_BYTES, LOAD_RETRY_WAIT, LOAD_TRIES_MAX, MESSAGE_BYTES_MAX};
 use crate::config::{Config, VoterConfig};
 use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, Fault};
@@ -210,16 +210,54 @@ fn a_ring_that_cannot_be_read_costs_the_record_and_not_the_server() {
 }
 
 #[test]
+fn a_ring_of_which_less_came_in_than_was_asked_for_is_read_again() {
+    for outcome in [DiskOutcome::Read(&[0; BLOCK_BYTES]), DiskOutcome::Done] {
+        let mut world = World::with_voters(1, 1);
+        fence(&mut world);
+        let (now, mut buffer) = (world.now, std::vec![0; BLOCK_BYTES * 8]);
+        let server = world.server(0);
+        let request = server.poll_disk(now, true, IoId(u32::MAX), &mut buffer);
+        assert!(matches!(request, Some(DiskRequest::Read { count: 2..=8, .. })));
+        server.handle_disk(now, IoId(u32::MAX), outcome);
+        let again = server.poll_disk(now, true, IoId(u32::MAX), &mut buffer);
+        assert_eq!(again, None, "after a moment");
+        world.pass(LOAD_RETRY_WAIT);
+        assert_eq!(world.disk.fences().len(), 1);
+        let fault = |event: &Event| matches!(event, Event::Fault(_));
+        assert!(!world.nodes[0].events.iter().any(fault));
+    }
+}
+
+#[test]
 fn a_ring_that_cannot_be_read_for_a_moment_is_read_again() {
     let mut world = World::with_voters(1, 1);
     world.disk.bad_reads = Some(DiskError::TimedOut);
     fence(&mut world);
     world.settle();
+    let again = world.now + LOAD_RETRY_WAIT;
+    assert_eq!(world.server(0).next_deadline(), Some(again));
     world.disk.bad_reads = None;
     world.settle();
     assert!(world.disk.fences().is_empty(), "after a moment");
     world.pass(Duration::from_secs(1));
     assert_eq!(world.disk.fences().len(), 1);
+}
+
+#[test]
+fn a_table_that_cannot_be_read_for_a_moment_is_read_again_after_it() {
+    let mut world = World::with_voters(1, 1);
+    world.kill_server(0);
+    world.disk.bad_reads = Some(DiskError::TimedOut);
+    world.serve(0, 2);
+    world.settle();
+    let again = world.now + LOAD_RETRY_WAIT;
+    assert_eq!(world.server(0).next_deadline(), Some(again));
+    world.disk.bad_reads = None;
+    world.settle();
+    assert_eq!(world.server(0).state(), State::Starting);
+    world.pass(LOAD_RETRY_WAIT);
+    world.settle();
+    assert_eq!(world.server(0).state(), State::Serving);
 }
 
 #[test]
@@ -298,6 +336,58 @@ fn the_answer_to_a_ping_is_answered_with_nothing() {
     world.settle();
     assert!(!world.heard(insider).is_empty());
     assert!(!world.wires[insider].closed);
+}
+
+#[test]
+fn what_a_client_has_released_is_neither_done_again_nor_answered() {
+    let mut world = world();
+    let insider = world.insider(0);
+    world.say(insider, &greeting(77, |_| {}));
+    world.settle();
+    world.say(insider, &frame(ADD, 1, &[1]));
+    world.settle();
+    world.heard(insider);
+    let executed = world.server(0).service().executed;
+    assert_eq!(executed, 1);
+    for command in [ADD, Command::FAREWELL] {
+        let message = Message {
+            command,
+            answer: false,
+            status: Status::Ok,
+            id: RequestId(1),
+            released: RequestId(2),
+            body: &[1],
+        };
+        let mut bytes = [0; MESSAGE_BYTES_MAX];
+        let length = message.encode(&mut bytes).unwrap();
+        world.say(insider, &bytes[..length]);
+        world.settle();
+        assert!(world.heard(insider).is_empty(), "{command:?}");
+        assert!(!world.wires[insider].closed, "it may have been on its way");
+    }
+    assert_eq!(world.server(0).service().executed, executed);
+    assert!(world.recorded().contains(&77));
+}
+
+#[test]
+fn commands_that_are_none_of_a_services_are_answered_without_it() {
+    for command in [Command::RESIGNING, Command(Command::SERVICE.0 - 1)] {
+        let mut world = world();
+        let insider = world.insider(0);
+        world.say(insider, &greeting(77, |_| {}));
+        world.settle();
+        world.heard(insider);
+        world.say(insider, &frame(command, 1, &[1]));
+        world.settle();
+        let heard = world.heard(insider);
+        let answer = Message::decode(&heard).unwrap();
+        assert_eq!(
+            (answer.command, answer.id, answer.status),
+            (command, RequestId(1), Status::UnknownCommand)
+        );
+        assert_eq!(world.server(0).service().executed, 0);
+        undisturbed(&mut world);
+    }
 }
 
 #[test]

@@ -26,14 +26,18 @@ fn hole_11_the_last_quorum_stays_while_anybody_is_mounted() {
     world.unmount(1);
     world.pass(Duration::from_secs(60));
     assert_eq!((world.ended(0), world.ended(1)), (None, None));
+    assert!(!world.server(0).is_drained() && !world.server(0).has_released_all());
+    assert!(!world.server(0).is_too_small());
     world.unmount(plain);
     world.settle();
     assert_eq!(world.ended(plain), FAREWELL);
     assert_eq!((world.ended(0), world.ended(1)), (FAREWELL, FAREWELL));
     assert_eq!(world.super_block().unmount_barrier, 1);
     assert!(world.recorded().is_empty());
-    assert!(world.server(0).is_drained());
+    assert!(world.server(0).is_drained() && world.server(0).has_released_all());
     assert_eq!(world.server(0).mounted(), 0);
+    let known = world.server(0).super_block().map(|state| state.unmount_barrier);
+    assert_eq!(known, Some(1));
 }
 
 #[test]
@@ -115,6 +119,27 @@ fn hole_11_a_lost_answer_is_found_in_the_super_block() {
     world.kill_server(0);
     world.pass(Duration::from_secs(3));
     assert_eq!(world.ended(1), Some(Unmounted::Barrier));
+}
+
+#[test]
+fn whoever_was_released_while_it_was_away_needs_nobody_when_it_leaves() {
+    let mut world = World::with_voters(2, 2);
+    let plain = world.plain();
+    world.settle();
+    world.nodes[plain].asleep = true;
+    world.pass(Duration::from_secs(17));
+    assert!(world.told(0, &Event::ClientEvicted(rid(plain))));
+    world.unmount(0);
+    world.unmount(1);
+    world.settle();
+    assert_eq!(world.super_block().unmount_barrier, 1);
+    world.kill_server(0);
+    world.nodes[plain].asleep = false;
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.ended(plain), None, "there is nobody to tell it");
+    world.unmount(plain);
+    world.settle();
+    assert_eq!(world.ended(plain), Some(Unmounted::Barrier));
 }
 
 #[test]

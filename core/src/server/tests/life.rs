@@ -1,10 +1,11 @@
 //! Starting, failing, resigning.
 
-use crate::bounds::LISTEN_TRIES_MAX;
+use crate::bounds::{LISTEN_TRIES_MAX, RESIGNING_TIME};
 use crate::client::Link;
 use crate::disk::DiskError;
 use crate::event::{Event, Fault};
 use crate::ids::{Ballot, BlockNo, Term};
+use crate::net::{ConnId, NetRequest};
 use crate::server::{FixedMemory, Server, State};
 use crate::session::world::{ADD, CLIENTS, World, addr, rid};
 use crate::time::Duration;
@@ -80,6 +81,62 @@ fn a_server_that_resigns_says_so_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_server_that_may_not_announce_it_stops_without_a_word() {
+    let mut world = World::with_voters(2, 3);
+    let now = world.now;
+    world.server(0).stop(now, false);
+    world.settle();
+    for node in 1..3 {
+        let link = world.nodes[node].client.link();
+        let Link::Seeking { lost, resigned, .. } = link else {
+            panic!("it lost its server: {link:?}");
+        };
+        assert_eq!((lost, resigned), (Some(FIRST), false));
+    }
+    assert!(world.server(0).is_off(), "and waits for nobody");
+}
+
+#[test]
+fn a_server_that_resigns_waits_for_none_but_its_clients() {
+    let mut world = World::with_voters(1, 1);
+    world.insider(0);
+    world.raw(0).unwrap();
+    let now = world.now;
+    world.server(0).stop(now, true);
+    world.settle();
+    let mut others = world.wires.iter().filter(|wire| wire.is_raw());
+    assert!(others.all(|wire| wire.closed));
+    assert!(world.server(0).is_off());
+}
+
+#[test]
+fn a_server_is_off_when_its_listener_is_closed_and_not_before() {
+    let mut world = World::with_voters(1, 1);
+    world.nodes[0].client.force(world.now);
+    world.settle();
+    let now = world.now;
+    world.server(0).abort(now);
+    assert!(!world.server(0).is_off());
+    assert_eq!(world.server(0).poll_net(now), Some(NetRequest::Unlisten));
+    assert!(world.server(0).is_off());
+}
+
+#[test]
+fn a_server_to_which_nobody_is_connected_serves_on() {
+    let mut world = World::with_voters(1, 1);
+    world.nodes[0].client.force(world.now);
+    world.settle();
+    let stranger = world.raw(0).unwrap();
+    world.pass(Duration::from_secs(20));
+    assert!(world.wires[stranger].closed);
+    assert_eq!(world.server(0).state(), State::Serving);
+    assert!(
+        world.told(0, &Event::ClientEvicted(rid(0))),
+        "it looks on who is away"
+    );
+}
+
+#[test]
 fn a_server_does_not_wait_for_clients_that_do_not_listen() {
     let mut world = World::with_voters(2, 3);
     world.mute(1);
@@ -87,6 +144,7 @@ fn a_server_does_not_wait_for_clients_that_do_not_listen() {
     world.server(0).stop(now, true);
     world.settle();
     assert!(!world.server(0).is_off());
+    assert_eq!(world.server(0).next_deadline(), Some(now + RESIGNING_TIME));
     world.pass(Duration::from_millis(300));
     assert!(world.server(0).is_off());
 }
@@ -130,6 +188,66 @@ fn an_aborted_server_waits_for_the_write_under_way() {
         (1, 0),
         "what was under way ended, and nothing more was begun"
     );
+}
+
+#[test]
+fn an_aborted_server_waits_for_the_write_that_publishes_it_and_not_for_one_that_was_never_begun() {
+    for begun in [true, false] {
+        let mut world = World::with_voters(1, 1);
+        world.kill_server(0);
+        world.disk.writes_left = Some(0);
+        world.serve(0, 2);
+        world.nodes[0].may_act = begun;
+        world.settle();
+        assert!(world.raw(0).is_some(), "it listens");
+        assert_eq!(world.disk.outstanding(0), usize::from(begun));
+        let now = world.now;
+        world.server(0).abort(now);
+        world.settle();
+        assert_eq!(world.server(0).is_off(), !begun);
+        world.disk.mend();
+        world.settle();
+        assert!(world.server(0).is_off());
+    }
+}
+
+#[test]
+fn a_server_that_is_off_does_nothing_more_when_its_last_write_ends() {
+    // That the client leaves is all but durable; and so is that everybody does.
+    for everybody in [false, true] {
+        let mut world = World::with_voters(1, 1);
+        let plain = world.plain();
+        world.settle();
+        if everybody {
+            world.unmount(plain);
+            world.settle();
+            world.disk.writes_left = Some(1);
+        } else {
+            world.disk.flushes_left = Some(1);
+        }
+        let last = if everybody { 0 } else { plain };
+        let (_, conn) = world.place(last).unwrap();
+        world.unmount(last);
+        world.settle();
+        stop_while_it_writes(&mut world, conn);
+        assert_eq!(world.super_block().unmount_barrier, u64::from(everybody));
+        assert_eq!(world.recorded().len(), usize::from(!everybody));
+    }
+}
+
+fn stop_while_it_writes(world: &mut World, conn: ConnId) {
+    let now = world.now;
+    world.server(0).stop(now, false);
+    world.settle();
+    assert_eq!(world.server(0).state(), State::Off);
+    assert!(!world.server(0).is_off(), "the flush is under way");
+    world.disk.mend();
+    world.settle();
+    assert!(world.server(0).is_off());
+    // The platform tells of an end that it saw before it was asked to close.
+    world.server(0).handle_closed(now, conn);
+    assert!(world.server(0).is_off());
+    assert_eq!(world.server(0).poll_net(now), None);
 }
 
 #[test]
@@ -184,7 +302,7 @@ fn a_volume_for_more_clients_than_memory_is_refused() {
     let (volume, memory) = (CLIENTS as u32, 8);
     let fault = Event::Fault(Fault::TableTooLarge { volume, memory });
     assert_eq!(server.poll_event(), Some(fault));
-    assert!(server.is_off());
+    assert!(server.is_off() && server.is_too_small());
 }
 
 #[test]
@@ -289,4 +407,30 @@ fn requests_wait_until_the_service_has_begun() {
     world.settle();
     assert_eq!(world.server(0).state(), State::Serving);
     assert_eq!(world.nodes[plain].client.answer(id), [3]);
+}
+
+#[test]
+fn a_request_of_one_who_is_away_when_the_service_begins_waits_for_its_return() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.nodes[plain].asleep = true;
+    world.kill_server(0);
+    world.disk.writes_left = Some(0);
+    world.serve(0, 2);
+    world.settle();
+    world.nodes[plain].asleep = false;
+    world.settle();
+    let id = world.submit(plain, ADD, &[3]);
+    world.settle();
+    world.nodes[plain].asleep = true;
+    world.cut(plain);
+    world.disk.mend();
+    world.settle();
+    assert_eq!(world.server(0).state(), State::Serving);
+    assert_eq!(world.server(0).service().executed, 0, "its answer has no way");
+    world.nodes[plain].asleep = false;
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.nodes[plain].client.answer(id), [3]);
+    assert_eq!(world.server(0).service().executed, 1);
 }

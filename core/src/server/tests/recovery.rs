@@ -1,8 +1,11 @@
 //! After a fail-over, and what becomes of those who do not return.
 
-use crate::bounds::VOTERS_MAX;
+extern crate std;
+
+use crate::bounds::{EVENTS_MAX, RETURN_SHARE, VOTERS_MAX};
 use crate::event::{Event, Unmounted};
 use crate::fence::FenceOutcome;
+use crate::server::sweep::EVENTS_SPARE;
 use crate::session::world::{World, addr, rid};
 use crate::time::Duration;
 
@@ -35,6 +38,25 @@ fn a_new_server_expects_the_clients_of_the_old_one() {
 }
 
 #[test]
+fn those_known_from_before_are_waited_for_so_long_and_not_until_the_next_sweep() {
+    let mut world = World::with_voters(1, 2);
+    world.kill(1);
+    world.kill_server(0);
+    world.pass(Duration::from_millis(137));
+    world.serve(0, 2);
+    world.settle();
+    let recovery_time = world.nodes[0].config.recovery_time;
+    let end = world.now + recovery_time + RETURN_SHARE.times(2);
+    while !world.told(0, &Event::ClientEvicted(rid(1))) {
+        assert!(world.now < end);
+        let next = world.server(0).next_deadline().unwrap();
+        let time = next.since(world.now);
+        world.pass(time);
+    }
+    assert_eq!(world.now, end);
+}
+
+#[test]
 fn a_server_without_clients_has_recovered_at_once() {
     let world = World::with_voters(1, 1);
     assert!(world.told(0, &Event::Recovered { clients: 0 }));
@@ -51,6 +73,41 @@ fn many_who_do_not_return_are_evicted_together() {
     let evicted = (1..21).filter(|&node| world.told(0, &Event::ClientEvicted(rid(node))));
     assert_eq!(evicted.count(), 20);
     assert_eq!(world.recorded(), [1]);
+}
+
+#[test]
+fn many_evictions_leave_room_for_other_news_and_go_on_at_once() {
+    let mut world = World::with_voters(1, 1);
+    world.crowd(20);
+    for node in 1..21 {
+        world.kill(node);
+    }
+    world.pass(Duration::from_secs(9));
+    let mut evicted = std::vec::Vec::new();
+    while evicted.is_empty() {
+        let at = world.server(0).next_deadline().unwrap();
+        world.server(0).poll(at, true);
+        evicted.extend(core::iter::from_fn(|| world.server(0).poll_event()));
+        if !evicted.is_empty() {
+            assert_eq!(world.server(0).next_deadline(), Some(at));
+        }
+    }
+    assert_eq!(evicted.len(), EVENTS_MAX - EVENTS_SPARE);
+}
+
+#[test]
+fn without_the_right_the_end_of_the_recovery_is_waited_for_in_peace() {
+    let mut world = World::with_voters(1, 2);
+    world.kill(1);
+    world.kill_server(0);
+    world.serve(0, 2);
+    world.settle();
+    world.nodes[0].may_act = false;
+    world.pass(Duration::from_secs(20));
+    assert!(!world.told(0, &Event::ClientEvicted(rid(1))));
+    world.nodes[0].may_act = true;
+    world.pass(Duration::from_secs(1));
+    assert!(world.told(0, &Event::ClientEvicted(rid(1))));
 }
 
 #[test]
@@ -103,9 +160,12 @@ fn a_ghost_that_leaves_while_its_eviction_is_written_is_answered_when_it_is_gone
     world.disk.hung = true;
     world.pass(Duration::from_secs(12));
     assert!(world.told(0, &Event::ClientEvicted(rid(1))));
-    world.inform(1);
     world.nodes[1].asleep = false;
-    world.pass(Duration::from_millis(500));
+    for _ in 0..20 {
+        world.inform(1);
+        world.pass(Duration::from_millis(100));
+    }
+    assert!(world.is_connected(1), "it has said farewell");
     world.disk.hung = false;
     // Two writes and a flush after each: the group that the farewell came too late for.
     world.disk.writes_left = Some(2);
@@ -224,7 +284,79 @@ fn a_voter_that_was_turned_down_gets_the_next_free_place_and_is_told_when_that_i
     assert!(world.told(turned_down, &Event::VoterAfterAll));
     let welcome = world.nodes[turned_down].client.welcome();
     assert!(welcome.is_some_and(|welcome| welcome.voter));
+    assert!(has_place(&world, turned_down));
+}
+
+/// Whether the next server would take a mount for a voter.
+fn has_place(world: &World, node: usize) -> bool {
     let records = world.disk.records();
-    let record = records.iter().find(|record| record.rid == rid(turned_down));
-    assert!(record.is_some_and(|record| record.voter));
+    let record = records.iter().find(|record| record.rid == rid(node));
+    record.is_some_and(|record| record.voter)
+}
+
+/// One voter too many, and one of the others has left. The free place is being given to the one.
+fn with_a_place_under_way() -> (World, usize) {
+    let mut world = World::with_voters(2, VOTERS_MAX + 1);
+    let turned_down = (0..=VOTERS_MAX).find(|&node| world.told(node, &Event::PlainClient));
+    let turned_down = turned_down.expect("one too many");
+    world.unmount(3);
+    world.settle();
+    world.disk.writes_left = Some(0);
+    world.pass(Duration::from_secs(2));
+    assert!(world.disk.hung, "it is being written");
+    (world, turned_down)
+}
+
+#[test]
+fn a_place_that_is_not_durable_yet_is_nobodys_however_often_one_greets() {
+    let (mut world, turned_down) = with_a_place_under_way();
+    world.cut(turned_down);
+    world.settle();
+    let welcome = *world.nodes[turned_down].client.welcome().unwrap();
+    assert!(world.is_connected(turned_down) && welcome.known);
+    // The power may fail, and the next server give the place to somebody else.
+    assert!(!has_place(&world, turned_down) && !welcome.voter);
+    world.disk.mend();
+    world.settle();
+    assert!(has_place(&world, turned_down));
+    assert!(world.told(turned_down, &Event::VoterAfterAll));
+}
+
+#[test]
+fn a_place_is_offered_to_nobody_whose_own_record_is_still_written() {
+    let mut world = World::with_voters(2, VOTERS_MAX);
+    world.unmount(3);
+    world.disk.hung = true;
+    world.settle();
+    // Its record comes after the one that goes.
+    let newcomer = world.voter();
+    world.inform(newcomer);
+    world.settle();
+    world.disk.mend();
+    world.disk.writes_left = Some(2);
+    world.settle();
+    assert_eq!(world.ended(3), Some(Unmounted::Farewell), "there is a place");
+    world.pass(Duration::from_secs(2));
+    assert!(!world.is_connected(newcomer));
+    world.disk.mend();
+    world.settle();
+    assert!(world.told(newcomer, &Event::PlainClient));
+    assert!(!world.told(newcomer, &Event::VoterAfterAll));
+    world.pass(Duration::from_secs(2));
+    assert!(world.told(newcomer, &Event::VoterAfterAll));
+    assert!(has_place(&world, newcomer));
+}
+
+#[test]
+fn a_place_that_was_given_to_one_who_is_away_is_its_own_when_it_returns() {
+    let (mut world, turned_down) = with_a_place_under_way();
+    world.nodes[turned_down].asleep = true;
+    world.cut(turned_down);
+    world.disk.mend();
+    world.settle();
+    assert!(has_place(&world, turned_down));
+    world.nodes[turned_down].asleep = false;
+    world.pass(Duration::from_secs(1));
+    assert!(world.is_connected(turned_down));
+    assert!(world.told(turned_down, &Event::VoterAfterAll));
 }
