@@ -520,6 +520,32 @@ fn a_leader_does_not_yield_to_a_ballot_that_is_lower_however_many_vote_for_it() 
 }
 
 #[test]
+fn a_leader_that_rests_looks_at_once_when_it_lost_a_voter_or_begins_to_serve() {
+    let mut world = World::voters(1, 1);
+    let leader = world.expect_leader(SECOND);
+    let quiet = world.voters[leader].facts;
+    let (lost, starts) = (
+        LeaderFacts { away: 1, ..quiet },
+        LeaderFacts {
+            serving: false,
+            ..quiet
+        },
+    );
+    for (facts, looks) in [(quiet, false), (lost, true), (quiet, false), (starts, true)] {
+        world.voters[leader].election.set_facts(world.now, quiet);
+        let rests = |world: &World| {
+            let due = world.voters[leader].election.next_deadline();
+            due.is_some_and(|due| due.since(world.now) > SECOND)
+        };
+        assert!(world.run_until(SECOND.times(9), rests), "{:#?}", world.stages());
+        let now = world.now;
+        let election = &mut world.voters[leader].election;
+        election.set_facts(now, facts);
+        assert_eq!(election.next_deadline() == Some(now), looks, "{facts:?}");
+    }
+}
+
+#[test]
 fn of_more_news_than_there_is_room_for_the_newest_are_kept() {
     let mut world = World::voters(1, 1);
     let election = &mut world.voters[0].election;
