@@ -297,6 +297,10 @@ mod tests {
         Empty,
         /// Fails to write.
         Broken,
+        /// Answers a read as if it had been a write.
+        Unread,
+        /// Answers a write as if it had been a read.
+        Unwritten,
     }
 
     const LIMIT: Duration = Duration::from_secs(1);
@@ -358,7 +362,14 @@ mod tests {
                     if fault == Fault::Empty {
                         bytes.clear();
                     }
-                    test.handle_disk(now, request.id(), DiskOutcome::Read(&bytes));
+                    let outcome = match fault {
+                        Fault::Unread => DiskOutcome::Done,
+                        _ => DiskOutcome::Read(&bytes),
+                    };
+                    test.handle_disk(now, request.id(), outcome);
+                }
+                DiskRequest::Write { .. } if fault == Fault::Unwritten => {
+                    test.handle_disk(now, request.id(), DiskOutcome::Read(&buffer));
                 }
                 DiskRequest::Write { .. } if fault == Fault::Broken => {
                     test.handle_disk(now, request.id(), DiskOutcome::Failed(DiskError::Failed));
@@ -397,7 +408,13 @@ mod tests {
             );
         }
         assert!(matches!(run(Fault::Slow), Err(Violation::Late { .. })));
-        assert!(matches!(run(Fault::Empty), Err(Violation::WrongAnswer { .. })));
+        for fault in [Fault::Empty, Fault::Unread, Fault::Unwritten] {
+            let found = run(fault);
+            assert!(
+                matches!(found, Err(Violation::WrongAnswer { .. })),
+                "{fault:?}: {found:?}"
+            );
+        }
         assert!(matches!(run(Fault::Broken), Err(Violation::Failed { .. })));
     }
 

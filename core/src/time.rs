@@ -47,22 +47,27 @@ impl Duration {
     }
 
     /// One of `parts` equal parts, rounded down.
-    // Digit by digit: a general division of 64 bits is a kilobyte of code where the processor has none.
     #[must_use]
     #[inline(never)]
     pub const fn divided(self, parts: u16) -> Self {
-        if cfg!(target_pointer_width = "64") {
-            return Self(self.0 / parts as u64);
-        }
-        let (mut quotient, mut rest, mut shift) = (0, 0, 64);
-        while shift > 0 {
-            shift -= 16;
-            rest = (rest << 16) | (self.0 >> shift) as u32 & 0xffff;
-            quotient = (quotient << 16) | (rest / parts as u32) as u64;
-            rest %= parts as u32;
-        }
-        Self(quotient)
+        Self(if cfg!(target_pointer_width = "64") {
+            self.0 / parts as u64
+        } else {
+            divided_by_digits(self.0, parts)
+        })
     }
+}
+
+/// Digit by digit: a general division of 64 bits is a kilobyte of code where the processor has none.
+const fn divided_by_digits(value: u64, parts: u16) -> u64 {
+    let (mut quotient, mut rest, mut shift) = (0, 0, 64);
+    while shift > 0 {
+        shift -= 16;
+        rest = (rest << 16) | (value >> shift) as u32 & 0xffff;
+        quotient = (quotient << 16) | (rest / parts as u32) as u64;
+        rest %= parts as u32;
+    }
+    quotient
 }
 
 impl Instant {
@@ -120,6 +125,11 @@ mod tests {
                     Duration(span).divided(parts).0,
                     span / u64::from(parts),
                     "{span} / {parts}"
+                );
+                assert_eq!(
+                    divided_by_digits(span, parts),
+                    span / u64::from(parts),
+                    "{span} / {parts}, where 64 bits cannot be divided at once"
                 );
             }
         }

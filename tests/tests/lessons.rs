@@ -299,3 +299,38 @@ fn a_fence_record_that_was_reported_as_failed_may_land_later() {
         world.expect_connected_all();
     });
 }
+
+/// Seventeen hosts, sixteen places.
+fn one_without_a_place(world: &World) -> Option<usize> {
+    let turned_down = |&host: &usize| world.procs[world.newest_process_of(host)].turned_down;
+    (0..17).find(turned_down)
+}
+
+#[test]
+fn the_place_of_a_host_that_died_goes_to_the_next_one_once_it_is_fenced() {
+    for refused in [false, true] {
+        voters(17).quorum(3).seeds(3).play(|world| {
+            let server = world.expect_server();
+            world.expect_connected_all();
+            let next = one_without_a_place(world).expect("one is a plain client");
+            let dead = (0..17).find(|&host| host != server && host != next).unwrap();
+            world.options.fence.refuse_ppm = if refused { 1_000_000 } else { 0 };
+            world.power_off(dead);
+            let evicted = |event: &Event| matches!(event, Event::ClientEvicted(_));
+            world.expect("that it is missed", |world| world.told(server, evicted) > 0);
+            if refused {
+                world.run_for(20_000);
+                assert_eq!(
+                    one_without_a_place(world),
+                    Some(next),
+                    "it may still take part in elections"
+                );
+                world.options.fence.refuse_ppm = 0;
+            }
+            world.expect_within(60_000, "a place for the other", |world| {
+                one_without_a_place(world).is_none()
+            });
+            assert_eq!(world.server(), Some(server), "no election");
+        });
+    }
+}

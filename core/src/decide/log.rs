@@ -271,6 +271,29 @@ mod tests {
     }
 
     #[test]
+    fn r7_a_mark_on_an_older_ballot_of_a_rid_says_nothing_of_its_newer_one() {
+        let mut log = Log::new();
+        for entry in [entry(5, 1), fenced(4, 1), entry(5, 1)] {
+            log.add(&entry, Mark::NONE, &no_void);
+            assert!(!log.is_fenced(entry.ballot()));
+            assert_eq!(log.highest(), Some(self::entry(5, 1).ballot()));
+        }
+    }
+
+    #[test]
+    fn whatever_the_order_in_which_they_come_each_rid_is_found_again() {
+        let mut log = Log::new();
+        [9, 5, 7, 1, 3]
+            .iter()
+            .for_each(|&rid| log.add(&entry(1, rid), Mark::NONE, &no_void));
+        assert_eq!(ballots(&log), [(1, 1), (1, 3), (1, 5), (1, 7), (1, 9)]);
+        [1, 9, 5]
+            .iter()
+            .for_each(|&rid| log.add(&entry(2, rid), Mark::NONE, &no_void));
+        assert_eq!(ballots(&log), [(2, 1), (1, 3), (2, 5), (1, 7), (2, 9)]);
+    }
+
+    #[test]
     fn hole_09_leftover_entries_leave_room_for_those_who_can_fence_them() {
         let mut log = Log::new();
         (1..LOG_ENTRIES_MAX as u64).for_each(|rid| log.add(&entry(1, rid), Mark::NONE, &no_void));

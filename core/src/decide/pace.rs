@@ -145,6 +145,47 @@ mod tests {
     }
 
     #[test]
+    fn what_was_slow_is_remembered_for_two_buckets() {
+        let (slow, quick) = (Duration::from_secs(3), Duration::from_millis(1));
+        for (times, longest) in [
+            (&[1][..], slow),
+            (&[1, 2], slow),
+            (&[2], slow),
+            (&[1, 2, 4], quick),
+            (&[3], quick),
+        ] {
+            let mut pace = Pace::new(Duration::from_secs(4));
+            pace.io_took(Instant(0), slow);
+            for &buckets in times {
+                pace.io_took(Instant(0) + BUCKET.times(buckets), quick);
+            }
+            assert_eq!(pace.longest_io(), longest, "{times:?}");
+        }
+    }
+
+    #[test]
+    fn a_cycle_time_rises_at_once_and_falls_by_an_eighth() {
+        let mut pace = Pace::new(Duration::from_secs(4));
+        for (took, ms) in [(800, 800), (0, 700), (650, 650), (1, 568)] {
+            pace.cycle_took(Duration::from_millis(took));
+            assert_eq!(pace.cycle().0 / 1_000, ms);
+        }
+    }
+
+    #[test]
+    fn time_outs_are_drawn_from_their_least_to_twice_it() {
+        let mut pace = Pace::new(Duration::from_secs(4));
+        pace.cycle_took(Duration::from_millis(100));
+        let least = pace.election_timeout(Duration::ZERO, 0);
+        let most = pace.election_timeout(Duration::ZERO, u32::MAX);
+        assert!(most > least + least.divided(2) && most < least.times(2));
+        let seal = Duration::from_millis(100).times(SEAL_BLOCKS as u64);
+        assert_eq!(pace.stand_back(Duration::ZERO, 0), least + seal.times(2));
+        let longest = pace.stand_back(Duration::ZERO, u32::MAX);
+        assert!(longest > most + seal.times(2) + seal.divided(2) && longest < most + seal.times(3));
+    }
+
+    #[test]
     fn only_a_broken_and_refused_connection_shortens_the_wait_for_an_answer() {
         let mut pace = Pace::new(Duration::from_secs(4));
         pace.cycle_took(Duration::from_millis(2));

@@ -21,8 +21,6 @@ pub struct Peer {
     pub void_term: Term,
     /// The term of its live ballot; 0 without one.
     own_term: Term,
-    /// The newest write that the last completed collect had shown, if it had shown one.
-    known: WriteNr,
     /// When it was last seen to write, if it ever was.
     advanced: Instant,
     /// Number of its pre-vote.
@@ -39,12 +37,12 @@ pub struct Peer {
 const WON: u8 = 1;
 const SEALED: u8 = 2;
 const BARREN: u8 = 4;
-/// `known` holds a number.
+/// A collect that has completed showed it: what is newer was written since.
 const KNOWN: u8 = 8;
 /// `advanced` holds a moment.
 const SEEN_WRITING: u8 = 16;
 
-const _: () = assert!(size_of::<Peer>() == 80, "firmware has room for that, 32 times");
+const _: () = assert!(size_of::<Peer>() == 72, "firmware has room for that, 32 times");
 
 /// Microseconds in 32 bits: 71 minutes, longer than anything that is measured here.
 fn short(span: Duration) -> u32 {
@@ -60,7 +58,6 @@ impl Peer {
             vote_for: head.vote_for,
             void_term: head.void_term,
             own_term: head.own.map_or(Term(0), |own| own.term),
-            known: WriteNr(0),
             advanced: Instant(0),
             round: head.round,
             cycle_us: short(head.cycle),
@@ -165,8 +162,8 @@ impl Peers {
         }
         // Older blocks of one writer stand beside its newest: two numbers in one collect do not say that it lives.
         peer.flags |= before.flags & (KNOWN | SEEN_WRITING);
-        (peer.known, peer.advanced) = (before.known, before.advanced);
-        if before.is(KNOWN) && before.known < head.write_nr {
+        peer.advanced = before.advanced;
+        if before.is(KNOWN) {
             peer.flags |= SEEN_WRITING;
             peer.advanced = now;
         }
@@ -187,7 +184,6 @@ impl Peers {
     pub fn settle(&mut self) {
         for peer in &mut self.peers {
             peer.flags |= KNOWN;
-            peer.known = peer.write_nr;
         }
     }
 
@@ -338,6 +334,88 @@ mod tests {
         peers.note(Instant(5), &head(2, 2, 5, VoteKind::Ask, 2));
         assert_eq!(peers.supporters(rid(9), 4, Instant(5)), 2);
         assert_eq!(peers.supporters(rid(9), 5, Instant(6)), 0);
+    }
+
+    #[test]
+    fn nobody_supports_itself() {
+        let mut peers = Peers::new();
+        peers.note(Instant(0), &head(9, 1, 5, VoteKind::Yes, 9));
+        assert_eq!(peers.supporters(rid(9), 4, Instant(0)), 0);
+        assert_eq!(
+            peers.supporters(rid(8), 4, Instant(0)),
+            0,
+            "it says yes to another"
+        );
+    }
+
+    #[test]
+    fn a_peer_is_what_its_newest_block_says() {
+        let ballot = Ballot {
+            term: Term(5),
+            rid: rid(1),
+        };
+        let answer = Answer {
+            voters: 3,
+            interval: Duration(70),
+        };
+        let mut peers = Peers::new();
+        assert_eq!(peers.void_term(rid(1)), Term(0));
+        let mut newest = QuorumHead {
+            own: Some(ballot),
+            void_term: Term(4),
+            cycle: Duration(1_234),
+            ..head(1, 1, 5, VoteKind::Vote, 1)
+        };
+        peers.note(Instant(0), &newest);
+        let peer = *peers.find(rid(1)).unwrap();
+        assert_eq!(peers.find(rid(2)), None);
+        assert_eq!(
+            (peer.own(), peer.cycle(), peer.answer()),
+            (Some(ballot), Duration(1_234), None)
+        );
+        assert!(peer.is_candidate() && !peer.won() && !peer.sealed() && !peer.barren());
+        assert_eq!((peer.taking_over(), peers.void_term(rid(1))), (None, Term(4)));
+        assert_eq!(
+            (peers.highest_term(), peers.slowest_cycle(Instant(0))),
+            (Term(5), Duration::ZERO)
+        );
+
+        peers.settle();
+        (newest.write_nr, newest.kind) = (WriteNr(2), VoteKind::Leader);
+        (newest.won, newest.sealed, newest.barren) = (true, true, true);
+        peers.note(Instant(1), &newest);
+        let peer = *peers.find(rid(1)).unwrap();
+        assert!(!peer.is_candidate() && peer.won() && peer.sealed() && peer.barren());
+        assert_eq!(peer.taking_over(), Some(ballot), "until it answers");
+        assert_eq!(
+            peers.slowest_cycle(Instant(1)),
+            Duration(1_234),
+            "it was seen to write"
+        );
+        assert_eq!(peers.slowest_cycle(Instant(2)), Duration::ZERO);
+
+        (newest.write_nr, newest.answer) = (WriteNr(3), Some(answer));
+        peers.note(Instant(2), &newest);
+        let peer = *peers.find(rid(1)).unwrap();
+        assert_eq!((peer.answer(), peer.taking_over()), (Some(answer), None));
+
+        newest.write_nr = WriteNr(4);
+        (newest.own, newest.won, newest.answer, newest.kind) = (None, false, None, VoteKind::Vote);
+        newest.cycle = Duration(u64::MAX);
+        peers.note(Instant(3), &newest);
+        let peer = *peers.find(rid(1)).unwrap();
+        assert_eq!(
+            (peer.own(), peer.taking_over()),
+            (None, None),
+            "it gave its ballot up"
+        );
+        assert_eq!(
+            peer.cycle(),
+            Duration(u32::MAX.into()),
+            "as long as there is room for"
+        );
+        peers.clear();
+        assert_eq!(peers.iter().count(), 0);
     }
 
     #[test]

@@ -307,6 +307,68 @@ mod tests {
     }
 
     #[test]
+    fn blocks_are_a_set() {
+        let set = |indices: &[usize]| {
+            let mut blocks = Blocks::NONE;
+            indices.iter().for_each(|&index| blocks.set(index, true));
+            blocks
+        };
+        let last = REGION_BLOCKS - 1;
+        let (some, others) = (set(&[0, 5, last]), set(&[5, 6]));
+        assert!(some.has(0) && some.has(5) && some.has(last) && !some.has(6));
+        assert_eq!((some.count(), Blocks::NONE.count()), (3, 0));
+        assert_eq!(some.and(others), set(&[5]));
+        assert_eq!(some.or(others), set(&[0, 5, 6, last]));
+        assert_eq!(some.complement().count(), REGION_BLOCKS - 3);
+        assert_eq!(some.complement().and(some), Blocks::NONE);
+        assert_eq!(some.complement().complement(), some);
+        let each: [_; 4] = core::array::from_fn(|nth| some.nth(nth));
+        assert_eq!(each, [Some(0), Some(5), Some(last), None]);
+        let mut fewer = some;
+        fewer.set(5, false);
+        fewer.set(6, false);
+        assert_eq!(fewer, set(&[0, last]));
+    }
+
+    #[test]
+    fn a_block_that_was_emptied_or_spoilt_in_between_does_not_count() {
+        for spoil in [false, true] {
+            let mut witness = Witness::new();
+            collect(&mut witness, first(SEAL_BLOCKS));
+            if spoil {
+                witness.invalid(0, 11, Instant(0), Duration::from_secs(1));
+            } else {
+                witness.empty(0);
+            }
+            collect(&mut witness, first(SEAL_BLOCKS));
+            assert!(!witness.is_sealed(), "spoilt: {spoil}");
+            collect(&mut witness, first(SEAL_BLOCKS));
+            assert!(witness.is_sealed());
+        }
+    }
+
+    #[test]
+    fn what_was_seen_of_one_participation_is_no_basis_for_a_seal_of_the_next() {
+        let mut witness = Witness::new();
+        collect(&mut witness, first(SEAL_BLOCKS));
+        assert_eq!(witness.target(), Some(ballot()));
+        witness.wrote(3, rid(ME), WriteNr(9));
+        witness.refuse();
+        witness.forget();
+        assert_eq!((witness.target(), witness.refused().count()), (None, 0));
+        collect(&mut witness, first(SEAL_BLOCKS));
+        assert!(!witness.is_sealed());
+        // Nor is what was seen of another ballot, though the blocks are the same.
+        witness.begin(Some(Ballot {
+            term: Term(4),
+            rid: rid(ME),
+        }));
+        (0..SEAL_BLOCKS).for_each(|index| witness.valid(index, rid(1), WriteNr(index as u64), true));
+        witness.complete();
+        assert!(!witness.is_sealed());
+    }
+
+    #[test]
     fn r4_two_equal_collects_of_n_carriers_seal_and_one_does_not() {
         let mut witness = Witness::new();
         collect(&mut witness, first(SEAL_BLOCKS));
@@ -372,6 +434,43 @@ mod tests {
         (1..SEAL_BLOCKS).for_each(|index| witness.valid(index, rid(1), WriteNr(index as u64), true));
         witness.complete();
         assert!(!witness.is_sealed());
+    }
+
+    #[test]
+    fn r4_neither_a_collect_under_way_nor_one_that_looks_for_nothing_seals() {
+        let mut witness = Witness::new();
+        let valid = |witness: &mut Witness| {
+            (0..REGION_BLOCKS).for_each(|index| witness.valid(index, rid(1), WriteNr(1), true));
+        };
+        collect(&mut witness, first(SEAL_BLOCKS));
+        witness.begin(Some(ballot()));
+        (0..SEAL_BLOCKS).for_each(|index| witness.valid(index, rid(1), WriteNr(index as u64), true));
+        assert!(!witness.is_sealed(), "the rest of it may show anything");
+        assert_eq!(witness.sealing().count(), 0);
+        witness.complete();
+        assert!(witness.is_sealed());
+        for _ in 0..3 {
+            witness.begin(None);
+            valid(&mut witness);
+            witness.complete();
+            assert!(!witness.is_sealed());
+        }
+    }
+
+    #[test]
+    fn blocks_that_take_no_write_are_left_out_until_they_are_too_many_to_be_at_fault() {
+        let mut witness = Witness::new();
+        witness.refuse();
+        assert_eq!(witness.refused().count(), 0, "nothing was written");
+        for index in 0..TORN_MAX {
+            witness.wrote(index, rid(ME), WriteNr(index as u64));
+            witness.refuse();
+            assert!(witness.refused().has(index));
+            assert_eq!(witness.refused().count(), index + 1);
+        }
+        witness.wrote(TORN_MAX, rid(ME), WriteNr(9));
+        witness.refuse();
+        assert_eq!(witness.refused().count(), 0, "it is the device");
     }
 
     #[test]

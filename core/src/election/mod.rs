@@ -233,7 +233,7 @@ impl Election {
 
     /// The server has nothing outstanding any more, or has (`false`) been started.
     pub fn set_server_off(&mut self, now: Instant, off: bool) {
-        if off && !self.server_off {
+        if off {
             self.wake(now);
         }
         self.server_off = off;

@@ -6,17 +6,19 @@ extern crate std;
 use std::vec;
 use std::vec::Vec;
 
-use super::Mount;
+use super::{FenceMethod, Mount};
 use crate::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX};
 use crate::checksum::portable;
 use crate::config::{Config, VoterConfig};
 use crate::disk::{DiskOutcome, DiskRequest};
 use crate::event::{Event, Fault, Unmounted};
+use crate::fence::FenceOutcome;
 use crate::format::{
-    Doorbell, FenceParam, Geometry, SUPER_COPIES, SuperBlock, encode_empty, encode_table_block,
+    Doorbell, FenceParam, Geometry, PackedEntry, RegionBlock, SUPER_COPIES, SuperBlock, VoteKind,
+    encode_empty, encode_quorum, encode_table_block,
 };
-use crate::ids::{BlockNo, Mark, Rid, VolumeId, VolumeKey};
-use crate::net::NetRequest;
+use crate::ids::{Ballot, BlockNo, Mark, Rid, Term, VolumeId, VolumeKey};
+use crate::net::{ConnId, NetRequest};
 use crate::server::FixedMemory;
 use crate::service::NoService;
 use crate::time::{Duration, Instant};
@@ -251,6 +253,19 @@ fn super_block(host: &Host) -> SuperBlock {
     SuperBlock::decode(bytes, at, None, portable).unwrap()
 }
 
+fn leased(blocks: Vec<u8>) -> Host {
+    let voter = VoterConfig {
+        can_fence: false,
+        lease: Some(SECOND),
+        ..VoterConfig::fencing(([127, 0, 0, 1], 7000).into(), FenceParam::default())
+    };
+    let config = Config {
+        voter: Some(voter),
+        ..Config::client(Rid::new(5).unwrap())
+    };
+    Host::new(config, blocks)
+}
+
 fn stopped(event: &Event) -> bool {
     matches!(event, Event::StoppedServing { clean: true, .. })
 }
@@ -317,17 +332,7 @@ fn a_mount_that_resigned_leads_again_later_in_a_higher_term_if_nobody_else_does(
 
 #[test]
 fn under_a_lease_the_right_to_run_something_ends_and_looks_prolong_it() {
-    let addr = ([127, 0, 0, 1], 7000).into();
-    let voter = VoterConfig {
-        can_fence: false,
-        lease: Some(SECOND),
-        ..VoterConfig::fencing(addr, FenceParam::default())
-    };
-    let config = Config {
-        voter: Some(voter),
-        ..Config::client(Rid::new(5).unwrap())
-    };
-    let mut host = Host::new(config, formatted(1));
+    let mut host = leased(formatted(1));
     assert_eq!(host.mount.right_until(host.now), None);
     host.run_until(SECOND.times(3), |event| matches!(event, Event::Serving { .. }));
     let mut until = host.mount.right_until(host.now).expect("it leads");
@@ -424,4 +429,112 @@ fn a_mount_whose_device_answers_nothing_ends_when_it_was_told_to() {
     // Once for the farewell, and once for what is left to wind up.
     assert!(ended.since(began) >= time && ended.since(began) <= time.times(2) + SECOND);
     assert!(host.mount.has_ended());
+}
+
+#[test]
+fn resigning_again_while_it_resigns_does_not_keep_it_out_for_longer() {
+    let mut host = Host::voter(formatted(1));
+    host.run_until(SECOND.times(3), |event| matches!(event, Event::Serving { .. }));
+    host.mount.hold_leadership(true);
+    host.mount.resign(host.now);
+    for _ in 0..5 {
+        pass(&mut host, Duration::from_millis(100));
+        host.mount.resign(host.now);
+    }
+    host.mount.hold_leadership(false);
+    let left = host.run_until(SECOND, stopped);
+    let again = host.run_until(SECOND.times(9), |event| matches!(event, Event::Serving { .. }));
+    assert!(again.since(left) < SECOND.times(2));
+}
+
+#[test]
+fn a_new_ballot_of_its_own_waits_for_what_runs_under_the_old_one() {
+    let mut host = leased(formatted(1));
+    host.run_until(SECOND.times(3), |event| matches!(event, Event::Serving { .. }));
+    let first = host.mount.leads(host.now).expect("it leads");
+    host.mount.hold_leadership(true);
+    // Somebody waited for the end of its lease, served, and left.
+    let by = Ballot {
+        term: first.term.next(),
+        rid: Rid::new(77).unwrap(),
+    };
+    let mut state = super_block(&host);
+    (state.seq, state.server, state.server_addr) = (state.seq + 1, None, None);
+    state.fenced = Mark::at(by);
+    for at in SUPER_COPIES {
+        state.encode(
+            at,
+            portable,
+            &mut host.blocks[at.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES],
+        );
+    }
+    pass(&mut host, SECOND.times(10));
+    let served = |host: &Host| {
+        let serving = |event: &&(Instant, Event)| matches!(event.1, Event::Serving { .. });
+        host.events.iter().filter(serving).count()
+    };
+    assert_eq!(
+        super_block(&host).server.map(|server| server.rid),
+        Some(first.rid),
+        "it was elected again"
+    );
+    assert_eq!((served(&host), host.mount.leads(host.now)), (1, None));
+    host.mount.hold_leadership(false);
+    pass(&mut host, SECOND.times(2));
+    assert_eq!(served(&host), 2);
+    assert!(host.mount.leads(host.now).expect("it leads again").term > by.term);
+}
+
+#[test]
+fn a_mount_that_reads_that_it_was_fenced_ends_when_nothing_runs_under_its_ballot_any_more() {
+    let mut host = leased(formatted(1));
+    host.run_until(SECOND.times(3), |event| matches!(event, Event::Serving { .. }));
+    host.mount.hold_leadership(true);
+    let region = super_block(&host).geometry.region;
+    let bytes = |at: BlockNo| at.0 as usize * BLOCK_BYTES..(at.0 as usize + 1) * BLOCK_BYTES;
+    let (mut head, mut entries) = (0..64)
+        .find_map(|index| {
+            let at = BlockNo(region.0 + index);
+            match RegionBlock::decode(&host.blocks[bytes(at)], at, VOLUME, portable) {
+                Ok(RegionBlock::Written(head, entries)) => Some((head, entries.collect::<Vec<_>>())),
+                _ => None,
+            }
+        })
+        .expect("it wrote its votes");
+    head.writer = Rid::new(77).unwrap();
+    (head.own, head.vote_for, head.kind) = (None, None, VoteKind::Vote);
+    (head.won, head.sealed, head.answer) = (false, false, None);
+    entries.iter_mut().for_each(|entry| entry.fenced = true);
+    let packed: Vec<_> = entries.iter().map(PackedEntry::from).collect();
+    encode_quorum(
+        &head,
+        &packed,
+        region,
+        VOLUME,
+        portable,
+        &mut host.blocks[bytes(region)],
+    );
+    pass(&mut host, SECOND.times(3));
+    assert_eq!(host.mount.leads(host.now), None, "the program is to end");
+    assert!(!host.mount.has_ended());
+    host.mount.hold_leadership(false);
+    host.run_until(SECOND, |event| *event == Event::Unmounted(Unmounted::Superseded));
+}
+
+#[test]
+fn a_plain_client_is_not_disturbed_by_what_concerns_voters_and_servers() {
+    let mut host = Host::new(Config::client(Rid::new(5).unwrap()), formatted(1));
+    pass(&mut host, SECOND);
+    let victim = Ballot {
+        term: Term(3),
+        rid: Rid::new(9).unwrap(),
+    };
+    host.mount
+        .handle_fence_by(host.now, victim, FenceOutcome::Done, FenceMethod::default());
+    host.mount.handle_connected(host.now, ConnId(3));
+    host.mount.hold_leadership(true);
+    host.mount.resign(host.now);
+    pass(&mut host, SECOND);
+    host.mount.unmount(host.now);
+    host.run_until(SECOND, |event| matches!(event, Event::Unmounted(_)));
 }

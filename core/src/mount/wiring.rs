@@ -130,7 +130,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
                 }
             }
             (Some(reign), Some((ballot, _))) if reign == ballot => {
-                if self.server.state() == State::Failed && !self.stopping {
+                if self.server.state() == State::Failed {
                     self.stopping = true;
                     election.resign(now);
                     self.leave_election_to_others(now);

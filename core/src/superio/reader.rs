@@ -10,7 +10,7 @@ use crate::time::Duration;
 
 /// Passes after which a reading is given up. Each update writes each copy once, so that a reader which is
 /// unlucky this often looks at damage, or at a leader that does nothing but write.
-const PASSES_MAX: u32 = 32;
+pub(super) const PASSES_MAX: u32 = 32;
 
 /// Why the super block could not be read.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

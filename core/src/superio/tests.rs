@@ -110,6 +110,73 @@ fn hole_10_a_torn_copy_is_never_believed_and_the_other_one_only_twice_in_a_row()
     );
 }
 
+/// A reading in which both copies are asked for at once, and come in this order; each pass finds what the next of `passes`
+/// holds. Says how many passes it took.
+fn read_passes(order: [usize; 2], passes: &[Device]) -> (u32, Result<SuperView, SuperError>) {
+    let mut reader = SuperReader::new(None);
+    reader.start();
+    for (nr, device) in (0..).zip(passes.iter().chain(core::iter::repeat(passes.last().unwrap()))) {
+        let ids = [0, 1].map(|copy| {
+            let request = reader
+                .poll_disk(IoId(2 * nr + copy), LIMIT)
+                .expect("one read for each copy");
+            let DiskRequest::Read { id, first, .. } = request else {
+                panic!("{request:?}");
+            };
+            assert_eq!(first, SUPER_COPIES[copy as usize]);
+            id
+        });
+        assert_eq!(reader.poll_disk(IoId(99), LIMIT), None, "one for each");
+        for copy in order {
+            let bytes = device.0[copy].as_ref().unwrap();
+            if let Some(result) = reader.handle_disk(ids[copy], DiskOutcome::Read(bytes), portable) {
+                return (nr + 1, result);
+            }
+        }
+    }
+    unreachable!("the passes are endless");
+}
+
+#[test]
+fn r10_the_only_valid_copy_is_believed_when_two_passes_in_a_row_find_the_same() {
+    for order in [[0, 1], [1, 0]] {
+        for torn in [0, 1] {
+            let only = |seq| Device::holding(&state(seq), &state(seq)).tear(torn);
+            let other = |seq| Device::holding(&state(seq), &state(seq)).tear(1 - torn);
+            let neither = || only(4).tear(1 - torn);
+            for (passes, expected) in [
+                (&[only(4)][..], 2),
+                (&[only(4), only(5)], 3),
+                (&[only(4), other(4), only(4)], 4),
+                (&[only(4), neither(), only(4)], 4),
+                (&[neither(), only(4)], 3),
+                (&[only(4), only(5), only(4)], 4),
+            ] {
+                let (took, view) = read_passes(order, passes);
+                let copies = view.map(|view| view.copies);
+                assert_eq!(
+                    (took, copies),
+                    (expected, Ok(Copies::Only(1 - torn))),
+                    "copy {torn} is torn, in the order {order:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_of_each_copy_in_whichever_order_they_come() {
+    let mut device = Device::holding(&state(5), &state(5)).tear(0);
+    device.0[1].as_mut().unwrap().fill(0);
+    let results = [[0, 1], [1, 0]].map(|order| read_passes(order, core::slice::from_ref(&device)));
+    let (passes, Err(SuperError::Invalid(found))) = results[0] else {
+        panic!("{results:?}");
+    };
+    assert_eq!(passes, super::reader::PASSES_MAX, "then it gives up");
+    assert_eq!(results[0], results[1]);
+    assert_ne!(found[0], found[1]);
+}
+
 #[test]
 fn damage_and_failures_are_told_apart() {
     let torn = Device::holding(&state(5), &state(5)).tear(0).tear(1).look();

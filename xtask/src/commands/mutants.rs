@@ -17,7 +17,7 @@ the tests. Goes through the folders of core/src in the order of what they decide
 
   cargo xtask mutants superio decide/safety.rs
 
-Each change is tried with the tests of its own folder first, and if they do not notice it, with all of core's.
+Each change is tried with the tests of its own folder first, and if they do not notice it, with all of core's, the slow ones last.
 --shard tries every N-th change only, from the K-th (counted from 0). Those that no test could notice are listed, each with its
 reason, in .cargo/mutants.toml. A whole run takes hours; needs cargo-mutants (cargo install --locked cargo-mutants).
 ";
@@ -30,8 +30,15 @@ const FOLDERS: [&str; 9] = [
 /// Seconds after which a change is taken to have made a test run for ever: four times what all of them take.
 const TIMEOUT_S: &str = "100";
 
-/// A test that takes longer than all others together, which is left for those that only it may notice.
-const LAST: &str = "every_acknowledged_record_survives_a_power_cut_at_any_write";
+/// Tests that take longer than all others together: they are left for those that only they may notice.
+const LAST: [&str; 6] = [
+    "every_acknowledged_record_survives_a_power_cut_at_any_write",
+    "a_leader_that_has_lost_one_voter_long_ago_answers_the_next_one_as_fast",
+    "two_controllers_with_a_severed_link_keep_their_leader",
+    "a_client_that_vanished_without_a_word_is_missed_all_the_same",
+    "voters_that_lose_their_server_at_one_moment_do_not_vote_past_one_another",
+    "hole_13_a_bad_server_address_yields_once_to_whom_it_keeps_out",
+];
 
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let (mut places, mut shard) = (Vec::new(), None);
@@ -102,7 +109,7 @@ impl Place {
     }
 }
 
-/// Tries every change of a place: first with its own tests, then what they missed with all.
+/// Tries every change of a place: first with its own tests, then what they missed with all that are quick, then with all.
 fn try_place(place: &Place, shard: Option<&str>) -> Result<Tally> {
     let folder = target_folder().join("mutants").join(place.name.replace('/', "-"));
     if folder.exists() {
@@ -110,10 +117,12 @@ fn try_place(place: &Place, shard: Option<&str>) -> Result<Tally> {
     }
     std::fs::create_dir_all(&folder).during(format!("making {}", folder.display()))?;
     let mut tally = Tally::default();
-    for (first, tests) in [(true, place.tests.as_str()), (false, "")] {
-        let mut command = mutants(place, &folder, shard, first);
-        if !tests.is_empty() {
-            command.args(["--", tests, "--", "--skip", LAST]);
+    for pass in 0..3 {
+        let mut command = mutants(place, &folder, shard, pass == 0);
+        if pass < 2 {
+            let tests = if pass == 0 { place.tests.as_str() } else { "" };
+            command.args(["--", tests, "--"]);
+            command.args(LAST.iter().flat_map(|test| ["--skip", test]));
         }
         let status = command.status().during(format!("running {}", words(&command)))?;
         // 2: some were missed, 3: some ran into the time limit.

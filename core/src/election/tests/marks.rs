@@ -79,6 +79,13 @@ fn a_leader_that_reads_that_it_was_fenced_acts_no_more_and_writes_no_stop() {
         supers(&world) == before,
         "what it does not know to be its own it does not write"
     );
+    let (writes, now) = (world.voters[leader].writes, world.now);
+    for wanted in [false, true] {
+        world.voters[leader].election.set_wanted(now, wanted, None);
+        world.run(SECOND.times(3));
+    }
+    assert!(world.voters[leader].election.is_off());
+    assert_eq!(world.voters[leader].writes, writes, "nor does it vote again");
 }
 
 #[test]
@@ -91,4 +98,26 @@ fn a_candidate_that_reads_that_it_was_fenced_gives_up() {
         why: GaveUp::Overtaken,
     };
     assert!(world.run_until(SECOND, |world| world.saw(candidate, |event| *event == why)));
+}
+
+#[test]
+fn a_claim_that_failed_and_was_fenced_is_taken_back() {
+    let (mut world, _, candidate) = dead_leader_and_candidate();
+    world.fence = FenceOutcome::Done;
+    let claims = |world: &World| world.voters[candidate].election.claimed;
+    assert!(world.run_until(SECOND.times(9), claims), "{:#?}", world.stages());
+    let own = world.voters[candidate].election.own().expect("it claims");
+    world.voters[candidate].writes_fail = true;
+    world.run(SECOND);
+    world.voters[candidate].election.log.mark_fenced(own);
+    let gave_up = |event: &Event| matches!(event, Event::GaveUp { ballot, .. } if *ballot == own);
+    assert!(
+        world.run_until(SECOND.times(60), |world| world.saw(candidate, gave_up)),
+        "{:#?}",
+        world.stages()
+    );
+    assert!(!world.saw(
+        candidate,
+        |event| matches!(event, Event::StoppedServing { ballot, .. } if *ballot == own)
+    ));
 }

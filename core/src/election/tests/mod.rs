@@ -34,6 +34,8 @@ enum Trouble {
     FallsShort,
     /// It ends as only one of the other kind may.
     Confuses,
+    /// It is carried out, and reported as failed.
+    LandsUnheard,
 }
 
 /// Which requests are not carried out.
@@ -181,8 +183,12 @@ impl World {
                 }
             }
             if let Some(trouble) = (voter.trouble)(&request) {
+                if let (Trouble::LandsUnheard, DiskRequest::Write { first, .. }) = (trouble, request) {
+                    self.blocks[first.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES].copy_from_slice(&bytes);
+                }
                 let outcome = match trouble {
                     Trouble::Fails(error) => DiskOutcome::Failed(error),
+                    Trouble::LandsUnheard => DiskOutcome::Failed(DiskError::Failed),
                     Trouble::Confuses if !writes => DiskOutcome::Done,
                     Trouble::FallsShort | Trouble::Confuses => DiskOutcome::Read(&[]),
                 };

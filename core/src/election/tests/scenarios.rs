@@ -219,6 +219,53 @@ fn hole_13_a_bad_server_address_yields_once_to_whom_it_keeps_out() {
 }
 
 #[test]
+fn a_voter_that_left_an_answering_leader_alone_goes_on_as_soon_as_that_one_leaves() {
+    let mut world = World::voters(1, 2);
+    let leader = world.expect_leader(SECOND.times(3));
+    world.connect_all(leader);
+    world.run(SECOND);
+    world.lose(leader, false);
+    world.voters[leader].facts.away = 1;
+    let other = 1 - leader;
+    let rests = |world: &World| {
+        matches!(
+            world.voters[other].election.stage,
+            crate::election::stage::Stage::Rest { .. }
+        )
+    };
+    // Until its pauses are long.
+    world.run(SECOND.times(40));
+    assert!(world.run_until(SECOND.times(20), rests), "{:#?}", world.stages());
+    let now = world.now;
+    world.voters[leader].election.resign(now);
+    world.voters[leader].election.set_wanted(now, false, None);
+    assert!(
+        world.run_until(SECOND.times(4), |world| world.leaders() == [other]),
+        "{:#?}",
+        world.stages()
+    );
+    assert!(world.voters[leader].alive);
+}
+
+#[test]
+fn a_barren_voter_that_nobody_took_over_from_asks_again_after_a_minute() {
+    let mut world = World::voters(2, 2);
+    let first = world.expect_leader(SECOND.times(3));
+    let other = 1 - first;
+    world.voters[first].facts.remote_seen = false;
+    let yielded = |world: &World| world.voters[first].election.said.barren;
+    assert!(
+        world.run_until(SECOND.times(10), yielded),
+        "{:#?}",
+        world.stages()
+    );
+    world.voters[other].alive = false;
+    world.run(BARREN_FORGOTTEN + SECOND.times(2));
+    assert!(world.leaders().is_empty());
+    assert!(!world.voters[first].election.said.barren);
+}
+
+#[test]
 fn a_resigned_leader_needs_no_fence() {
     let mut world = World::voters(1, 2);
     let first = world.expect_leader(SECOND.times(3));

@@ -204,3 +204,68 @@ fn a_candidate_whose_mount_ends_says_that_it_leaves() {
     assert!(world.saw(candidate, leaving));
     assert!(world.voters[candidate].election.is_off());
 }
+
+#[test]
+fn a_voter_with_a_ballot_to_take_back_leaves_when_the_device_took_its_word() {
+    let mut world = World::voters(2, 2);
+    let standing = |world: &World| (0..2).find(|&n| world.voters[n].election.own.is_some());
+    assert!(world.run_until(SECOND.times(5), |world| standing(world).is_some()));
+    let (candidate, now) = (standing(&world).unwrap(), world.now);
+    world.voters[candidate].writes_fail = true;
+    world.voters[candidate].election.set_wanted(now, false, None);
+    world.run(SECOND.times(20));
+    assert!(world.saw(candidate, |event| matches!(event, Event::GaveUp { .. })));
+    assert!(
+        !world.voters[candidate].election.is_off(),
+        "somebody may still count on its ballot, and fence it for that"
+    );
+    world.voters[candidate].writes_fail = false;
+    assert!(
+        world.run_until(SECOND.times(10), |world| world.voters[candidate]
+            .election
+            .is_off()),
+        "{:#?}",
+        world.stages()
+    );
+}
+
+#[test]
+fn a_claim_that_landed_though_it_was_reported_as_failed_is_a_claim() {
+    for copy in SUPER_COPIES {
+        let mut world = World::voters(1, 1);
+        world.voters[0].trouble = Box::new(move |request: &DiskRequest| {
+            matches!(request, DiskRequest::Write { first, .. } if *first == copy)
+                .then_some(Trouble::LandsUnheard)
+        });
+        let leader = world.expect_leader(SECOND.times(30));
+        let ballot = world.voters[leader].election.own().expect("it leads");
+        for at in SUPER_COPIES {
+            let bytes = &world.blocks[at.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES];
+            let state = SuperBlock::decode(bytes, at, Some(VOLUME), portable).unwrap();
+            assert_eq!(state.server, Some(ballot), "before it serves both copies name it");
+        }
+    }
+}
+
+#[test]
+fn a_leader_whose_server_starts_slowly_is_neither_overtaken_nor_taken_for_one_that_serves() {
+    let mut world = World::voters(2, 3);
+    world.serve = false;
+    let first = world.expect_leader(SECOND.times(3));
+    let fence_time = world.voters[first].election.voter.fence_time_max;
+    let serves = |world: &World| {
+        let rests = |voter: &Voter| matches!(voter.election.stage, Stage::Rest { .. });
+        world.leaders() != [first] || world.voters.iter().any(rests)
+    };
+    // Each of its requests may take as long as a write may, one after the other.
+    assert!(
+        !world.run_until(fence_time.times(4), serves),
+        "{:#?}",
+        world.stages()
+    );
+    assert!(world.voters.iter().all(|voter| voter.alive));
+    world.voters[first].facts.serving = true;
+    world.connect_all(first);
+    world.run(SECOND.times(3));
+    assert_eq!(world.leaders(), [first]);
+}
