@@ -265,3 +265,90 @@ impl Memory for () {
         (&mut [], &mut [])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::FenceParam;
+    use crate::ids::{BootId, HostId, Rid};
+
+    /// A client that wants to vote, or not, and has a voter's place, or not.
+    fn client(wants: bool, voter: bool) -> ClientSlot {
+        let mut client = ClientSlot::default();
+        let record = ClientRecord {
+            rid: Rid::new(7).unwrap(),
+            barrier: 0,
+            voter,
+            evicted: false,
+            host: HostId(0),
+            boot: BootId::default(),
+            addr: wants.then(|| core::net::SocketAddr::from(([10, 0, 0, 7], 7000))),
+            fence_param: FenceParam::default(),
+        };
+        client.fill(Some(record), Standing::Mounted);
+        client
+    }
+
+    #[test]
+    fn whoever_wants_to_vote_takes_part_in_elections_with_a_place_or_without() {
+        // Wants to vote, has a place => takes part.
+        for (wants, voter, elects) in [
+            (false, false, false),
+            (true, false, true),
+            (true, true, true),
+            (false, true, true),
+        ] {
+            assert_eq!(client(wants, voter).is_elector(), elects, "{wants} {voter}");
+        }
+        assert!(!ClientSlot::default().is_elector());
+    }
+
+    #[test]
+    fn a_place_is_offered_to_one_who_wants_it_is_there_and_stays() {
+        let here = |wants, voter| ClientSlot {
+            conn: 3,
+            ..client(wants, voter)
+        };
+        assert!(here(true, false).was_turned_down());
+        assert!(!here(false, false).was_turned_down(), "it never asked");
+        assert!(!here(true, true).was_turned_down(), "it has one");
+        assert!(!client(true, false).was_turned_down(), "it is away");
+        let leaves = ClientSlot {
+            farewell: RequestId(9),
+            ..here(true, false)
+        };
+        assert!(!leaves.was_turned_down());
+        for standing in [Standing::Arriving, Standing::Leaving] {
+            let comes_or_goes = ClientSlot {
+                standing,
+                ..here(true, false)
+            };
+            assert!(!comes_or_goes.was_turned_down(), "{standing:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_may_be_told_of_when_it_is_durable() {
+        // Changes in this group, in the next one => may be told.
+        for (this, next, told) in [
+            (false, false, true),
+            (true, false, false),
+            (false, true, false),
+            (true, true, false),
+        ] {
+            let given = ClientSlot {
+                in_this_group: this,
+                in_next_group: next,
+                ..client(true, true)
+            };
+            assert_eq!(given.may_vote(), told, "{this} {next}");
+            // That one goes takes no place from it: it may still vote.
+            let goes = ClientSlot {
+                standing: Standing::Ghost,
+                ..given
+            };
+            assert!(goes.may_vote());
+        }
+        assert!(!client(true, false).may_vote());
+    }
+}

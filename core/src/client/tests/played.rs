@@ -234,6 +234,22 @@ fn one_who_was_turned_down_hears_of_its_place_from_the_next_welcome_too() {
 }
 
 #[test]
+fn leaving_again_changes_nothing_about_how_a_mount_leaves() {
+    let mut pair = Pair::new();
+    pair.begin(1);
+    pair.answer(Command::GREETING, Status::Evicted, 0, &[]);
+    let deadline = pair.client.leaving_deadline();
+    pair.now += Duration::from_secs(2);
+    pair.client.unmount(pair.now);
+    assert_eq!(pair.client.leaving_deadline(), deadline);
+    pair.client.poll(deadline.unwrap());
+    assert_eq!(pair.client.ended(), Some(Unmounted::Evicted));
+    pair.client.unmount(deadline.unwrap());
+    pair.client.force(deadline.unwrap());
+    assert_eq!(pair.client.ended(), Some(Unmounted::Evicted));
+}
+
+#[test]
 fn nobody_is_told_that_it_is_a_plain_client_who_wants_to_be_nothing_else_or_to_leave() {
     let mut pair = Pair::new();
     pair.begin(1);

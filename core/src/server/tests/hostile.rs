@@ -7,7 +7,7 @@ use std::vec::Vec;
 use crate::bounds::{GREETING_TIMEOUT, GUEST_TIMEOUT, MESSAGE_BYTES_MAX, STRANGER_GRACE, STRANGERS_MAX};
 use crate::event::Event;
 use crate::format::hello::{CHALLENGE_BYTES, HELLO_BYTES, Offer, REPLY_BYTES, hello_head};
-use crate::format::wire::{Command, Greeting, Message, PONG_BYTES, RequestId, Status, frame_length};
+use crate::format::wire::{Command, Greeting, Message, PONG_BYTES, RequestId, Status, Welcome, frame_length};
 use crate::format::{FenceParam, VERSION};
 use crate::ids::{BootId, HostId, Rid, VolumeId};
 use crate::noise::{Entropy, Initiator, Secret};
@@ -409,7 +409,11 @@ fn leavers_nobody_knows_do_not_stay() {
             let raw = world.insider(0);
             world.say(raw, &greeting(100 + index, |greeting| greeting.farewell = true));
             world.settle();
-            assert_eq!(status(&world.heard(raw)), Some(Status::Ok));
+            let heard = world.heard(raw);
+            let welcome = Message::decode(&heard).unwrap();
+            assert_eq!(welcome.status, Status::Ok);
+            let welcome = Welcome::decode(welcome.body).unwrap();
+            assert!(!welcome.known && !welcome.voter, "it is nobody here");
             raw
         })
         .collect();

@@ -292,6 +292,7 @@ fn answer(command: Command, id: u64) -> std::vec::Vec<u8> {
 fn a_client_that_answers_what_nobody_asked_is_closed() {
     let nonsense = [
         answer(Command::GREETING, 0),
+        disguised(Command::GREETING, true),
         answer(ADD, 1),
         answer(Command::FAREWELL, 1),
         frame(ADD, 0, &[1]),
@@ -312,14 +313,37 @@ fn a_client_that_answers_what_nobody_asked_is_closed() {
     }
 }
 
+/// The body of a greeting, in another frame.
+fn disguised(command: Command, answer: bool) -> std::vec::Vec<u8> {
+    let greeting = greeting(77, |_| {});
+    let message = Message::decode(&greeting).unwrap();
+    let mut bytes = std::vec![0; MESSAGE_BYTES_MAX];
+    let message = Message {
+        command,
+        answer,
+        ..message
+    };
+    let length = message.encode(&mut bytes).unwrap();
+    bytes.truncate(length);
+    bytes
+}
+
 #[test]
-fn a_guest_that_answers_a_greeting_has_not_greeted() {
-    let mut world = world();
-    let insider = world.insider(0);
-    world.say(insider, &answer(Command::GREETING, 0));
-    world.settle();
-    assert!(world.wires[insider].closed);
-    undisturbed(&mut world);
+fn nothing_but_a_greeting_greets() {
+    for said in [
+        answer(Command::GREETING, 0),
+        disguised(Command::GREETING, true),
+        disguised(ADD, false),
+        disguised(Command::PING, false),
+    ] {
+        let mut world = world();
+        let insider = world.insider(0);
+        world.say(insider, &said);
+        world.settle();
+        assert!(world.wires[insider].closed);
+        assert!(!world.recorded().contains(&77));
+        undisturbed(&mut world);
+    }
 }
 
 #[test]
@@ -388,6 +412,14 @@ fn commands_that_are_none_of_a_services_are_answered_without_it() {
         assert_eq!(world.server(0).service().executed, 0);
         undisturbed(&mut world);
     }
+    let mut world = world();
+    let insider = world.insider(0);
+    world.say(insider, &greeting(77, |_| {}));
+    world.settle();
+    world.say(insider, &frame(Command::SERVICE, 1, &[]));
+    world.settle();
+    let executed = world.server(0).service().executed;
+    assert_eq!(executed, 1, "the first of the others is the service's");
 }
 
 #[test]
