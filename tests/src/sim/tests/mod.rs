@@ -4,3 +4,4 @@
 mod checks;
 mod disk;
 mod puppet;
+mod votes;
