@@ -481,6 +481,13 @@ fn what_was_never_opened_is_not_closed() {
     pair.client.poll(pair.now);
     pair.client.force(pair.now);
     assert_eq!(pair.client.poll_net(pair.now), None);
+    // Nor is anything read any more.
+    let mut world = World::new(1);
+    let plain = world.plain();
+    let client = &mut world.nodes[plain].client;
+    client.poll(world.now);
+    client.force(world.now);
+    assert_eq!(client.poll_disk(world.now, IoId(1)), None);
 }
 
 #[test]

@@ -146,6 +146,28 @@ fn whoever_finds_nobody_looks_more_and_more_rarely() {
 }
 
 #[test]
+fn what_one_that_is_fed_has_waited_before_makes_its_tries_no_rarer() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    let view = world.view();
+    world.kill_server(0);
+    let (lost_at, mut tries) = (world.now, 0);
+    let client = &mut world.nodes[plain].client;
+    let mut now = lost_at;
+    while now.since(lost_at) < Duration::from_secs(2) {
+        client.see_super(now, &view);
+        client.poll(now);
+        if client.poll_net(now).is_some() {
+            tries += 1;
+            client.handle_closed(now, ConnId::CLIENT, CloseReason::Refused);
+        }
+        now = client.next_deadline().unwrap();
+    }
+    assert!(tries > 12, "{tries}");
+}
+
+#[test]
 fn a_peer_that_closes_before_it_has_shown_that_it_is_a_server_is_told_of_when_it_does_so_again_and_again() {
     let mut world = World::with_voters(1, 1);
     let plain = world.plain();
