@@ -168,7 +168,7 @@ fn a_lost_server_is_tried_at_once_and_then_more_and_more_slowly() {
         panic!("it looks for a server")
     };
     assert_eq!((lost, refused, failures), (Some(ballot(1)), true, 1));
-    let mut tries = 0;
+    let (mut tries, reads) = (0, world.disk.reads);
     while world.now.since(lost_at) < Duration::from_secs(8) {
         let next = world.nodes[plain].client.next_deadline().unwrap();
         let lasted = Duration(world.now.since(lost_at).0 / LOST_WAIT_PART);
@@ -182,6 +182,8 @@ fn a_lost_server_is_tried_at_once_and_then_more_and_more_slowly() {
         tries += 1;
     }
     assert!((50..90).contains(&tries), "{tries}");
+    let reads = world.disk.reads - reads;
+    assert!(reads >= 2 * (tries - 1), "each looks at both copies: {reads}");
     let lost_for = world.now.since(lost_at);
     world.pass(LOST_TIME - lost_for + Duration::from_secs(4));
     let next = world.nodes[plain].client.next_deadline().unwrap();

@@ -157,6 +157,8 @@ impl Requests {
 mod tests {
     use super::*;
 
+    const ECHO: Command = Command(Command::SERVICE.0 + 7);
+
     fn sent(requests: &mut Requests) -> heapless::Vec<u64, 8> {
         let mut ids = heapless::Vec::new();
         while let Some((id, ..)) = requests.next_to_send() {
@@ -224,7 +226,9 @@ mod tests {
             requests.submit(Command::SERVICE, &[0; REQUEST_KEPT_BYTES + 1]),
             None
         );
-        let id = requests.submit(Command::SERVICE, b"x").unwrap();
+        let longest = [9; REQUEST_KEPT_BYTES];
+        let id = requests.submit(ECHO, &longest).unwrap();
+        assert_eq!(requests.next_to_send(), Some((id, ECHO, &longest[..])));
         assert_eq!(requests.answer(RequestId(0), b""), None);
         assert_eq!(requests.answer(RequestId(id.0 + 4), b""), None);
         assert_eq!(requests.answer(id, &[7; 200]), Some(REQUEST_KEPT_BYTES));

@@ -252,8 +252,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_released_makes_room_and_what_is_not_stays() {
+        let mut window = Window::default();
+        for id in 1..=4 {
+            assert_eq!(window.arrive(RequestId(id), ECHO, b""), Ok(Arrival::Due));
+            assert_eq!(executed(&mut window, b"y"), Some(id));
+        }
+        window.release(RequestId(3));
+        for id in [3, 4] {
+            assert_eq!(window.arrive(RequestId(id), ECHO, b""), Ok(Arrival::Due));
+            let kept = Due::Answer(RequestId(id), ECHO, Status::Ok, b"y");
+            assert_eq!(window.next_due(true), Some(kept));
+            window.sent(RequestId(id));
+        }
+        for id in [5, 6] {
+            assert_eq!(window.arrive(RequestId(id), ECHO, b""), Ok(Arrival::Due));
+            assert_eq!(executed(&mut window, b"z"), Some(id));
+        }
+    }
+
+    #[test]
     fn a_body_too_long_is_answered_as_malformed() {
         let mut window = Window::default();
+        let longest = [7; REQUEST_KEPT_BYTES];
+        let fits = RequestId(2);
+        assert_eq!(window.arrive(fits, ECHO, &longest), Ok(Arrival::Due));
+        let execute = Due::Execute(fits, ECHO, &longest);
+        assert_eq!(window.next_due(true), Some(execute));
         let id = RequestId(1);
         assert_eq!(
             window.arrive(id, ECHO, &[0; REQUEST_KEPT_BYTES + 1]),

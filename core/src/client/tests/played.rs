@@ -250,6 +250,34 @@ fn leaving_again_changes_nothing_about_how_a_mount_leaves() {
 }
 
 #[test]
+fn nobody_gives_up_a_record_that_it_has_and_one_that_may_have_none_waits_for_a_recovery() {
+    let (serves, gone) = (names(ballot(2)), {
+        let mut view = names(ballot(2));
+        view.state.fenced = Mark::at(ballot(2));
+        view
+    });
+    let patience = Config::client(rid(0)).recovery_time;
+    // Was welcomed, what the super block says => how long it waits.
+    for (welcomed, view, waits) in [
+        (true, serves, None),
+        (true, gone, None),
+        (false, serves, None),
+        (false, gone, Some(patience)),
+    ] {
+        let mut pair = Pair::new();
+        pair.begin(1);
+        if welcomed {
+            pair.welcome(ballot(1), true);
+        }
+        pair.client.set_local_server(pair.now, None);
+        pair.client.see_super(pair.now, &view);
+        pair.client.unmount(pair.now);
+        let waited = pair.client.leaving_deadline();
+        assert_eq!(waited, waits.map(|time| pair.now + time), "{welcomed}");
+    }
+}
+
+#[test]
 fn nobody_is_told_that_it_is_a_plain_client_who_wants_to_be_nothing_else_or_to_leave() {
     let mut pair = Pair::new();
     pair.begin(1);
@@ -453,6 +481,13 @@ fn what_was_never_opened_is_not_closed() {
     pair.client.poll(pair.now);
     pair.client.force(pair.now);
     assert_eq!(pair.client.poll_net(pair.now), None);
+    // Nor is anything read any more.
+    let mut world = World::new(1);
+    let plain = world.plain();
+    let client = &mut world.nodes[plain].client;
+    client.poll(world.now);
+    client.force(world.now);
+    assert_eq!(client.poll_disk(world.now, IoId(1)), None);
 }
 
 #[test]

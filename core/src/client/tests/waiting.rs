@@ -5,7 +5,9 @@ extern crate std;
 use std::vec::Vec;
 
 use super::ballot;
-use crate::bounds::{RECONNECT_WAIT_MAX, RECONNECT_WAIT_MIN, WELCOME_LOOKS_MAX, WELCOME_TIMEOUT};
+use crate::bounds::{
+    LOST_TIME, LOST_WAIT_MAX, RECONNECT_WAIT_MAX, RECONNECT_WAIT_MIN, WELCOME_LOOKS_MAX, WELCOME_TIMEOUT,
+};
 use crate::client::Link;
 use crate::disk::DiskError;
 use crate::event::{Event, Fault};
@@ -13,7 +15,7 @@ use crate::format::SUPER_COPIES;
 use crate::ids::{Ballot, Term};
 use crate::net::{CloseReason, ConnId, NetRequest};
 use crate::session::world::{World, addr, rid};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// So many voters, and a client that has greeted the first, which has not the right to answer it; the disk is there to be read.
 fn waiting(voters: usize) -> (World, usize) {
@@ -143,6 +145,74 @@ fn whoever_finds_nobody_looks_more_and_more_rarely() {
         assert!((least.0 - 8..=most.0).contains(&pair[1].0), "{waits:?}");
     }
     assert!(waits.last() <= Some(&RECONNECT_WAIT_MAX));
+}
+
+#[test]
+fn what_one_that_is_fed_has_waited_before_makes_its_tries_no_rarer() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    let view = world.view();
+    world.kill_server(0);
+    let (lost_at, mut tries) = (world.now, 0);
+    let client = &mut world.nodes[plain].client;
+    let mut now = lost_at;
+    while now.since(lost_at) < Duration::from_secs(2) {
+        client.see_super(now, &view);
+        client.poll(now);
+        if client.poll_net(now).is_some() {
+            tries += 1;
+            client.handle_closed(now, ConnId::CLIENT, CloseReason::Refused);
+        }
+        now = client.next_deadline().unwrap();
+    }
+    assert!(tries > 12, "{tries}");
+}
+
+/// A client that is fed has just lost its server, and every try to reach it is refused. Returns when the next one is begun.
+fn refused_until(world: &mut World, plain: usize) -> Instant {
+    let view = world.view();
+    let client = &mut world.nodes[plain].client;
+    client.handle_closed(world.now, ConnId::CLIENT, CloseReason::Refused);
+    loop {
+        world.now = client.next_deadline().unwrap();
+        client.see_super(world.now, &view);
+        client.poll(world.now);
+        if client.poll_net(world.now).is_some() {
+            return world.now;
+        }
+    }
+}
+
+#[test]
+fn a_lost_server_that_refuses_slowly_is_tried_again_as_soon_as_half_a_try_took() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.kill_server(0);
+    world.nodes[plain].client.poll(world.now);
+    assert!(world.nodes[plain].client.poll_net(world.now).is_some());
+    let took = Duration::from_millis(400);
+    world.now += took;
+    let refused_at = world.now;
+    let waited = refused_until(&mut world, plain).since(refused_at);
+    assert!(waited >= took.divided(2), "{waited:?}");
+    assert!(waited < took.divided(2) + LOST_WAIT_MAX.times(2), "{waited:?}");
+}
+
+#[test]
+fn a_server_that_was_lost_as_long_ago_as_a_fail_over_takes_is_looked_for_like_one_never_met() {
+    let mut world = World::with_voters(1, 1);
+    let plain = world.plain();
+    world.settle();
+    world.kill_server(0);
+    world.now += LOST_TIME;
+    let client = &mut world.nodes[plain].client;
+    client.poll(world.now);
+    assert!(client.poll_net(world.now).is_some());
+    client.handle_closed(world.now, ConnId::CLIENT, CloseReason::Refused);
+    let wait = client.next_deadline().unwrap().since(world.now);
+    assert!(wait <= RECONNECT_WAIT_MIN, "{wait:?}");
 }
 
 #[test]
