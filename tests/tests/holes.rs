@@ -44,6 +44,20 @@ fn hole_01_a_voter_that_restarts_again_and_again_does_not_vote_twice() {
 }
 
 #[test]
+fn hole_01_of_many_that_stand_at_one_moment_no_voter_votes_for_two() {
+    voters(9).quorum(5).disk_latency(2_000, 40_000).play(|world| {
+        for _ in 0..3 {
+            let server = world.expect_server();
+            // They all find out at the same time, and none of them knows more than the others.
+            world.power_off(server);
+            world.run_for(3_000);
+            world.restart(server);
+        }
+        world.expect_connected_all();
+    });
+}
+
+#[test]
 fn hole_02_a_leader_that_stalls_is_not_forgotten() {
     voters(3).quorum(2).play(|world| {
         let first = world.expect_server();
