@@ -232,6 +232,36 @@ fn hole_08_terms_go_on_where_the_super_block_says_when_the_region_is_lost() {
 }
 
 #[test]
+fn hole_09_many_that_died_before_they_served_are_silenced_by_the_first_that_does() {
+    let seals = |world: &World| world.told_by_anybody(|event| matches!(event, Event::Sealed(_)));
+    let leftover = |world: &World| world.check.region.iter().map(|block| block.carries.len()).max();
+    voters(2).quorum(1).seeds(3).play(|world| {
+        for _ in 0..24 {
+            let before = seals(world);
+            world.expect("one more that seals", |world| seals(world) > before);
+            for host in 0..2 {
+                world.crash(host);
+                world.restart(host);
+            }
+        }
+        assert!(
+            leftover(world) >= Some(20),
+            "they have left no entries: {:?}",
+            leftover(world)
+        );
+        world.expect_connected_all();
+        let trimmed = |world: &World| {
+            world
+                .check
+                .carriers
+                .keys()
+                .all(|&ballot| world.check.fenced.covers(ballot) || world.check.server == Some(ballot))
+        };
+        assert!(trimmed(world), "whoever comes next begins with none of them");
+    });
+}
+
+#[test]
 fn hole_09_many_dead_leaders_do_not_fill_the_log_for_good() {
     voters(2).quorum(1).seeds(3).play(|world| {
         for _ in 0..60 {

@@ -166,7 +166,7 @@ impl World {
     }
 
     /// Whether the log has room for a few more leaders that die before they serve. When it has not, nobody may become
-    /// a candidate any more: only an operator helps then, who confirms their fences.
+    /// a candidate any more: the volume has to be formatted anew then.
     pub(crate) fn log_has_room(&self) -> bool {
         // A mark that was lost since makes no room: what any block says counts.
         let marked = |ballot: Ballot| self.check.region.iter().any(|view| view.marked.contains(&ballot));
