@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use ostrakon_core::rules::Rule;
+use ostrakon_tests::sim::course::Courses;
 use ostrakon_tests::sim::machine::Rules;
 use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, drawn_run, random_run_under, random_world};
 #[cfg(feature = "rules-off")]
@@ -182,7 +183,7 @@ fn run_one(rules: Rules, seed: u64, listen: Listen, draw: Option<&Path>) -> Resu
     report(seed, &outcome);
     eprintln!("trace digest {:016x}", outcome.digest);
     let mut summary = Summary::default();
-    summary.add(&outcome);
+    summary.add(seed, &outcome);
     Ok(summary)
 }
 
@@ -203,6 +204,7 @@ fn run_all(plan: Plan) -> Summary {
         "the median run: {:.1} virtual seconds, {steps} events, {strikes} strikes of chaos",
         f64::from(ms) / 1e3
     );
+    tell_courses(&summary.courses);
     eprintln!(
         "{} elected, {} sealed, {} served, {} fences ({} on the innocent: {} of healthy hosts, {} of void ballots, {} of ballots that had stopped), \
          {} evicted, {} left",
@@ -224,6 +226,26 @@ fn run_all(plan: Plan) -> Summary {
         );
     }
     summary
+}
+
+/// How many runs tried what they are meant to try, and how long they waited.
+fn tell_courses(courses: &Courses) {
+    eprintln!(
+        "while faults went on: {} runs with two servers or more, {} with none",
+        courses.contested, courses.unserved
+    );
+    eprintln!(
+        "skipped after that: {} runs with fewer voters than votes that are needed, {} with too few voters because others were leaving",
+        courses.no_quorum_possible, courses.voters_leave
+    );
+    let [server, all] = [courses.to_server, courses.to_connect];
+    eprintln!(
+        "longest after that: {:.1} virtual seconds to a server (seed {}), {:.1} until everybody is connected (seed {})",
+        server.time as f64 / 1e6,
+        server.seed,
+        all.time as f64 / 1e6,
+        all.seed
+    );
 }
 
 fn progress(start: Instant, summary: &Summary) {

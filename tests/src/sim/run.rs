@@ -7,6 +7,7 @@ use ostrakon_core::bounds::GHOST_FENCE_WAIT;
 
 use super::check::Counts;
 use super::clock::Time;
+use super::course::Course;
 use super::dice::Dice;
 use super::disk::Path;
 use super::film::Shot;
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What was counted.
     pub counts: Counts,
+    /// How it went.
+    pub course: Course,
     /// Virtual time that passed.
     pub time: Time,
     /// Steps.
@@ -101,6 +104,7 @@ impl World {
         Outcome {
             verdict,
             counts: self.check.counts,
+            course: self.course,
             time: self.now,
             steps: self.steps(),
             digest: self.digest(),
@@ -123,7 +127,7 @@ impl World {
         self.at(0, Happening::Chaos);
     }
 
-    /// The second phase: faults stop for a live quorum, which has to get a server and come to rest; then all leave.
+    /// The second phase: faults stop for a live quorum, which has to get a server in time and come to rest; then all leave.
     pub fn end_well(&mut self) {
         if self.wrong.is_some() {
             return;
@@ -145,6 +149,7 @@ impl World {
         note!(self, "run", "faults stop");
         self.shoot(|| Shot::Calm);
         self.chaos = false;
+        self.course.calm_at = self.now;
         self.options.disk = DiskProfile {
             split_ppm: self.options.disk.split_ppm,
             ..DiskProfile::healthy(self.options.disk.latency)
@@ -181,6 +186,7 @@ impl World {
             Some(_) => voters.max(usize::from(self.options.quorum_count)),
         };
         if needed > voters {
+            self.course.no_quorum_possible = true;
             return false;
         }
         let mut hosts: Vec<usize> = (0..self.hosts.len()).collect();
@@ -199,6 +205,7 @@ impl World {
         }
         // Those that were on their way out may still be counted by nobody: everybody starts who is needed.
         let live = (0..voters).filter(|&host| self.is_here(host)).count();
+        self.course.voters_leave = live < needed;
         live >= needed
     }
 
@@ -208,29 +215,13 @@ impl World {
             .is_some_and(|proc| !self.procs[proc].unmounting)
     }
 
-    /// Virtual time in which a healed world has to have a server that everybody is connected to. Election and
-    /// sealing take cycles of the disk; a doorbell may have backed off to 30 s; a voter's place comes back when
-    /// its ghost was fenced (tried every 30 s) or silent for two minutes; and each of the other time-outs may have
-    /// to pass a few times.
-    pub fn patience(&self) -> Time {
-        let options = &self.options;
-        let requests = 3 + 64 / u64::from(options.transfer_blocks);
-        let cycle = options.disk.latency.1 * requests;
-        let lease = match options.silence {
-            super::options::Silence::Fence => 0,
-            super::options::Silence::Lease(ms) | super::options::Silence::Both(ms) => {
-                ms + options.write_time_max_ms
-            }
-        };
-        let waits = 8 * options.write_time_max_ms + 6 * options.silence_max_ms + 4 * options.recovery_ms;
-        (200_000 + waits + 4 * options.fence_time_max_ms + 6 * lease) * 1_000
-            + 400 * cycle
-            + 10 * options.fence.delay.1
-            + 5 * options.hosts() as u64 * options.net.delay.1
-    }
-
     /// Runs until this holds; without progress if it does not within the patience of the world.
     pub fn run_until_holds(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> bool {
+        self.run_until_so(what, |world| holds(world))
+    }
+
+    /// The same; whoever looks may take notes.
+    fn run_until_so(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) -> bool {
         let end = self.now + self.patience();
         self.at(end, Happening::Nothing);
         for round in 0_u64.. {
@@ -254,8 +245,12 @@ impl World {
         false
     }
 
-    fn expect_convergence(&mut self) {
-        self.run_until_holds("a server with all its clients", Self::is_converged);
+    pub(super) fn expect_convergence(&mut self) {
+        self.run_until_so("a server with all its clients", |world| {
+            let converged = world.is_converged();
+            world.judge_time(converged);
+            converged
+        });
     }
 
     /// Whether there is a server that everybody who means to stay is connected to, and the others have gone, or are

@@ -3,4 +3,5 @@
 
 mod checks;
 mod disk;
+mod progress;
 mod puppet;
