@@ -196,9 +196,12 @@ mod tests {
     fn a_request_is_executed_once_however_often_it_comes() {
         let mut window = Window::default();
         let id = RequestId(1);
+        assert!(!window.has_waiting());
         assert_eq!(window.arrive(id, ECHO, b"x"), Ok(Arrival::Due));
         assert_eq!(window.arrive(id, ECHO, b"x"), Ok(Arrival::Due));
+        assert!(window.has_waiting());
         assert_eq!(executed(&mut window, b"y"), Some(1));
+        assert!(!window.has_waiting());
         assert_eq!(window.next_due(true), None);
         assert_eq!(window.arrive(id, ECHO, b"x"), Ok(Arrival::Due));
         assert_eq!(

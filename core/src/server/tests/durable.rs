@@ -145,11 +145,13 @@ fn a_table_is_read_whole_in_whatever_parts() {
     world.crowd(75);
     let records = world.recorded();
     let table = world.super_block().geometry.clients;
+    let copies = u64::from(world.super_block().geometry.clients_blocks);
     for (term, transfer_blocks) in (2..).zip([1, 2, 3, 16]) {
         world.kill_server(0);
         world.nodes[0].config.transfer_blocks = transfer_blocks;
-        // A block in the middle, of which one copy cannot be read.
+        // A block in the middle, of which one copy cannot be read, and the other copy of the block before it is damaged.
         world.disk.bad_medium = Some(BlockNo(table.0 + 1));
+        world.disk.block(BlockNo(table.0 + copies))[100] ^= 1;
         world.serve(0, term);
         world.pass(Duration::from_secs(1));
         assert_eq!(world.server(0).state(), State::Serving, "{transfer_blocks}");
