@@ -44,6 +44,20 @@ fn hole_01_a_voter_that_restarts_again_and_again_does_not_vote_twice() {
 }
 
 #[test]
+fn hole_01_of_many_that_stand_at_one_moment_no_voter_votes_for_two() {
+    voters(9).quorum(5).disk_latency(2_000, 40_000).play(|world| {
+        for _ in 0..3 {
+            let server = world.expect_server();
+            // They all find out at the same time, and none of them knows more than the others.
+            world.power_off(server);
+            world.run_for(3_000);
+            world.restart(server);
+        }
+        world.expect_connected_all();
+    });
+}
+
+#[test]
 fn hole_02_a_leader_that_stalls_is_not_forgotten() {
     voters(3).quorum(2).play(|world| {
         let first = world.expect_server();
@@ -214,6 +228,36 @@ fn hole_08_terms_go_on_where_the_super_block_says_when_the_region_is_lost() {
         world.expect_server();
         let after = world.check.server.expect("somebody serves");
         assert!(after.term > before.term, "{after} comes after {before}");
+    });
+}
+
+#[test]
+fn hole_09_many_that_died_before_they_served_are_silenced_by_the_first_that_does() {
+    let seals = |world: &World| world.told_by_anybody(|event| matches!(event, Event::Sealed(_)));
+    let leftover = |world: &World| world.check.region.iter().map(|block| block.carries.len()).max();
+    voters(2).quorum(1).seeds(3).play(|world| {
+        for _ in 0..24 {
+            let before = seals(world);
+            world.expect("one more that seals", |world| seals(world) > before);
+            for host in 0..2 {
+                world.crash(host);
+                world.restart(host);
+            }
+        }
+        assert!(
+            leftover(world) >= Some(20),
+            "they have left no entries: {:?}",
+            leftover(world)
+        );
+        world.expect_connected_all();
+        let trimmed = |world: &World| {
+            world
+                .check
+                .carriers
+                .keys()
+                .all(|&ballot| world.check.fenced.covers(ballot) || world.check.server == Some(ballot))
+        };
+        assert!(trimmed(world), "whoever comes next begins with none of them");
     });
 }
 

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use ostrakon_tests::sim::machine::Rules;
 use ostrakon_tests::sim::random_run;
 use ostrakon_tests::sim::run::Verdict;
 use ostrakon_tests::sim::runner::replay_line;
@@ -14,7 +15,12 @@ const RUNS: u64 = 150;
 fn random_runs_end_well() {
     for seed in 0..RUNS {
         let outcome = random_run(seed, Listen::Nobody);
-        assert_eq!(outcome.verdict, Verdict::Fine, "replay: {}", replay_line(seed));
+        assert_eq!(
+            outcome.verdict,
+            Verdict::Fine,
+            "replay: {}",
+            replay_line(Rules::Ours, None, seed)
+        );
     }
 }
 

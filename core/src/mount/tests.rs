@@ -7,17 +7,17 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{FenceMethod, Mount};
-use crate::bounds::{BLOCK_BYTES, MESSAGE_BYTES_MAX};
+use crate::bounds::{BLOCK_BYTES, FENCE_BLOCKS, MESSAGE_BYTES_MAX};
 use crate::checksum::portable;
 use crate::config::{Config, VoterConfig};
 use crate::disk::{DiskOutcome, DiskRequest};
 use crate::event::{Event, Fault, Unmounted};
 use crate::fence::FenceOutcome;
 use crate::format::{
-    Doorbell, FenceParam, Geometry, PackedEntry, RegionBlock, SUPER_COPIES, SuperBlock, VoteKind,
-    encode_empty, encode_quorum, encode_table_block,
+    Doorbell, FenceParam, FenceWay, Geometry, LogEntry, PackedEntry, QuorumHead, SUPER_COPIES, SuperBlock,
+    VoteKind, decode_fence, encode_empty, encode_quorum, encode_table_block,
 };
-use crate::ids::{Ballot, BlockNo, Mark, Rid, Term, VolumeId, VolumeKey};
+use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, Term, VolumeId, VolumeKey, WriteNr};
 use crate::net::{ConnId, NetRequest};
 use crate::server::FixedMemory;
 use crate::service::NoService;
@@ -234,6 +234,47 @@ fn a_plain_client_asks_for_no_votes() {
         }
     }
     assert_eq!(host.blocks, before);
+}
+
+/// Somebody who leads, and promises half a second.
+fn leader() -> LogEntry {
+    LogEntry {
+        ballot: Ballot {
+            term: Term(3),
+            rid: Rid::new(9).unwrap(),
+        },
+        host: HostId(9),
+        boot: BootId([9; 16]),
+        addr: ([127, 0, 0, 1], 7009).into(),
+        quiet_ms: 500,
+        fenced: false,
+        fence_param: FenceParam::default(),
+    }
+}
+
+/// Block `index` of the region says, in the name of somebody who is not here, that these were elected.
+fn write_log(host: &mut Host, index: u64, log: &[LogEntry]) {
+    let at = BlockNo(super_block(host).geometry.region.0 + index);
+    let head = QuorumHead {
+        writer: Rid::new(77).unwrap(),
+        host: HostId(77),
+        boot: BootId([7; 16]),
+        write_nr: WriteNr(1),
+        term: Term(1),
+        kind: VoteKind::Vote,
+        vote_for: None,
+        own: None,
+        void_term: Term(0),
+        won: false,
+        sealed: false,
+        barren: false,
+        round: 0,
+        answer: None,
+        cycle: Duration(1_000),
+    };
+    let log: Vec<_> = log.iter().map(PackedEntry::from).collect();
+    let block = &mut host.blocks[at.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES];
+    encode_quorum(&head, &log, at, VOLUME, portable, block);
 }
 
 /// Rounds for this long, whatever comes.
@@ -490,30 +531,12 @@ fn a_mount_that_reads_that_it_was_fenced_ends_when_nothing_runs_under_its_ballot
     let mut host = leased(formatted(1));
     host.run_until(SECOND.times(3), |event| matches!(event, Event::Serving { .. }));
     host.mount.hold_leadership(true);
-    let region = super_block(&host).geometry.region;
-    let bytes = |at: BlockNo| at.0 as usize * BLOCK_BYTES..(at.0 as usize + 1) * BLOCK_BYTES;
-    let (mut head, mut entries) = (0..64)
-        .find_map(|index| {
-            let at = BlockNo(region.0 + index);
-            match RegionBlock::decode(&host.blocks[bytes(at)], at, VOLUME, portable) {
-                Ok(RegionBlock::Written(head, entries)) => Some((head, entries.collect::<Vec<_>>())),
-                _ => None,
-            }
-        })
-        .expect("it wrote its votes");
-    head.writer = Rid::new(77).unwrap();
-    (head.own, head.vote_for, head.kind) = (None, None, VoteKind::Vote);
-    (head.won, head.sealed, head.answer) = (false, false, None);
-    entries.iter_mut().for_each(|entry| entry.fenced = true);
-    let packed: Vec<_> = entries.iter().map(PackedEntry::from).collect();
-    encode_quorum(
-        &head,
-        &packed,
-        region,
-        VOLUME,
-        portable,
-        &mut host.blocks[bytes(region)],
-    );
+    let own = LogEntry {
+        ballot: super_block(&host).server.expect("it serves"),
+        fenced: true,
+        ..leader()
+    };
+    write_log(&mut host, 0, &[own]);
     pass(&mut host, SECOND.times(3));
     assert_eq!(host.mount.leads(host.now), None, "the program is to end");
     assert!(!host.mount.has_ended());
@@ -537,4 +560,29 @@ fn a_plain_client_is_not_disturbed_by_what_concerns_voters_and_servers() {
     pass(&mut host, SECOND);
     host.mount.unmount(host.now);
     host.run_until(SECOND, |event| matches!(event, Event::Unmounted(_)));
+}
+
+#[test]
+fn a_predecessor_that_nobody_here_fenced_leaves_a_record_all_the_same() {
+    for (fenced, way) in [(false, FenceWay::Lease), (true, FenceWay::Fence)] {
+        let mut host = leased(formatted(1));
+        let victim = LogEntry { fenced, ..leader() };
+        write_log(&mut host, 0, &[victim]);
+        let began = host.now;
+        let served = host.run_until(SECOND.times(9), |event| matches!(event, Event::Serving { .. }));
+        assert!(
+            fenced || served.since(began) > Duration::from_millis(500),
+            "its lease"
+        );
+        let first = super_block(&host).geometry.fences;
+        let records: Vec<_> = (first.0..first.0 + FENCE_BLOCKS as u64)
+            .filter_map(|at| {
+                let block = &host.blocks[at as usize * BLOCK_BYTES..][..BLOCK_BYTES];
+                decode_fence(block, BlockNo(at), VOLUME, portable).ok().flatten()
+            })
+            .map(|(_, record)| (record.rid, record.term, record.how, record.by.rid))
+            .collect();
+        let by = Rid::new(5).unwrap();
+        assert_eq!(records, [(victim.ballot.rid, Term(3), way, by)]);
+    }
 }

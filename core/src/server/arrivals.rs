@@ -158,7 +158,7 @@ impl<S: Service> Parts<'_, S> {
     /// Joins a connection and a client. The client's older connection, if it has one, is closed.
     fn meet(&mut self, now: Instant, slot: u32, client: u32) {
         let older = core::mem::replace(&mut self.clients[client as usize].conn, slot);
-        if older != NONE {
+        if older != NONE && older != slot {
             self.slots[older as usize].client = NONE;
             self.conns.close(self.slots, older);
         }

@@ -24,7 +24,9 @@ impl<S: Service> Parts<'_, S> {
             return;
         }
         let client = core::mem::replace(&mut conn.client, NONE);
-        let client = &mut self.clients[client as usize];
+        let Some(client) = self.clients.get_mut(client as usize) else {
+            return;
+        };
         client.conn = NONE;
         client.away_since = now;
     }

@@ -103,12 +103,17 @@ impl<S: Service> Parts<'_, S> {
         }
     }
 
+    fn is_arriving(&self, client: u32) -> bool {
+        let client = self.clients.get(client as usize);
+        client.is_some_and(|client| client.standing == Standing::Arriving)
+    }
+
     fn close_silent(&mut self, now: Instant) {
         for slot in 0..self.slots.len() {
             let conn = &self.slots[slot];
             let patience = match conn.role {
                 // It waits for its record, not this server for it.
-                Role::Client if self.clients[conn.client as usize].standing == Standing::Arriving => continue,
+                Role::Client if self.is_arriving(conn.client) => continue,
                 Role::Client => keep_alive::patience(self.config.silence_max, conn.ping_ms),
                 // It waits for its keys, not this server for it.
                 Role::Guest if conn.due.reply => continue,

@@ -79,9 +79,11 @@ impl Chosen {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(answer) = arguments.rules_off.as_deref().and_then(leave_out) {
+    let rules_off = arguments.rules_off.as_deref();
+    if let Some(answer) = rules_off.and_then(|rule| leave_out(rule, arguments.seed.is_none())) {
         return answer;
     }
+    let replay = |seed| replay_line(arguments.rules.rules(), rules_off, seed);
     catch_panics();
     let summary = match (arguments.seed, arguments.runs, arguments.minutes) {
         (Some(seed), None, None) => {
@@ -90,7 +92,13 @@ fn main() -> ExitCode {
             } else {
                 Listen::Digest
             };
-            match run_one(arguments.rules.rules(), seed, listen, arguments.draw.as_deref()) {
+            match run_one(
+                arguments.rules.rules(),
+                seed,
+                listen,
+                arguments.draw.as_deref(),
+                &replay,
+            ) {
                 Ok(summary) => summary,
                 Err(error) => {
                     eprintln!("error: {error}");
@@ -117,7 +125,7 @@ fn main() -> ExitCode {
                     arguments.failures
                 },
             };
-            run_all(plan)
+            run_all(plan, &replay)
         }
     };
     if summary.violations() > 0 {
@@ -130,8 +138,9 @@ fn main() -> ExitCode {
     ExitCode::from(summary.exit_code())
 }
 
-/// Leaves a rule out of this whole process; an exit code if there is nothing to run.
-fn leave_out(name: &str) -> Option<ExitCode> {
+/// Leaves a rule out of this whole process, and tells its story unless a run was asked for; an exit code if there is nothing
+/// to run.
+fn leave_out(name: &str, tells: bool) -> Option<ExitCode> {
     let Some(rule) = Rule::ALL.iter().find(|rule| rule.name() == name) else {
         let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
         println!("{}", names.join("\n"));
@@ -140,12 +149,15 @@ fn leave_out(name: &str) -> Option<ExitCode> {
             _ => ExitCode::from(EXIT_USAGE),
         });
     };
-    switch_off(*rule)
+    switch_off(*rule, tells)
 }
 
 #[cfg(feature = "rules-off")]
-fn switch_off(rule: Rule) -> Option<ExitCode> {
+fn switch_off(rule: Rule, tells: bool) -> Option<ExitCode> {
     ostrakon_core::rules::switch_off(rule);
+    if !tells {
+        return None;
+    }
     // What goes wrong without some rules takes a sequence of rare events: it is told before anything is drawn.
     catch_panics();
     let mut own = stories().into_iter().filter(|story| story.rule == rule);
@@ -158,7 +170,7 @@ fn switch_off(rule: Rule) -> Option<ExitCode> {
 }
 
 #[cfg(not(feature = "rules-off"))]
-fn switch_off(rule: Rule) -> Option<ExitCode> {
+fn switch_off(rule: Rule, _tells: bool) -> Option<ExitCode> {
     eprintln!(
         "this build cannot leave {} out: `cargo xtask sim` builds with the feature `rules-off` for that",
         rule.name()
@@ -166,7 +178,16 @@ fn switch_off(rule: Rule) -> Option<ExitCode> {
     Some(ExitCode::from(EXIT_USAGE))
 }
 
-fn run_one(rules: Rules, seed: u64, listen: Listen, draw: Option<&Path>) -> Result<Summary, String> {
+/// The line that replays the run of a seed.
+type Replay<'a> = dyn Fn(u64) -> String + 'a;
+
+fn run_one(
+    rules: Rules,
+    seed: u64,
+    listen: Listen,
+    draw: Option<&Path>,
+    replay: &Replay<'_>,
+) -> Result<Summary, String> {
     // A run that prints everything begins with them by itself.
     if !matches!(listen, Listen::Print) {
         println!("{}", random_world(rules, seed, Listen::Nobody).options);
@@ -180,18 +201,18 @@ fn run_one(rules: Rules, seed: u64, listen: Listen, draw: Option<&Path>) -> Resu
             outcome
         }
     };
-    report(seed, &outcome);
+    report(seed, &outcome, replay);
     eprintln!("trace digest {:016x}", outcome.digest);
     let mut summary = Summary::default();
     summary.add(seed, &outcome);
     Ok(summary)
 }
 
-fn run_all(plan: Plan) -> Summary {
+fn run_all(plan: Plan, replay: &Replay<'_>) -> Summary {
     let start = Instant::now();
     let mut last = Instant::now();
     let summary = run_many(plan, |seed, outcome, summary| {
-        report(seed, outcome);
+        report(seed, outcome, replay);
         if last.elapsed() >= Duration::from_secs(5) {
             last = Instant::now();
             progress(start, summary);
@@ -259,11 +280,11 @@ fn progress(start: Instant, summary: &Summary) {
     );
 }
 
-fn report(seed: u64, outcome: &Outcome) {
+fn report(seed: u64, outcome: &Outcome, replay: &Replay<'_>) {
     let what = match &outcome.verdict {
         Verdict::Fine => return,
         Verdict::Wrong(wrong) => wrong.to_string(),
         Verdict::Panic(what) => format!("panic: {what}"),
     };
-    println!("seed {seed}: {what}\n  replay: {}", replay_line(seed));
+    println!("seed {seed}: {what}\n  replay: {}", replay(seed));
 }

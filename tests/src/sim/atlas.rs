@@ -217,7 +217,7 @@ pub const ELSEWHERE: &[Row] = &[
         "crash while the log has hardly any room for another leader that never serves",
         "process",
         Limit::Never,
-        "log room: an operator has to confirm fences",
+        "log room: the volume has to be formatted anew",
     ),
     row(
         "power cut: silence instead of resets, a new boot",

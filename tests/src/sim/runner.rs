@@ -103,9 +103,14 @@ impl Summary {
     }
 }
 
-/// The line that replays a run under our rules.
-pub fn replay_line(seed: u64) -> String {
-    format!("cargo xtask sim --seed {seed} --verbose")
+/// The line that replays a run: of our rules, of those of 2019, or without one of ours.
+pub fn replay_line(rules: Rules, rules_off: Option<&str>, seed: u64) -> String {
+    let rules = match rules {
+        Rules::Ours => "",
+        Rules::Of2019 => " --rules 2019",
+    };
+    let off = rules_off.map_or(String::new(), |rule| format!(" --rules-off {rule}"));
+    format!("cargo xtask sim{rules}{off} --seed {seed} --verbose")
 }
 
 /// Runs them all. `tell` hears of each run as it ends, with the summary so far.
@@ -145,4 +150,23 @@ pub fn run_many(plan: Plan, mut tell: impl FnMut(u64, &Outcome, &Summary)) -> Su
         }
     });
     summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_replayed_under_the_rules_that_it_was_found_with() {
+        let line = |rules, off| replay_line(rules, off, 7);
+        assert_eq!(line(Rules::Ours, None), "cargo xtask sim --seed 7 --verbose");
+        assert_eq!(
+            line(Rules::Of2019, None),
+            "cargo xtask sim --rules 2019 --seed 7 --verbose"
+        );
+        assert_eq!(
+            line(Rules::Ours, Some("r4-seal")),
+            "cargo xtask sim --rules-off r4-seal --seed 7 --verbose"
+        );
+    }
 }

@@ -119,9 +119,9 @@ fn try_place(place: &Place, shard: Option<&str>) -> Result<Tally> {
     let mut tally = Tally::default();
     for pass in 0..3 {
         let mut command = mutants(place, &folder, shard, pass == 0);
+        let tests = (pass == 0).then_some(place.tests.as_str());
+        command.arg("--").args(tests).arg("--").args(AT_THE_FIRST_FAILURE);
         if pass < 2 {
-            let tests = if pass == 0 { place.tests.as_str() } else { "" };
-            command.args(["--", tests, "--"]);
             command.args(LAST.iter().flat_map(|test| ["--skip", test]));
         }
         let status = command.status().during(format!("running {}", words(&command)))?;
@@ -136,6 +136,9 @@ fn try_place(place: &Place, shard: Option<&str>) -> Result<Tally> {
     }
     Ok(tally)
 }
+
+/// What tells a test binary to end at the first failure, which those of a stable compiler do only if asked like a nightly one's.
+const AT_THE_FIRST_FAILURE: [&str; 2] = ["-Zunstable-options", "--fail-fast"];
 
 fn mutants(place: &Place, folder: &Path, shard: Option<&str>, first: bool) -> Command {
     let mut command = cargo(["mutants", "--package", "ostrakon-core", "--profile", "mutants"]);
@@ -153,7 +156,8 @@ fn mutants(place: &Place, folder: &Path, shard: Option<&str>, first: bool) -> Co
         // What core depends on is built once, and not for each place again.
         .env("CARGO_TARGET_DIR", target_folder().join("mutants-target"))
         // Property tests are bounded by time: each need not take all of it, thousands of times.
-        .env("ARBTEST_BUDGET_MS", "50");
+        .env("ARBTEST_BUDGET_MS", "50")
+        .env("RUSTC_BOOTSTRAP", "1");
     if let Some(shard) = shard {
         command.args(["--sharding", "round-robin", "--shard", shard]);
     }

@@ -1,8 +1,7 @@
 //! What the device does in the middle of an election, and what is made of it.
 
 use super::*;
-use crate::bounds::{BELL_INTERVAL, LEFT_OUT_MAX, LOG_ENTRIES_MAX, TERM_MAX, VOTERS_MAX};
-use crate::election::EVENTS_MAX;
+use crate::bounds::{LEFT_OUT_MAX, LOG_ENTRIES_MAX, TERM_MAX, VOTERS_MAX};
 use crate::election::cycle::Step;
 use crate::election::stage::Stage;
 use crate::event::Fault;
@@ -11,11 +10,11 @@ use crate::ids::{Term, WriteNr};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn geometry() -> Geometry {
+pub(super) fn geometry() -> Geometry {
     Geometry::plan(4096, 64).unwrap()
 }
 
-fn in_region(index: u64) -> BlockNo {
+pub(super) fn in_region(index: u64) -> BlockNo {
     BlockNo(geometry().region.0 + index)
 }
 
@@ -34,7 +33,7 @@ fn is_read(request: &DiskRequest) -> bool {
 }
 
 impl World {
-    fn block(&mut self, at: BlockNo) -> &mut [u8] {
+    pub(super) fn block(&mut self, at: BlockNo) -> &mut [u8] {
         &mut self.blocks[at.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES]
     }
 
@@ -47,7 +46,13 @@ impl World {
     }
 
     /// A block of somebody who is not here, whose log has these ballots.
-    fn write_as(&mut self, index: u64, writer: Rid, change: impl FnOnce(&mut QuorumHead), log: &[Ballot]) {
+    pub(super) fn write_as(
+        &mut self,
+        index: u64,
+        writer: Rid,
+        change: impl FnOnce(&mut QuorumHead),
+        log: &[Ballot],
+    ) {
         let example = self.voters[0].election.own_entry(Ballot {
             term: Term(1),
             rid: writer,
@@ -79,7 +84,7 @@ impl World {
     }
 }
 
-fn ballot(term: u64, rid: u64) -> Ballot {
+pub(super) fn ballot(term: u64, rid: u64) -> Ballot {
     Ballot {
         term: Term(term),
         rid: Rid::new(rid).unwrap(),
@@ -452,83 +457,4 @@ fn the_answer_to_a_fence_that_nobody_asked_for_silences_nobody() {
         world.stages()
     );
     assert!(!world.voters[first].alive, "it was fenced all the same");
-}
-
-#[test]
-fn a_leader_stops_for_a_higher_ballot_when_its_owner_says_that_it_is_sealed() {
-    let mut world = World::new(1);
-    world.add(|voter| voter.lease = Some(SECOND.times(3)));
-    let leader = world.expect_leader(SECOND.times(3));
-    let own = world.voters[leader].served.expect("it serves");
-    let (theirs, rest) = (ballot(own.term.0 + 1, 40), ballot(own.term.0 + 2, 40));
-    // Whoever has it in its log is not its owner, and an owner that is at another ballot by now says nothing of this one.
-    for claims in [None, Some(rest)] {
-        let sealed =
-            |head: &mut QuorumHead| (head.own, head.won, head.sealed) = (claims, claims.is_some(), true);
-        world.write_as(3, theirs.rid, sealed, &[theirs]);
-        assert!(
-            !world.run_until(SECOND, |world| world.leaders() != [leader]),
-            "{claims:?}"
-        );
-    }
-    world.write_as(
-        3,
-        theirs.rid,
-        |head| (head.own, head.won, head.sealed, head.write_nr) = (Some(theirs), true, true, WriteNr(2)),
-        &[theirs],
-    );
-    assert!(world.run_until(SECOND.times(2), |world| world.leaders().is_empty()));
-    let superseded = Event::Superseded {
-        ballot: own,
-        by: theirs,
-    };
-    assert!(world.saw(leader, |event| *event == superseded));
-}
-
-#[test]
-fn a_leader_does_not_yield_to_a_ballot_that_is_lower_however_many_vote_for_it() {
-    let mut world = World::voters(1, 1);
-    world.write_as(9, rid(50), |head| head.term = Term(7), &[]);
-    let leader = world.expect_leader(SECOND.times(3));
-    let own = world.voters[leader].served.expect("it serves");
-    let lower = ballot(own.term.0 - 1, 40);
-    let now = world.now;
-    // It looks at the region as long as somebody rings.
-    for nr in 1..40 {
-        let winner = |head: &mut QuorumHead| {
-            (head.own, head.won, head.kind) = (Some(lower), true, VoteKind::Leader);
-            (head.term, head.write_nr) = (lower.term, WriteNr(nr));
-        };
-        world.write_as(3, lower.rid, winner, &[]);
-        for voter in 0..4 {
-            let votes = |head: &mut QuorumHead| {
-                (head.term, head.vote_for, head.write_nr) = (lower.term, Some(lower.rid), WriteNr(nr));
-            };
-            world.write_as(10 + voter, rid(60 + voter as usize), votes, &[]);
-        }
-        let at = geometry().doorbell;
-        let bell = Doorbell {
-            rid: Some(lower.rid),
-            ring: nr,
-            term: lower.term,
-        };
-        bell.encode(at, VOLUME, portable, world.block(at));
-        world.run(Duration::from_millis(100));
-    }
-    assert!(world.now.since(now) > BELL_INTERVAL.times(2));
-    assert_eq!(world.leaders(), [leader]);
-}
-
-#[test]
-fn of_more_news_than_there_is_room_for_the_newest_are_kept() {
-    let mut world = World::voters(1, 1);
-    let election = &mut world.voters[0].election;
-    for block in 0..EVENTS_MAX as u64 + 5 {
-        election.tell(Event::Fault(Fault::DamagedBlock(BlockNo(block))));
-    }
-    for block in 5..EVENTS_MAX as u64 + 5 {
-        let kept = Event::Fault(Fault::DamagedBlock(BlockNo(block)));
-        assert_eq!(election.poll_event(), Some(kept));
-    }
-    assert_eq!(election.poll_event(), None);
 }

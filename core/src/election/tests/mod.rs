@@ -21,6 +21,7 @@ use super::{Election, LeaderFacts, Lost};
 
 mod device;
 mod marks;
+mod region;
 mod scenarios;
 mod stopping;
 

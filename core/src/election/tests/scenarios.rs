@@ -25,14 +25,18 @@ fn three_voters_elect_one_and_the_others_go_quiet() {
     world.run(SECOND);
     for n in (0..3).filter(|&n| n != leader) {
         assert!(world.voters[n].election.is_off(), "{:#?}", world.stages());
+        assert_eq!(world.voters[n].election.next_deadline(), None, "nothing is due");
     }
+    assert!(world.voters[leader].election.next_deadline().is_some());
 }
 
 #[test]
 fn one_vote_of_two_is_not_enough() {
     let mut world = World::voters(2, 1);
+    assert_eq!(world.voters[0].election.votes_while_asking(), None);
     world.run(SECOND.times(5));
     assert!(world.leaders().is_empty());
+    assert_eq!(world.voters[0].election.votes_while_asking(), Some((1, 2)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Checks of the election: the region, seals, and fences.
 
 use ostrakon_core::bounds::{LEFT_OUT_MAX, LOG_ENTRIES_MAX, SEAL_BLOCKS, VOTERS_MAX};
-use ostrakon_core::format::RegionBlock;
+use ostrakon_core::format::{QuorumHead, RegionBlock};
 use ostrakon_core::ids::{Ballot, BlockNo, Rid, Term};
 
 use super::Leader;
@@ -19,6 +19,8 @@ pub struct RegionView {
     pub writer: Option<Rid>,
     /// The writer's ballots up to this term are void.
     pub void_term: Term,
+    /// What it says apart from its log.
+    pub head: Option<QuorumHead>,
     /// Ballots in its log.
     pub carries: Vec<Ballot>,
     /// Those of them whose fence was confirmed, as their entries say.
@@ -35,6 +37,9 @@ impl World {
                 "{} wrote region block {index}, which now says {writer:?}",
                 self.procs[proc].name
             );
+        }
+        if !damaged && let Some(head) = self.check.region[index].head {
+            self.check_words(&head);
         }
         self.check_marks(index);
         self.check_carriers();
@@ -87,6 +92,7 @@ impl World {
                     valid: true,
                     writer: Some(head.writer),
                     void_term: head.void_term,
+                    head: Some(head),
                     ..RegionView::default()
                 };
                 for entry in log {
@@ -160,7 +166,7 @@ impl World {
     }
 
     /// Whether the log has room for a few more leaders that die before they serve. When it has not, nobody may become
-    /// a candidate any more: only an operator helps then, who confirms their fences.
+    /// a candidate any more: the volume has to be formatted anew then.
     pub(crate) fn log_has_room(&self) -> bool {
         // A mark that was lost since makes no room: what any block says counts.
         let marked = |ballot: Ballot| self.check.region.iter().any(|view| view.marked.contains(&ballot));

@@ -9,6 +9,7 @@ mod fences;
 mod of2019;
 mod supers;
 mod table;
+mod votes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,7 @@ use super::service::Act;
 use super::trace::note;
 use super::world::{World, violate};
 pub use election::RegionView;
+pub use votes::Said;
 
 /// What is known of a ballot that somebody won with.
 #[derive(Clone, Debug)]
@@ -147,6 +149,8 @@ pub struct Check {
     pub carriers: BTreeMap<Ballot, usize>,
     /// Ballots of which a block ever said that their fence was confirmed.
     pub marked: BTreeSet<Ballot>,
+    /// What everybody said last in the region.
+    pub said: BTreeMap<Rid, Said>,
     /// Everybody who won.
     pub leaders: BTreeMap<Ballot, Leader>,
     /// Each logical block of the table: its two copies, as sequence number and records.
@@ -192,6 +196,7 @@ impl Check {
             region: vec![empty; ostrakon_core::bounds::REGION_BLOCKS],
             carriers: BTreeMap::new(),
             marked: BTreeSet::new(),
+            said: BTreeMap::new(),
             leaders: BTreeMap::new(),
             table: vec![[Some(copy.clone()), Some(copy)]; fresh.geometry.clients_blocks as usize],
             records: BTreeMap::new(),

@@ -5,3 +5,4 @@ mod checks;
 mod disk;
 mod progress;
 mod puppet;
+mod votes;

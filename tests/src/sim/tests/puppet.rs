@@ -211,20 +211,32 @@ fn region_block_of(
     world: &World,
     proc: ProcId,
     index: u64,
-    mut log: Vec<LogEntry>,
+    log: Vec<LogEntry>,
     void_term: Term,
 ) -> (BlockNo, Vec<u8>) {
+    block_that_says(world, proc, index, log, |head| head.void_term = void_term)
+}
+
+fn block_that_says(
+    world: &World,
+    proc: ProcId,
+    index: u64,
+    mut log: Vec<LogEntry>,
+    change: impl FnOnce(&mut QuorumHead),
+) -> (BlockNo, Vec<u8>) {
     let at = BlockNo(world.device.geometry().region.0 + index);
-    let head = QuorumHead {
-        writer: world.procs[proc].rid,
+    let writer = world.procs[proc].rid;
+    let before = world.check.said.get(&writer);
+    let mut head = QuorumHead {
+        writer,
         host: host_id(world.procs[proc].host),
         boot: BootId([1; 16]),
-        write_nr: WriteNr(1),
+        write_nr: WriteNr(before.map_or(0, |said| said.write_nr.0) + 1),
         term: Term(1),
         kind: VoteKind::Vote,
         vote_for: None,
         own: None,
-        void_term,
+        void_term: before.map_or(Term(0), |said| said.void_term),
         won: false,
         sealed: false,
         barren: false,
@@ -232,6 +244,7 @@ fn region_block_of(
         answer: None,
         cycle: Duration::from_millis(1),
     };
+    change(&mut head);
     log.sort_by_key(|entry| entry.ballot.rid);
     let mut block = vec![0; BLOCK_BYTES];
     encode_quorum(&head, &log, at, world.volume, checksum, &mut block);
@@ -253,6 +266,13 @@ pub(super) fn entry(world: &World, ballot: Ballot) -> LogEntry {
 
 pub(super) fn write_region(world: &mut World, proc: ProcId, index: u64, carries: &[Ballot]) {
     let (at, block) = region_block(world, proc, index, carries);
+    write(world, proc, at, &block);
+    settle(world);
+}
+
+/// Writes a block without a log that says what `change` makes of the usual.
+pub(super) fn say(world: &mut World, proc: ProcId, index: u64, change: impl FnOnce(&mut QuorumHead)) {
+    let (at, block) = block_that_says(world, proc, index, Vec::new(), change);
     write(world, proc, at, &block);
     settle(world);
 }
