@@ -256,8 +256,9 @@ fn tell_courses(courses: &Courses) {
         courses.contested, courses.unserved
     );
     eprintln!(
-        "skipped after that: {} runs with fewer voters than votes that are needed, {} with too few voters because others were leaving",
-        courses.no_quorum_possible, courses.voters_leave
+        "after that: {} runs are over, with fewer voters than votes that are needed; in {} voters are leaving and too few would \
+         stay; in {} faults stop for a core quorum first",
+        courses.no_quorum_possible, courses.voters_leave, courses.core_first
     );
     let [server, all] = [courses.to_server, courses.to_connect];
     eprintln!(

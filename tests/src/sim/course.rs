@@ -9,8 +9,15 @@ pub struct Course {
     pub served_in_chaos: u64,
     /// More votes are needed than there are voters: there can be no server, and nothing to expect after the faults.
     pub no_quorum_possible: bool,
-    /// Too few voters live when faults stop, and no host is free for another one, because others are on their way out.
+    /// Too few voters that stay live when faults stop, and no host is free for another one: the others are on their way out, and are
+    /// replaced when they have left.
     pub voters_leave: bool,
+    /// They stopped for a core quorum first.
+    pub core_first: bool,
+    /// From then until the core had a server.
+    pub core_to_server: Option<Time>,
+    /// From then until all of the core was connected to it.
+    pub core_to_connect: Option<Time>,
     /// When faults stopped.
     pub calm_at: Time,
     /// From then until there was a server.
@@ -50,6 +57,8 @@ pub struct Courses {
     pub no_quorum_possible: u64,
     /// Runs in which too few voters would have stayed when the faults stopped.
     pub voters_leave: u64,
+    /// Runs in which faults stopped for a core quorum first.
+    pub core_first: u64,
     /// The longest time from the end of the faults to a server.
     pub to_server: Longest,
     /// The longest time from the end of the faults until everybody was connected to it.
@@ -63,7 +72,13 @@ impl Courses {
         self.unserved += u64::from(course.served_in_chaos == 0);
         self.no_quorum_possible += u64::from(course.no_quorum_possible);
         self.voters_leave += u64::from(course.voters_leave);
-        self.to_server.see(seed, course.to_server);
-        self.to_connect.see(seed, course.to_connect);
+        self.core_first += u64::from(course.core_first);
+        for (server, all) in [
+            (course.core_to_server, course.core_to_connect),
+            (course.to_server, course.to_connect),
+        ] {
+            self.to_server.see(seed, server);
+            self.to_connect.see(seed, all);
+        }
     }
 }

@@ -217,6 +217,20 @@ impl World {
         broken
     }
 
+    /// Every link between two of these hosts is whole again.
+    pub fn heal_between(&mut self, hosts: &[usize]) {
+        for &from in hosts {
+            for &to in hosts {
+                if self.net.is_cut(from, to) {
+                    self.shoot(|| Shot::Link(from, to, false));
+                }
+                self.net.set_cut(from, to, false);
+            }
+        }
+        self.disturb_all();
+        self.wake_pipes();
+    }
+
     /// The disk vanishes for one host: errors, or (`hangs`) no answers.
     pub fn lose_disk(&mut self, host: usize, hangs: bool) -> bool {
         self.set_path(host, if hangs { Path::Hanging } else { Path::Failing })

@@ -44,6 +44,15 @@ pub struct Outcome {
     pub digest: u64,
 }
 
+/// For whom faults stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// For a quorum and the plain clients.
+    Core,
+    /// For everybody.
+    All,
+}
+
 /// Time for which a healed world is watched for changes that nothing calls for.
 const WATCH: Time = 8_000_000;
 
@@ -69,10 +78,11 @@ pub fn drawn_run(rules: Rules, seed: u64, listen: Listen) -> (Outcome, String) {
 /// The world of a random run before anything has happened in it.
 pub fn random_world(rules: Rules, seed: u64, listen: Listen) -> World {
     let mut dice = Dice::new(seed);
-    let options = Options {
+    let mut options = Options {
         rules,
         ..Options::draw(&mut dice)
     };
+    options.draw_extras(seed);
     World::new(options, dice, listen)
 }
 
@@ -127,8 +137,12 @@ impl World {
         self.at(0, Happening::Chaos);
     }
 
-    /// The second phase: faults stop for a live quorum, which has to get a server in time and come to rest; then all leave.
+    /// The second phase: faults stop, in some runs for a core quorum first; a live quorum has to get a server in time and come to rest; then all leave.
     pub fn end_well(&mut self) {
+        if self.wrong.is_some() {
+            return;
+        }
+        self.expect_a_core();
         if self.wrong.is_some() {
             return;
         }
@@ -146,8 +160,23 @@ impl World {
 
     /// Faults stop. What they have damaged stays damaged.
     pub fn calm(&mut self) {
-        note!(self, "run", "faults stop");
-        self.shoot(|| Shot::Calm);
+        self.stop_faults(Phase::All);
+        self.heal();
+        for host in 0..self.hosts.len() {
+            self.mend(host);
+        }
+        self.settle();
+    }
+
+    /// No new ones come.
+    pub(super) fn stop_faults(&mut self, phase: Phase) {
+        match phase {
+            Phase::Core => note!(self, "run", "faults stop for a core quorum"),
+            Phase::All => {
+                note!(self, "run", "faults stop");
+                self.shoot(|| Shot::Calm);
+            }
+        }
         self.chaos = false;
         self.course.calm_at = self.now;
         self.options.disk = DiskProfile {
@@ -159,32 +188,45 @@ impl World {
         self.options
             .restart_after
             .get_or_insert(super::options::Span(500_000, 2_000_000));
-        self.heal();
-        for host in 0..self.hosts.len() {
-            let machine = &mut self.hosts[host];
-            (
-                machine.freeze_in_write,
-                machine.crash_in_write,
-                machine.tear_next_write,
-            ) = (false, false, false);
-            machine.path = Path::Fine;
-            self.resume(host);
-            // One that was cut from the disk for good has to be mounted anew, by an operator.
-            if let Some(proc) = self.process_on(host).filter(|&proc| self.procs[proc].cut) {
-                self.crash_process(proc);
-            }
+    }
+
+    /// What is wrong with this host is over.
+    pub(super) fn mend(&mut self, host: usize) {
+        let machine = &mut self.hosts[host];
+        (
+            machine.freeze_in_write,
+            machine.crash_in_write,
+            machine.tear_next_write,
+        ) = (false, false, false);
+        machine.path = Path::Fine;
+        self.resume(host);
+        // One that was cut from the disk for good has to be mounted anew, by an operator.
+        if let Some(proc) = self.process_on(host).filter(|&proc| self.procs[proc].cut) {
+            self.crash_process(proc);
         }
-        self.settle();
+    }
+
+    /// Voters that have to mean to stay.
+    fn voters_needed(&self) -> usize {
+        let quorum = usize::from(self.options.quorum_count);
+        match self.options.unreachable {
+            None => quorum,
+            // The others have to be able to do without it.
+            Some(_) => self.options.voters.max(quorum),
+        }
+    }
+
+    /// Voters that live and mean to stay.
+    fn voters_here(&self) -> usize {
+        (0..self.options.voters)
+            .filter(|&host| self.is_here(host))
+            .count()
     }
 
     /// Starts voters until enough of them live, and perhaps some more. False if there are too few on paper.
     fn raise_a_quorum(&mut self) -> bool {
         let voters = self.options.voters;
-        let needed = match self.options.unreachable {
-            None => usize::from(self.options.quorum_count),
-            // The others have to be able to do without it.
-            Some(_) => voters.max(usize::from(self.options.quorum_count)),
-        };
+        let needed = self.voters_needed();
         if needed > voters {
             self.course.no_quorum_possible = true;
             return false;
@@ -193,9 +235,8 @@ impl World {
         self.dice.shuffle(&mut hosts);
         let extra = self.dice.below((voters - needed) as u64 + 1) as usize;
         for host in hosts {
-            let live = (0..voters).filter(|&host| self.is_here(host)).count();
             let wanted = if host < voters {
-                live < needed + extra
+                self.voters_here() < needed + extra
             } else {
                 self.dice.one_in(2)
             };
@@ -203,14 +244,17 @@ impl World {
                 self.restart(host);
             }
         }
-        // Those that were on their way out may still be counted by nobody: everybody starts who is needed.
-        let live = (0..voters).filter(|&host| self.is_here(host)).count();
-        self.course.voters_leave = live < needed;
-        live >= needed
+        self.course.voters_leave = self.voters_here() < needed;
+        true
+    }
+
+    /// Whether another voter has to start where one has left: others were leaving, too, and too few would stay.
+    pub(super) fn misses_voters(&self) -> bool {
+        self.course.voters_leave && self.voters_here() < self.voters_needed()
     }
 
     /// Whether a process runs there that means to stay.
-    fn is_here(&self, host: usize) -> bool {
+    pub(super) fn is_here(&self, host: usize) -> bool {
         self.process_on(host)
             .is_some_and(|proc| !self.procs[proc].unmounting)
     }
@@ -221,7 +265,7 @@ impl World {
     }
 
     /// The same; whoever looks may take notes.
-    fn run_until_so(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) -> bool {
+    pub(super) fn run_until_so(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) -> bool {
         let end = self.now + self.patience();
         self.at(end, Happening::Nothing);
         for round in 0_u64.. {

@@ -1,6 +1,8 @@
 //! What a healed world has to do in time: worlds that are not healed, but taken to be, are found out. And what is counted.
 
+use crate::sim::core_first::{CoreFirst, Rest};
 use crate::sim::course::{Course, Courses};
+use crate::sim::disk::Path;
 use crate::sim::options::Mischief;
 use crate::sim::scenario::{Scenario, voters};
 use crate::sim::trace::Listen;
@@ -109,4 +111,109 @@ fn what_many_runs_come_to() {
     }
     assert_eq!((courses.contested, courses.unserved), (2, 1));
     assert_eq!((courses.to_server.time, courses.to_server.seed), (9, 1));
+}
+
+#[test]
+fn a_voter_starts_where_another_has_left() {
+    for replaced in [true, false] {
+        let (mut world, _) = calm(&voters(1));
+        world.unmount(0);
+        world.calm();
+        world.course.voters_leave = replaced;
+        world.expect_left(0);
+        world.expect_convergence();
+        if replaced {
+            assert_eq!(world.wrong, None);
+            assert_eq!(world.newest_process_of(0), 1, "the first has left");
+        } else {
+            // Nothing happens any more, so that nobody looks before the world is given up.
+            assert!(
+                matches!(&world.wrong, Some(Wrong::NoProgress(what)) if what.contains("no server within"))
+            );
+        }
+    }
+}
+
+/// A world whose server is beside the core.
+fn beside_the_server(rest: Rest) -> (World, usize) {
+    let (mut world, server) = calm(&voters(3).clients(1));
+    let first = (server + 1) % 3;
+    world.options.core_first = Some(CoreFirst { rest, first });
+    (world, server)
+}
+
+#[test]
+fn a_core_does_without_the_others() {
+    for rest in [
+        Rest::Frozen,
+        Rest::CutOff,
+        Rest::NoDisk(false),
+        Rest::NoDisk(true),
+    ] {
+        let (mut world, server) = beside_the_server(rest);
+        world.expect_a_core();
+        assert_eq!(world.wrong, None, "{rest:?}");
+        assert!(
+            world.course.core_first && world.course.core_to_connect.is_some(),
+            "{rest:?}"
+        );
+        assert_ne!(world.server(), Some(server), "{rest:?}");
+        world.calm();
+        world.expect_convergence();
+        assert_eq!(world.wrong, None, "{rest:?}");
+    }
+    let (mut world, server) = beside_the_server(Rest::AsTheyAre);
+    world.expect_a_core();
+    assert_eq!(world.wrong, None);
+    assert_eq!(world.server(), Some(server), "nothing is wrong with it");
+}
+
+#[test]
+fn a_core_that_gets_no_server() {
+    let (mut world, _) = beside_the_server(Rest::Frozen);
+    // One voter is taken for a quorum, beside two that are frozen.
+    world.options.quorum_count = 1;
+    world.expect_a_core();
+    expect_too_late(&world, "no server within", world.options.time_to_server());
+}
+
+#[test]
+fn there_is_no_core_without_voters_that_stay_or_without_others_beside_it() {
+    let (mut world, server) = beside_the_server(Rest::Frozen);
+    world.options.quorum_count = 3;
+    world.expect_a_core();
+    world.options.quorum_count = 1;
+    world.options.core_first = Some(CoreFirst {
+        rest: Rest::CutOff,
+        first: 0,
+    });
+    world.expect_a_core();
+    world.options.quorum_count = 2;
+    for host in (0..3).filter(|&host| host != server) {
+        world.unmount(host);
+    }
+    world.expect_a_core();
+    assert!(!world.course.core_first);
+}
+
+#[test]
+fn only_the_healthy_must_not_be_taken_out_of_the_table() {
+    let (mut world, server) = calm(&voters(3).clients(1));
+    world.run_for(20_000);
+    let client = world.process_on(3).expect("it is connected");
+    let rid = world.procs[client].rid;
+    let other = (server + 1) % 3;
+    let mut is_healthy = |change: &dyn Fn(&mut World)| {
+        change(&mut world);
+        world.record_gone(rid);
+        world.wrong.take().is_some()
+    };
+    assert!(is_healthy(&|_| {}));
+    assert!(
+        is_healthy(&|world| world.net.set_cut(3, other, true)),
+        "it needs not reach everybody"
+    );
+    assert!(!is_healthy(&|world| world.net.set_cut(server, 3, true)));
+    assert!(is_healthy(&|world| world.net.set_cut(server, 3, false)));
+    assert!(!is_healthy(&|world| world.hosts[3].path = Path::Failing));
 }
