@@ -37,7 +37,7 @@ fn status_says_of_a_world_what_is_so() {
             Look::at(&world, &bench, seed).holds(&mut seen);
         }
         world.end_well();
-        assert_eq!(world.wrong, None, "{}", replay_line(seed));
+        assert_eq!(world.wrong, None, "{}", replay_line(Rules::Ours, None, seed));
         Look::at(&world, &bench, seed).holds(&mut seen);
     }
     // Otherwise these worlds show nothing.

@@ -24,6 +24,21 @@ fn random_runs_end_well() {
     }
 }
 
+/// What only some runs have is there, and such a run does not end before its second phase.
+#[test]
+fn runs_with_leaving_voters_or_a_core_go_on() {
+    let courses = || (0..RUNS).map(|seed| (seed, random_run(seed, Listen::Nobody).course));
+    let leaving: Vec<_> = courses().filter(|(_, course)| course.voters_leave).collect();
+    let cores: Vec<_> = courses().filter(|(_, course)| course.core_first).collect();
+    assert!(!leaving.is_empty() && !cores.is_empty());
+    for (seed, course) in leaving {
+        assert!(course.to_connect.is_some(), "seed {seed}: {course:?}");
+    }
+    for (seed, course) in cores {
+        assert!(course.core_to_connect.is_some(), "seed {seed}: {course:?}");
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in 0..12 {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use ostrakon_core::rules::Rule;
+use ostrakon_tests::sim::course::Courses;
 use ostrakon_tests::sim::machine::Rules;
 use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, drawn_run, random_run_under, random_world};
 #[cfg(feature = "rules-off")]
@@ -203,7 +204,7 @@ fn run_one(
     report(seed, &outcome, replay);
     eprintln!("trace digest {:016x}", outcome.digest);
     let mut summary = Summary::default();
-    summary.add(&outcome);
+    summary.add(seed, &outcome);
     Ok(summary)
 }
 
@@ -224,6 +225,7 @@ fn run_all(plan: Plan, replay: &Replay<'_>) -> Summary {
         "the median run: {:.1} virtual seconds, {steps} events, {strikes} strikes of chaos",
         f64::from(ms) / 1e3
     );
+    tell_courses(&summary.courses);
     eprintln!(
         "{} elected, {} sealed, {} served, {} fences ({} on the innocent: {} of healthy hosts, {} of void ballots, {} of ballots that had stopped), \
          {} evicted, {} left",
@@ -245,6 +247,27 @@ fn run_all(plan: Plan, replay: &Replay<'_>) -> Summary {
         );
     }
     summary
+}
+
+/// How many runs tried what they are meant to try, and how long they waited.
+fn tell_courses(courses: &Courses) {
+    eprintln!(
+        "while faults went on: {} runs with two servers or more, {} with none",
+        courses.contested, courses.unserved
+    );
+    eprintln!(
+        "after that: {} runs are over, with fewer voters than votes that are needed; in {} voters are leaving and too few would \
+         stay; in {} faults stop for a core quorum first",
+        courses.no_quorum_possible, courses.voters_leave, courses.core_first
+    );
+    let [server, all] = [courses.to_server, courses.to_connect];
+    eprintln!(
+        "longest after that: {:.1} virtual seconds to a server (seed {}), {:.1} until everybody is connected (seed {})",
+        server.time as f64 / 1e6,
+        server.seed,
+        all.time as f64 / 1e6,
+        all.seed
+    );
 }
 
 fn progress(start: Instant, summary: &Summary) {

@@ -1,4 +1,5 @@
-//! What can be done to a world: the verbs that scenarios use and that chaos draws from.
+//! What can be done to a world: the verbs that scenarios use and that chaos draws from. Each says whether it has changed
+//! anything.
 
 use ostrakon_core::bounds::{BLOCK_BYTES, REGION_BLOCKS};
 use ostrakon_core::format::SUPER_COPIES;
@@ -58,54 +59,67 @@ impl World {
     }
 
     /// Starts a process on this host if none runs there; powers it on first.
-    pub(crate) fn start_if_free(&mut self, host: usize) {
-        if self.hosts[host].process.is_none() {
+    pub(crate) fn start_if_free(&mut self, host: usize) -> bool {
+        let free = self.hosts[host].process.is_none();
+        if free {
             self.disturb_all();
             self.start_process(host);
         }
+        free
     }
 
     /// The process on this host dies, if there is one.
-    pub fn crash(&mut self, host: usize) {
-        if let Some(proc) = self.process_on(host) {
+    pub fn crash(&mut self, host: usize) -> bool {
+        let proc = self.process_on(host);
+        if let Some(proc) = proc {
             self.crash_process(proc);
         }
+        proc.is_some()
     }
 
     /// The machine loses its power: silence instead of resets.
-    pub fn power_off(&mut self, host: usize) {
+    pub fn power_off(&mut self, host: usize) -> bool {
         if let Some(proc) = self.process_on(host) {
             self.kill(proc, true);
         }
-        if std::mem::take(&mut self.hosts[host].power) {
+        let had_power = std::mem::take(&mut self.hosts[host].power);
+        if had_power {
             note!(self, &self.hosts[host].name, "has no power");
             self.disturb_all();
         }
+        had_power
     }
 
     /// A new process, with a new rid, on a host that has none.
-    pub fn restart(&mut self, host: usize) {
-        self.start_if_free(host);
+    pub fn restart(&mut self, host: usize) -> bool {
+        self.start_if_free(host)
     }
 
     /// The process on this host stops running until it is resumed.
-    pub fn pause(&mut self, host: usize) {
+    pub fn pause(&mut self, host: usize) -> bool {
         self.disturb(host);
-        if let Some(process) = self.hosts[host].process.as_mut()
-            && !process.paused
-        {
-            process.paused = true;
-            let id = process.id;
-            note!(self, &self.procs[id].name, "is paused");
-            self.shoot(|| Shot::Pauses(id));
-        }
+        let running = self.hosts[host]
+            .process
+            .as_mut()
+            .filter(|process| !process.paused);
+        let Some(process) = running else {
+            return false;
+        };
+        process.paused = true;
+        let id = process.id;
+        note!(self, &self.procs[id].name, "is paused");
+        self.shoot(|| Shot::Pauses(id));
+        true
     }
 
     /// It runs again, and finds everything that reached it meanwhile.
-    pub fn resume(&mut self, host: usize) {
-        if let Some(proc) = self.process_on(host) {
-            self.resume_process(proc);
-        }
+    pub fn resume(&mut self, host: usize) -> bool {
+        let Some(process) = &self.hosts[host].process else {
+            return false;
+        };
+        let (proc, paused) = (process.id, process.paused);
+        self.resume_process(proc);
+        paused
     }
 
     pub(crate) fn resume_process(&mut self, proc: ProcId) {
@@ -139,16 +153,17 @@ impl World {
     }
 
     /// The process is frozen between deciding on its next write and issuing it. Not under a lease: see the atlas.
-    pub fn freeze_in_write(&mut self, host: usize) {
+    pub fn freeze_in_write(&mut self, host: usize) -> bool {
         self.disturb(host);
-        if self.options.silence == Silence::Fence {
-            self.hosts[host].freeze_in_write = true;
-        }
+        let may = self.options.silence == Silence::Fence;
+        let host = &mut self.hosts[host];
+        may && !std::mem::replace(&mut host.freeze_in_write, true) && host.process.is_some()
     }
 
     /// The process crashes as soon as it has issued its next write.
-    pub fn crash_in_write(&mut self, host: usize) {
-        self.hosts[host].crash_in_write = true;
+    pub fn crash_in_write(&mut self, host: usize) -> bool {
+        let host = &mut self.hosts[host];
+        !std::mem::replace(&mut host.crash_in_write, true) && host.process.is_some()
     }
 
     /// Its next crash tears the writes that are under way then, as far as the budget allows.
@@ -157,7 +172,8 @@ impl World {
     }
 
     /// Nothing gets from one host to the other.
-    pub fn cut_one_way(&mut self, from: usize, to: usize) {
+    pub fn cut_one_way(&mut self, from: usize, to: usize) -> bool {
+        let whole = !self.net.is_cut(from, to);
         note!(
             self,
             "net",
@@ -168,24 +184,24 @@ impl World {
         self.net.set_cut(from, to, true);
         self.shoot(|| Shot::Link(from, to, true));
         self.disturb_all();
+        whole
     }
 
     /// Nothing gets from either host to the other.
-    pub fn cut_link(&mut self, a: usize, b: usize) {
-        self.cut_one_way(a, b);
-        self.cut_one_way(b, a);
+    pub fn cut_link(&mut self, a: usize, b: usize) -> bool {
+        self.cut_one_way(a, b) | self.cut_one_way(b, a)
     }
 
     /// Nothing gets to this host or away from it.
-    pub fn isolate(&mut self, host: usize) {
-        for other in (0..self.hosts.len()).filter(|&other| other != host) {
-            self.cut_link(host, other);
-        }
+    pub fn isolate(&mut self, host: usize) -> bool {
+        let others = (0..self.hosts.len()).filter(|&other| other != host);
+        others.fold(false, |cut, other| self.cut_link(host, other) | cut)
     }
 
     /// Every link is whole again.
-    pub fn heal(&mut self) {
-        if !self.net.is_whole() {
+    pub fn heal(&mut self) -> bool {
+        let broken = !self.net.is_whole();
+        if broken {
             note!(self, "net", "is whole again");
             for from in 0..self.hosts.len() {
                 for to in 0..self.hosts.len() {
@@ -198,58 +214,79 @@ impl World {
             self.disturb_all();
             self.wake_pipes();
         }
+        broken
+    }
+
+    /// Every link between two of these hosts is whole again.
+    pub fn heal_between(&mut self, hosts: &[usize]) {
+        for &from in hosts {
+            for &to in hosts {
+                if self.net.is_cut(from, to) {
+                    self.shoot(|| Shot::Link(from, to, false));
+                }
+                self.net.set_cut(from, to, false);
+            }
+        }
+        self.disturb_all();
+        self.wake_pipes();
     }
 
     /// The disk vanishes for one host: errors, or (`hangs`) no answers.
-    pub fn lose_disk(&mut self, host: usize, hangs: bool) {
-        self.set_path(host, if hangs { Path::Hanging } else { Path::Failing });
+    pub fn lose_disk(&mut self, host: usize, hangs: bool) -> bool {
+        self.set_path(host, if hangs { Path::Hanging } else { Path::Failing })
     }
 
     /// The disk is there again.
-    pub fn find_disk(&mut self, host: usize) {
-        self.set_path(host, Path::Fine);
+    pub fn find_disk(&mut self, host: usize) -> bool {
+        self.set_path(host, Path::Fine)
     }
 
-    fn set_path(&mut self, host: usize, path: Path) {
+    fn set_path(&mut self, host: usize, path: Path) -> bool {
         note!(self, &self.hosts[host].name, "way to the disk: {path:?}");
-        self.hosts[host].path = path;
+        // A machine without power finds its way again when it starts.
+        let power = self.hosts[host].power;
+        let before = std::mem::replace(&mut self.hosts[host].path, path);
         self.shoot(|| Shot::Path(host, path == Path::Fine));
         self.disturb(host);
         self.disturb_all();
+        power && before != path
     }
 
     /// A block of the region rots, or (`medium`) cannot be read, within the budget.
-    pub fn rot_region(&mut self, medium: bool) {
+    pub fn rot_region(&mut self, medium: bool) -> bool {
         if (medium && self.is_of_2019()) || !self.spend_torn() {
             // The 2019 rules read the region whole, and never promised to survive a sector that cannot be read.
-            return;
+            return false;
         }
         let block = self.device.random_region_block(&mut self.dice);
         self.damage(block, medium);
+        true
     }
 
     /// A copy of the super block rots, if both are valid, agree, and are not being written.
-    pub fn rot_super(&mut self, medium: bool) {
+    pub fn rot_super(&mut self, medium: bool) -> bool {
         if self.is_of_2019() {
             // Has one copy, and never promised to survive that.
-            return;
+            return false;
         }
         let busy = self.is_written(|area| matches!(area, Area::Super(_)));
         let [Some(first), Some(second)] = self.check.supers else {
-            return;
+            return false;
         };
-        if first == second && !busy {
+        let may = first == second && !busy;
+        if may {
             let copy = self.dice.below(2) as usize;
             self.damage(SUPER_COPIES[copy].0, medium);
         }
+        may
     }
 
     /// The older copy of a block of the table rots, if both are valid and neither is being written.
-    pub fn rot_table(&mut self) {
+    pub fn rot_table(&mut self) -> bool {
         let block = self.dice.below(self.check.table.len() as u64) as usize;
         let busy = self.is_written(|area| matches!(area, Area::Table { .. }));
         let [Some(first), Some(second)] = &self.check.table[block] else {
-            return;
+            return false;
         };
         let older = usize::from(first.seq > second.seq);
         if !busy {
@@ -257,6 +294,7 @@ impl World {
             let at = layout.clients.0 + block as u64 + older as u64 * u64::from(layout.clients_blocks);
             self.damage(at, false);
         }
+        !busy
     }
 
     fn is_written(&self, kind: impl Fn(Area) -> bool) -> bool {
@@ -285,22 +323,25 @@ impl World {
     }
 
     /// The clock jumps forward, if no write is under way anywhere and nobody promises a lease: see the atlas.
-    pub fn jump_clock(&mut self, host: usize, by: Time) {
-        if !self.options.silence.has_lease() && !self.is_written(|_| true) {
+    pub fn jump_clock(&mut self, host: usize, by: Time) -> bool {
+        let may = !self.options.silence.has_lease() && !self.is_written(|_| true);
+        if may {
             note!(self, &self.hosts[host].name, "clock jumps by {by} us");
             self.hosts[host].clock.jump(self.now, by);
             self.disturb(host);
             self.disturb_all();
             self.touch(host);
         }
+        may && self.process_on(host).is_some()
     }
 
     /// The process on this host begins to leave.
-    pub fn unmount(&mut self, host: usize) {
+    pub fn unmount(&mut self, host: usize) -> bool {
         let Some(proc) = self.process_on(host).filter(|&proc| self.is_running(proc)) else {
-            return;
+            return false;
         };
-        if !std::mem::replace(&mut self.procs[proc].unmounting, true) {
+        let stays = !std::mem::replace(&mut self.procs[proc].unmounting, true);
+        if stays {
             note!(self, &self.procs[proc].name, "is told to leave");
             let now = self.hosts[host].clock.local(self.now);
             let mut process = self.take_process(host);
@@ -308,21 +349,23 @@ impl World {
             self.put_process(host, process);
             self.touch(host);
         }
+        stays
     }
 
     /// The process on this host leaves by force.
-    pub fn force(&mut self, host: usize) {
+    pub fn force(&mut self, host: usize) -> bool {
         let Some(proc) = self.process_on(host).filter(|&proc| self.is_running(proc)) else {
-            return;
+            return false;
         };
         note!(self, &self.procs[proc].name, "is told to leave by force");
-        self.procs[proc].forced = true;
+        let forced = std::mem::replace(&mut self.procs[proc].forced, true);
         self.disturb_all();
         let now = self.hosts[host].clock.local(self.now);
         let mut process = self.take_process(host);
         process.mount.force(now);
         self.put_process(host, process);
         self.touch(host);
+        !forced
     }
 
     /// The process on this host asks the service for a sum. False if it takes no request now.
@@ -348,13 +391,15 @@ impl World {
     }
 
     /// A random connection breaks.
-    pub fn reset_some_connection(&mut self) {
+    pub fn reset_some_connection(&mut self) -> bool {
         let keys = self.net.keys();
-        if let Some(key) = self.dice.pick(&keys) {
+        let key = self.dice.pick(&keys);
+        if let Some(key) = key {
             note!(self, "net", "connection {key} is reset");
             self.reset_conn(key);
             self.disturb_all();
         }
+        key.is_some()
     }
 
     /// Chaos strikes, and draws when it will strike again.
@@ -367,13 +412,14 @@ impl World {
         if let Some(index) = self.dice.weighted(&self.options.chaos.weights) {
             let mischief = Mischief::ALL[index];
             if !mischief.kills() || self.log_has_room() {
-                self.check.counts.strikes += 1;
-                self.do_mischief(mischief);
+                let struck = self.do_mischief(mischief);
+                self.check.counts.strikes += u64::from(struck);
             }
         }
     }
 
-    fn do_mischief(&mut self, mischief: Mischief) {
+    /// False if that changed nothing: there is nobody there to be crashed, or nothing to be healed.
+    fn do_mischief(&mut self, mischief: Mischief) -> bool {
         let hosts = self.hosts.len();
         let any = self.dice.below(hosts as u64) as usize;
         let other = self.dice.below(hosts as u64) as usize;
@@ -384,7 +430,7 @@ impl World {
             (Mischief::CrashInWrite, _) => {
                 let target = self.leader_or(any);
                 self.hosts[target].tear_next_write = self.dice.one_in(2);
-                self.crash_in_write(target);
+                self.crash_in_write(target)
             }
             (Mischief::PowerOff, _) => self.power_off(any),
             (Mischief::Restart, _) => self.start_if_free(any),
@@ -392,7 +438,7 @@ impl World {
             (Mischief::PauseLeader, Some(leader)) => self.pause_for_a_while(leader),
             (Mischief::FreezeInWrite, _) => {
                 let target = self.leader_or(any);
-                self.freeze_in_write(target);
+                self.freeze_in_write(target)
             }
             (Mischief::Resume, _) => self.resume(any),
             (Mischief::Isolate, _) => self.isolate(any),
@@ -403,7 +449,7 @@ impl World {
             (Mischief::ResetConnection, _) => self.reset_some_connection(),
             (Mischief::LoseDisk, _) => {
                 let hangs = self.dice.one_in(2);
-                self.lose_disk(any, hangs);
+                self.lose_disk(any, hangs)
             }
             (Mischief::FindDisk, _) => self.find_disk(any),
             (Mischief::RotRegion, _) => self.rot_region(false),
@@ -413,20 +459,18 @@ impl World {
             (Mischief::BadMedium, _) => self.rot_region(true),
             (Mischief::JumpClock, _) => {
                 let by = self.dice.scattered(1_000, 3_600_000_000);
-                self.jump_clock(any, by);
+                self.jump_clock(any, by)
             }
             (Mischief::Stranger, _) => self.stranger(any, 1),
             (Mischief::Flood, _) => {
                 let target = self.leader_or(any);
-                self.stranger(target, 40);
+                self.stranger(target, 40)
             }
             (Mischief::Unmount, _) => self.unmount(any),
             (Mischief::Force, _) => self.force(any),
-            (Mischief::Request, _) => {
-                self.request(any);
-            }
+            (Mischief::Request, _) => self.request(any),
             (Mischief::CrashLeader | Mischief::PauseLeader | Mischief::IsolateLeader, None)
-            | (Mischief::CutLink, _) => {}
+            | (Mischief::CutLink, _) => false,
         }
     }
 
@@ -435,8 +479,8 @@ impl World {
         leader.unwrap_or(host)
     }
 
-    fn pause_for_a_while(&mut self, host: usize) {
-        self.pause(host);
+    fn pause_for_a_while(&mut self, host: usize) -> bool {
+        let ran = self.pause(host);
         if let Some(proc) = self.process_on(host) {
             let after = if self.dice.one_in(3) {
                 self.dice.between(1_000_000, 20_000_000)
@@ -445,6 +489,7 @@ impl World {
             };
             self.after(after, Happening::Resume(proc));
         }
+        ran
     }
 }
 

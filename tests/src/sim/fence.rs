@@ -85,7 +85,9 @@ impl World {
         self.shoot(|| Shot::Fenced { by, victim: proc });
         match self.options.fence.kind {
             // Nobody shoots his own machine for what an earlier process of it did.
-            FenceKind::PowerOff if !own_machine => self.power_off(host),
+            FenceKind::PowerOff if !own_machine => {
+                self.power_off(host);
+            }
             FenceKind::KillProcess | FenceKind::PowerOff => self.crash_process(proc),
             FenceKind::CutDisk => {
                 note!(self, &self.procs[proc].name, "is cut from the disk");

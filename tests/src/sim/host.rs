@@ -586,11 +586,12 @@ impl World {
         self.hosts[host].disturbed = self.now;
         self.abandon_conns(id, false);
         self.abandon_flights(id);
-        if matches!(
+        // It did not mean to go: it is mounted again, under a new rid.
+        let comes_back = matches!(
             self.procs[id].ended,
             Some(Unmounted::Evicted | Unmounted::Superseded)
-        ) {
-            // It did not mean to go: it is mounted again, under a new rid.
+        );
+        if comes_back || (self.procs[id].voter && self.misses_voters()) {
             self.plan_restart(host);
         }
     }

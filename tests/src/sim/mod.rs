@@ -8,7 +8,8 @@
 //! - [`host`]: a machine and the process that runs on it: crash, pause, restart, and the order of calls.
 //! - [`machine`]: what runs in the process: the real mount, or [`of2019`], the rules that ours are compared with.
 //! - [`check`]: what must hold after each step.
-//! - [`options`], [`faults`], [`run`]: random runs in two phases; [`runner`]: many of them on all cores.
+//! - [`options`], [`faults`], [`run`], [`core_first`], [`patience`]: random runs in two phases, and how long they may take; [`runner`]: many of them on all cores,
+//!   and [`course`], what it tells of them.
 //! - [`film`], [`draw`]: what happened, as a space-time diagram.
 //! - [`scenario`]: verbs for runs that are told, not drawn; [`power_cut`]: the same, cut at any write. [`stories`]: those
 //!   that show what a rule is for.
@@ -17,6 +18,8 @@ pub mod atlas;
 pub mod check;
 pub mod checksum;
 pub mod clock;
+pub mod core_first;
+pub mod course;
 pub mod dice;
 pub mod disk;
 pub mod draw;
@@ -29,6 +32,7 @@ pub mod machine;
 pub mod net;
 pub mod of2019;
 pub mod options;
+pub mod patience;
 pub mod power_cut;
 pub mod run;
 pub mod runner;

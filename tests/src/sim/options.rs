@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::clock::Time;
+use super::core_first::CoreFirst;
 use super::dice::Dice;
 use super::machine::Rules;
 
@@ -209,6 +210,9 @@ pub struct Chaos {
     pub weights: [u32; Mischief::ALL.len()],
 }
 
+/// Makes another seed of a seed.
+const EXTRAS: u64 = 0x65_78_74_72_61_73;
+
 /// Everything that is decided before a run begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
@@ -252,6 +256,8 @@ pub struct Options {
     pub chaos: Chaos,
     /// How long it lasts.
     pub chaos_ms: u64,
+    /// Faults stop for a core quorum first.
+    pub core_first: Option<CoreFirst>,
 }
 
 impl Options {
@@ -322,7 +328,17 @@ impl Options {
                     Silence::Fence => 0,
                     Silence::Lease(ms) | Silence::Both(ms) => 2 * (ms + write_time_max_ms),
                 },
+            core_first: None,
         }
+    }
+
+    /// Draws what only some runs have. The dice are others than those of the run itself: whatever is added here, a run that gets
+    /// nothing of it stays what it was.
+    pub fn draw_extras(&mut self, seed: u64) {
+        let mut dice = Dice::new(seed ^ EXTRAS);
+        let core_first = dice.one_in(4);
+        let plan = CoreFirst::draw(&mut dice, self.voters);
+        self.core_first = core_first.then_some(plan);
     }
 
     /// Every host, voters first.
@@ -432,6 +448,9 @@ impl fmt::Display for Options {
             "drift {} ppm, unreachable {:?}, start within {} ms, restart after {:?}",
             self.drift_ppm_max, self.unreachable, self.start_within_ms, self.restart_after
         )?;
+        if let Some(core_first) = self.core_first {
+            writeln!(f, "{core_first}")?;
+        }
         for (mischief, weight) in Mischief::ALL.iter().zip(self.chaos.weights) {
             if weight > 0 {
                 write!(f, "{mischief:?} {weight}, ")?;

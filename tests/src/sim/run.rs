@@ -7,6 +7,7 @@ use ostrakon_core::bounds::GHOST_FENCE_WAIT;
 
 use super::check::Counts;
 use super::clock::Time;
+use super::course::Course;
 use super::dice::Dice;
 use super::disk::Path;
 use super::film::Shot;
@@ -33,12 +34,23 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What was counted.
     pub counts: Counts,
+    /// How it went.
+    pub course: Course,
     /// Virtual time that passed.
     pub time: Time,
     /// Steps.
     pub steps: u64,
     /// Digest of the trace, if anybody listened.
     pub digest: u64,
+}
+
+/// For whom faults stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// For a quorum and the plain clients.
+    Core,
+    /// For everybody.
+    All,
 }
 
 /// Time for which a healed world is watched for changes that nothing calls for.
@@ -66,10 +78,11 @@ pub fn drawn_run(rules: Rules, seed: u64, listen: Listen) -> (Outcome, String) {
 /// The world of a random run before anything has happened in it.
 pub fn random_world(rules: Rules, seed: u64, listen: Listen) -> World {
     let mut dice = Dice::new(seed);
-    let options = Options {
+    let mut options = Options {
         rules,
         ..Options::draw(&mut dice)
     };
+    options.draw_extras(seed);
     World::new(options, dice, listen)
 }
 
@@ -101,6 +114,7 @@ impl World {
         Outcome {
             verdict,
             counts: self.check.counts,
+            course: self.course,
             time: self.now,
             steps: self.steps(),
             digest: self.digest(),
@@ -123,8 +137,12 @@ impl World {
         self.at(0, Happening::Chaos);
     }
 
-    /// The second phase: faults stop for a live quorum, which has to get a server and come to rest; then all leave.
+    /// The second phase: faults stop, in some runs for a core quorum first; a live quorum has to get a server in time and come to rest; then all leave.
     pub fn end_well(&mut self) {
+        if self.wrong.is_some() {
+            return;
+        }
+        self.expect_a_core();
         if self.wrong.is_some() {
             return;
         }
@@ -142,9 +160,25 @@ impl World {
 
     /// Faults stop. What they have damaged stays damaged.
     pub fn calm(&mut self) {
-        note!(self, "run", "faults stop");
-        self.shoot(|| Shot::Calm);
+        self.stop_faults(Phase::All);
+        self.heal();
+        for host in 0..self.hosts.len() {
+            self.mend(host);
+        }
+        self.settle();
+    }
+
+    /// No new ones come.
+    pub(super) fn stop_faults(&mut self, phase: Phase) {
+        match phase {
+            Phase::Core => note!(self, "run", "faults stop for a core quorum"),
+            Phase::All => {
+                note!(self, "run", "faults stop");
+                self.shoot(|| Shot::Calm);
+            }
+        }
         self.chaos = false;
+        self.course.calm_at = self.now;
         self.options.disk = DiskProfile {
             split_ppm: self.options.disk.split_ppm,
             ..DiskProfile::healthy(self.options.disk.latency)
@@ -154,42 +188,55 @@ impl World {
         self.options
             .restart_after
             .get_or_insert(super::options::Span(500_000, 2_000_000));
-        self.heal();
-        for host in 0..self.hosts.len() {
-            let machine = &mut self.hosts[host];
-            (
-                machine.freeze_in_write,
-                machine.crash_in_write,
-                machine.tear_next_write,
-            ) = (false, false, false);
-            machine.path = Path::Fine;
-            self.resume(host);
-            // One that was cut from the disk for good has to be mounted anew, by an operator.
-            if let Some(proc) = self.process_on(host).filter(|&proc| self.procs[proc].cut) {
-                self.crash_process(proc);
-            }
+    }
+
+    /// What is wrong with this host is over.
+    pub(super) fn mend(&mut self, host: usize) {
+        let machine = &mut self.hosts[host];
+        (
+            machine.freeze_in_write,
+            machine.crash_in_write,
+            machine.tear_next_write,
+        ) = (false, false, false);
+        machine.path = Path::Fine;
+        self.resume(host);
+        // One that was cut from the disk for good has to be mounted anew, by an operator.
+        if let Some(proc) = self.process_on(host).filter(|&proc| self.procs[proc].cut) {
+            self.crash_process(proc);
         }
-        self.settle();
+    }
+
+    /// Voters that have to mean to stay.
+    fn voters_needed(&self) -> usize {
+        let quorum = usize::from(self.options.quorum_count);
+        match self.options.unreachable {
+            None => quorum,
+            // The others have to be able to do without it.
+            Some(_) => self.options.voters.max(quorum),
+        }
+    }
+
+    /// Voters that live and mean to stay.
+    fn voters_here(&self) -> usize {
+        (0..self.options.voters)
+            .filter(|&host| self.is_here(host))
+            .count()
     }
 
     /// Starts voters until enough of them live, and perhaps some more. False if there are too few on paper.
     fn raise_a_quorum(&mut self) -> bool {
         let voters = self.options.voters;
-        let needed = match self.options.unreachable {
-            None => usize::from(self.options.quorum_count),
-            // The others have to be able to do without it.
-            Some(_) => voters.max(usize::from(self.options.quorum_count)),
-        };
+        let needed = self.voters_needed();
         if needed > voters {
+            self.course.no_quorum_possible = true;
             return false;
         }
         let mut hosts: Vec<usize> = (0..self.hosts.len()).collect();
         self.dice.shuffle(&mut hosts);
         let extra = self.dice.below((voters - needed) as u64 + 1) as usize;
         for host in hosts {
-            let live = (0..voters).filter(|&host| self.is_here(host)).count();
             let wanted = if host < voters {
-                live < needed + extra
+                self.voters_here() < needed + extra
             } else {
                 self.dice.one_in(2)
             };
@@ -197,40 +244,28 @@ impl World {
                 self.restart(host);
             }
         }
-        // Those that were on their way out may still be counted by nobody: everybody starts who is needed.
-        let live = (0..voters).filter(|&host| self.is_here(host)).count();
-        live >= needed
+        self.course.voters_leave = self.voters_here() < needed;
+        true
+    }
+
+    /// Whether another voter has to start where one has left: others were leaving, too, and too few would stay.
+    pub(super) fn misses_voters(&self) -> bool {
+        self.course.voters_leave && self.voters_here() < self.voters_needed()
     }
 
     /// Whether a process runs there that means to stay.
-    fn is_here(&self, host: usize) -> bool {
+    pub(super) fn is_here(&self, host: usize) -> bool {
         self.process_on(host)
             .is_some_and(|proc| !self.procs[proc].unmounting)
     }
 
-    /// Virtual time in which a healed world has to have a server that everybody is connected to. Election and
-    /// sealing take cycles of the disk; a doorbell may have backed off to 30 s; a voter's place comes back when
-    /// its ghost was fenced (tried every 30 s) or silent for two minutes; and each of the other time-outs may have
-    /// to pass a few times.
-    pub fn patience(&self) -> Time {
-        let options = &self.options;
-        let requests = 3 + 64 / u64::from(options.transfer_blocks);
-        let cycle = options.disk.latency.1 * requests;
-        let lease = match options.silence {
-            super::options::Silence::Fence => 0,
-            super::options::Silence::Lease(ms) | super::options::Silence::Both(ms) => {
-                ms + options.write_time_max_ms
-            }
-        };
-        let waits = 8 * options.write_time_max_ms + 6 * options.silence_max_ms + 4 * options.recovery_ms;
-        (200_000 + waits + 4 * options.fence_time_max_ms + 6 * lease) * 1_000
-            + 400 * cycle
-            + 10 * options.fence.delay.1
-            + 5 * options.hosts() as u64 * options.net.delay.1
-    }
-
     /// Runs until this holds; without progress if it does not within the patience of the world.
     pub fn run_until_holds(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> bool {
+        self.run_until_so(what, |world| holds(world))
+    }
+
+    /// The same; whoever looks may take notes.
+    pub(super) fn run_until_so(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) -> bool {
         let end = self.now + self.patience();
         self.at(end, Happening::Nothing);
         for round in 0_u64.. {
@@ -254,8 +289,12 @@ impl World {
         false
     }
 
-    fn expect_convergence(&mut self) {
-        self.run_until_holds("a server with all its clients", Self::is_converged);
+    pub(super) fn expect_convergence(&mut self) {
+        self.run_until_so("a server with all its clients", |world| {
+            let converged = world.is_converged();
+            world.judge_time(converged);
+            converged
+        });
     }
 
     /// Whether there is a server that everybody who means to stay is connected to, and the others have gone, or are

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::check::Counts;
+use super::course::Courses;
 use super::machine::Rules;
 use super::run::{Outcome, Verdict, random_run_under};
 use super::trace::Listen;
@@ -49,6 +50,8 @@ pub struct Summary {
     pub panics: u64,
     /// Counts of all runs.
     pub counts: Counts,
+    /// How they went.
+    pub courses: Courses,
     /// Virtual time of all runs in microseconds.
     pub virtual_time: u64,
     /// Of each run: its virtual time in milliseconds, its steps, and how often chaos struck.
@@ -82,7 +85,7 @@ impl Summary {
     }
 
     /// Adds what came of one more run.
-    pub fn add(&mut self, outcome: &Outcome) {
+    pub fn add(&mut self, seed: u64, outcome: &Outcome) {
         self.runs += 1;
         self.virtual_time += outcome.time;
         let size = [outcome.time / 1_000, outcome.steps, outcome.counts.strikes];
@@ -90,6 +93,7 @@ impl Summary {
             sizes.push(u32::try_from(size).unwrap_or(u32::MAX));
         }
         self.counts.add(&outcome.counts);
+        self.courses.add(seed, &outcome.course);
         match outcome.verdict {
             Verdict::Fine => {}
             Verdict::Wrong(Wrong::Safety(_)) => self.unsafe_runs += 1,
@@ -138,7 +142,7 @@ pub fn run_many(plan: Plan, mut tell: impl FnMut(u64, &Outcome, &Summary)) -> Su
         }
         drop(send);
         for (seed, outcome) in receive {
-            summary.add(&outcome);
+            summary.add(seed, &outcome);
             tell(seed, &outcome, &summary);
             if summary.violations() >= plan.failures_max {
                 stop.store(true, Ordering::Relaxed);

@@ -11,6 +11,7 @@ use ostrakon_core::ids::{Ballot, Rid, VolumeId};
 use super::atlas::Budget;
 use super::check::Check;
 use super::clock::{Time, Turn};
+use super::course::Course;
 use super::dice::Dice;
 use super::disk::{Device, DiskStep, Flight, Flights};
 use super::fence::FenceStep;
@@ -128,6 +129,8 @@ pub struct World {
     pub hosts: Vec<Host>,
     /// Every process that ever ran.
     pub procs: Vec<Proc>,
+    /// How the run goes.
+    pub course: Course,
     /// The first thing that went wrong.
     pub wrong: Option<Wrong>,
     pub(crate) dice: Dice,
@@ -178,6 +181,7 @@ impl World {
             net: Net::new(hosts.len()),
             hosts,
             procs: Vec::new(),
+            course: Course::default(),
             wrong: None,
             dice,
             trace: Trace::new(listen),
@@ -283,7 +287,9 @@ impl World {
             Happening::Net(step) => self.net_step(step),
             Happening::Fence(step) => self.fence_step(step),
             Happening::Chaos => self.strike(),
-            Happening::Start(host) => self.start_if_free(host),
+            Happening::Start(host) => {
+                self.start_if_free(host);
+            }
             Happening::Resume(proc) => self.resume_process(proc),
             Happening::Reap(proc) => self.crash_process(proc),
             Happening::Nothing => {}

@@ -70,7 +70,7 @@ impl Leader {
 /// Counts over one run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Times that chaos struck.
+    /// Times that chaos struck and changed something.
     pub strikes: u64,
     /// Ballots that won.
     pub elected: u64,
@@ -358,6 +358,7 @@ impl World {
                 how: Silenced::Fenced | Silenced::FencedBefore | Silenced::LeaseRanOut,
             } => self.procs[id].silenced.push(*victim),
             Event::Serving { ballot, addr } => {
+                self.course.served_in_chaos += u64::from(self.chaos);
                 self.serving(id, *ballot, *addr);
                 self.check_fences_recorded(id);
             }

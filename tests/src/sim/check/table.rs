@@ -8,6 +8,7 @@ use ostrakon_core::ids::{Ballot, BlockNo, Rid};
 
 use super::TableCopy;
 use crate::sim::checksum::checksum;
+use crate::sim::disk::Path;
 use crate::sim::host::ProcId;
 use crate::sim::world::{World, violate};
 
@@ -111,19 +112,29 @@ impl World {
     }
 
     /// A record was deleted, or marked as evicted.
-    fn record_gone(&mut self, rid: Rid) {
+    pub(in crate::sim) fn record_gone(&mut self, rid: Rid) {
         let Some(&id) = self.by_rid.get(&rid) else { return };
         let proc = &self.procs[id];
         let calm_for = self.now - self.hosts[proc.host].disturbed.max(self.disturbed);
         let patience = (self.options.recovery_ms + 2 * self.options.silence_max_ms) * 1_000 + 10_000_000;
-        let reachable = self.options.unreachable.is_none();
-        if reachable && self.is_running(id) && !proc.unmounting && proc.was_connected && calm_for > patience {
+        let healthy = self.is_running(id) && self.hosts[proc.host].path == Path::Fine && !proc.cut;
+        let reachable = self.options.unreachable.is_none() && self.reaches_the_server(proc.host);
+        if reachable && healthy && !proc.unmounting && proc.was_connected && calm_for > patience {
             let name = proc.name.clone();
             violate!(
                 self,
                 "{name} is mounted, healthy and undisturbed, and was taken out of the table"
             );
         }
+    }
+
+    /// Whether nothing is cut between this host and the one whose records these are: nobody else takes anybody out.
+    fn reaches_the_server(&self, host: usize) -> bool {
+        let server = self.check.server.and_then(|ballot| self.by_rid.get(&ballot.rid));
+        server.is_none_or(|&server| {
+            let server = self.procs[server].host;
+            !self.net.is_cut(host, server) && !self.net.is_cut(server, host)
+        })
     }
 
     /// The barrier rises: everybody who is still in the table is released by it.

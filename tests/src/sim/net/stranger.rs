@@ -18,7 +18,7 @@ pub enum Prank {
 
 impl World {
     /// Somebody who has no business here connects to a host, so many times.
-    pub fn stranger(&mut self, host: usize, connections: usize) {
+    pub fn stranger(&mut self, host: usize, connections: usize) -> bool {
         note!(
             self,
             "net",
@@ -29,6 +29,8 @@ impl World {
             let outside = self.net.outside();
             self.open_conn(outside, Who::Stranger, host);
         }
+        // A machine that runs answers, if only that nobody listens.
+        self.hosts[host].power
     }
 
     pub(super) fn stranger_connected(&mut self, key: ConnKey) {

@@ -3,5 +3,6 @@
 
 mod checks;
 mod disk;
+mod progress;
 mod puppet;
 mod votes;

@@ -1,0 +1,219 @@
+//! What a healed world has to do in time: worlds that are not healed, but taken to be, are found out. And what is counted.
+
+use crate::sim::core_first::{CoreFirst, Rest};
+use crate::sim::course::{Course, Courses};
+use crate::sim::disk::Path;
+use crate::sim::options::Mischief;
+use crate::sim::scenario::{Scenario, voters};
+use crate::sim::trace::Listen;
+use crate::sim::world::{World, Wrong};
+
+/// A world whose faults are said to have stopped at this moment, with its server.
+fn calm(scenario: &Scenario) -> (World, usize) {
+    let mut world = scenario.world(1, Listen::Nobody);
+    let server = world.expect_server();
+    world.expect_connected_all();
+    world.course.calm_at = world.now;
+    (world, server)
+}
+
+/// Fails unless progress was missed that says this, and soon after this time in microseconds.
+fn expect_too_late(world: &World, says: &str, limit: u64) {
+    match &world.wrong {
+        Some(Wrong::NoProgress(what)) => {
+            assert!(what.contains(says), "found, but for another reason: {what}")
+        }
+        other => panic!("expected no progress that says \"{says}\", found {other:?}"),
+    }
+    let took = world.now - world.course.calm_at;
+    assert!(
+        (limit..limit + 5_000_000).contains(&took),
+        "found after {took} us"
+    );
+}
+
+#[test]
+fn a_server_in_time_is_fine() {
+    let (mut world, server) = calm(&voters(3).clients(1));
+    world.crash(server);
+    world.restart(server);
+    world.expect_convergence();
+    assert_eq!(world.wrong, None);
+    assert!(world.course.to_server <= world.course.to_connect);
+    assert!(world.course.to_connect.is_some());
+}
+
+#[test]
+fn no_server_in_time() {
+    let (mut world, server) = calm(&voters(3));
+    world.options.fence.refuse_ppm = 1_000_000;
+    world.pause(server);
+    world.expect_convergence();
+    expect_too_late(&world, "no server within", world.options.time_to_server());
+}
+
+#[test]
+fn a_client_that_is_not_connected_in_time() {
+    let (mut world, _) = calm(&voters(3).clients(1));
+    world.isolate(3);
+    world.run_for(3_000);
+    world.course.calm_at = world.now;
+    world.expect_convergence();
+    expect_too_late(
+        &world,
+        "not everybody is connected",
+        world.options.time_to_connect(),
+    );
+}
+
+#[test]
+fn a_strike_that_changes_nothing_is_not_counted() {
+    let mut scenario = voters(2);
+    scenario.options.chaos.weights[Mischief::ALL
+        .iter()
+        .position(|&it| it == Mischief::Heal)
+        .expect("it is one")] = 1;
+    let (mut world, _) = calm(&scenario);
+    world.chaos = true;
+    world.strike();
+    assert_eq!(world.check.counts.strikes, 0, "every link was whole");
+    world.cut_link(0, 1);
+    world.strike();
+    assert_eq!(world.check.counts.strikes, 1);
+}
+
+#[test]
+fn verbs_say_whether_they_change_anything() {
+    let (mut world, _) = calm(&voters(3));
+    assert!(!world.resume(0) && world.pause(0) && !world.pause(0) && world.resume(0));
+    assert!(!world.restart(0) && world.crash(0) && !world.crash(0) && world.restart(0));
+    assert!(!world.heal() && world.isolate(1) && !world.isolate(1) && world.heal());
+    assert!(
+        !world.find_disk(1) && world.lose_disk(1, true) && !world.lose_disk(1, true) && world.find_disk(1)
+    );
+    assert!(world.unmount(1) && !world.unmount(1));
+    assert!(world.power_off(2) && !world.power_off(2) && !world.lose_disk(2, true));
+}
+
+#[test]
+fn what_many_runs_come_to() {
+    let course = |served_in_chaos, seconds| Course {
+        served_in_chaos,
+        to_server: Some(seconds),
+        ..Course::default()
+    };
+    let mut courses = Courses::default();
+    for (seed, course) in [course(0, 5), course(1, 9), course(2, 7), course(3, 1)]
+        .iter()
+        .enumerate()
+    {
+        courses.add(seed as u64, course);
+    }
+    assert_eq!((courses.contested, courses.unserved), (2, 1));
+    assert_eq!((courses.to_server.time, courses.to_server.seed), (9, 1));
+}
+
+#[test]
+fn a_voter_starts_where_another_has_left() {
+    for replaced in [true, false] {
+        let (mut world, _) = calm(&voters(1));
+        world.unmount(0);
+        world.calm();
+        world.course.voters_leave = replaced;
+        world.expect_left(0);
+        world.expect_convergence();
+        if replaced {
+            assert_eq!(world.wrong, None);
+            assert_eq!(world.newest_process_of(0), 1, "the first has left");
+        } else {
+            // Nothing happens any more, so that nobody looks before the world is given up.
+            assert!(
+                matches!(&world.wrong, Some(Wrong::NoProgress(what)) if what.contains("no server within"))
+            );
+        }
+    }
+}
+
+/// A world whose server is beside the core.
+fn beside_the_server(rest: Rest) -> (World, usize) {
+    let (mut world, server) = calm(&voters(3).clients(1));
+    let first = (server + 1) % 3;
+    world.options.core_first = Some(CoreFirst { rest, first });
+    (world, server)
+}
+
+#[test]
+fn a_core_does_without_the_others() {
+    for rest in [
+        Rest::Frozen,
+        Rest::CutOff,
+        Rest::NoDisk(false),
+        Rest::NoDisk(true),
+    ] {
+        let (mut world, server) = beside_the_server(rest);
+        world.expect_a_core();
+        assert_eq!(world.wrong, None, "{rest:?}");
+        assert!(
+            world.course.core_first && world.course.core_to_connect.is_some(),
+            "{rest:?}"
+        );
+        assert_ne!(world.server(), Some(server), "{rest:?}");
+        world.calm();
+        world.expect_convergence();
+        assert_eq!(world.wrong, None, "{rest:?}");
+    }
+    let (mut world, server) = beside_the_server(Rest::AsTheyAre);
+    world.expect_a_core();
+    assert_eq!(world.wrong, None);
+    assert_eq!(world.server(), Some(server), "nothing is wrong with it");
+}
+
+#[test]
+fn a_core_that_gets_no_server() {
+    let (mut world, _) = beside_the_server(Rest::Frozen);
+    // One voter is taken for a quorum, beside two that are frozen.
+    world.options.quorum_count = 1;
+    world.expect_a_core();
+    expect_too_late(&world, "no server within", world.options.time_to_server());
+}
+
+#[test]
+fn there_is_no_core_without_voters_that_stay_or_without_others_beside_it() {
+    let (mut world, server) = beside_the_server(Rest::Frozen);
+    world.options.quorum_count = 3;
+    world.expect_a_core();
+    world.options.quorum_count = 1;
+    world.options.core_first = Some(CoreFirst {
+        rest: Rest::CutOff,
+        first: 0,
+    });
+    world.expect_a_core();
+    world.options.quorum_count = 2;
+    for host in (0..3).filter(|&host| host != server) {
+        world.unmount(host);
+    }
+    world.expect_a_core();
+    assert!(!world.course.core_first);
+}
+
+#[test]
+fn only_the_healthy_must_not_be_taken_out_of_the_table() {
+    let (mut world, server) = calm(&voters(3).clients(1));
+    world.run_for(20_000);
+    let client = world.process_on(3).expect("it is connected");
+    let rid = world.procs[client].rid;
+    let other = (server + 1) % 3;
+    let mut is_healthy = |change: &dyn Fn(&mut World)| {
+        change(&mut world);
+        world.record_gone(rid);
+        world.wrong.take().is_some()
+    };
+    assert!(is_healthy(&|_| {}));
+    assert!(
+        is_healthy(&|world| world.net.set_cut(3, other, true)),
+        "it needs not reach everybody"
+    );
+    assert!(!is_healthy(&|world| world.net.set_cut(server, 3, true)));
+    assert!(is_healthy(&|world| world.net.set_cut(server, 3, false)));
+    assert!(!is_healthy(&|world| world.hosts[3].path = Path::Failing));
+}
