@@ -197,3 +197,33 @@ impl Election {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often the blocks that stay invalid are read again, and what comes then.
+    fn rereads(bad: usize) -> (u32, Next) {
+        let mut collect = Collect::new();
+        collect.due = Blocks::NONE;
+        (0..bad).for_each(|index| collect.bad.set(index, true));
+        let mut reads = 0;
+        loop {
+            match collect.next(Blocks::NONE) {
+                Next::Read => reads += 1,
+                then => return (reads, then),
+            }
+            assert_eq!(collect.due.count(), bad, "they and no other");
+            collect.due = Blocks::NONE;
+        }
+    }
+
+    #[test]
+    fn r10_what_is_invalid_is_read_again_before_a_collect_does_without_it() {
+        assert_eq!(rereads(0), (0, Next::Complete));
+        for bad in 1..=LEFT_OUT_MAX {
+            assert_eq!(rereads(bad), (REREADS + 1, Next::Complete), "{bad}");
+        }
+        assert_eq!(rereads(LEFT_OUT_MAX + 1), (REREADS + 1, Next::Pause));
+    }
+}
