@@ -210,16 +210,8 @@ impl Election {
     fn begin_silencing(&mut self, now: Instant, ballot: Ballot) {
         self.victims.clear();
         let mut longest = Duration::ZERO;
-        let live = self.live_server();
         for entry in safety::victims(&self.log, ballot) {
-            let asked = if self.is_dead(entry.ballot()) {
-                Duration::ZERO
-            } else if live == Some(entry.ballot()) {
-                ASK_TIME.max(self.pace.longest_io().times(4))
-            } else {
-                self.pace
-                    .election_timeout(self.peers.slowest_cycle(self.collect_began), 0)
-            };
+            let asked = self.ask_time(entry.ballot());
             longest = longest.max(asked);
             let victim = Victim {
                 ballot: entry.ballot(),
@@ -238,6 +230,18 @@ impl Election {
             rang: None,
         });
         self.tell(Event::Sealed(ballot));
+    }
+
+    /// How long a predecessor is asked to be silent by itself.
+    fn ask_time(&self, ballot: Ballot) -> Duration {
+        if self.is_dead(ballot) {
+            Duration::ZERO
+        } else if self.live_server() == Some(ballot) {
+            ASK_TIME.max(self.pace.longest_io().times(4))
+        } else {
+            self.pace
+                .election_timeout(self.peers.slowest_cycle(self.collect_began), 0)
+        }
     }
 
     /// Whether it left the doorbell unanswered and has not been seen to write since: one that was only late is asked like
@@ -297,6 +301,10 @@ impl Election {
             return Ok(());
         }
         let ballot = victim.ballot;
+        if victim.state == VictimState::Asked {
+            // A clock that jumped may have passed for a slow disk when the time was set.
+            victim.due = victim.due.min(sealed_at + self.ask_time(ballot).times(2));
+        }
         let silent = safety::is_silent(
             ballot,
             victim.quiet_ms,

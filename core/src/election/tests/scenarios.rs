@@ -1,5 +1,6 @@
 use super::*;
 use crate::bounds::BARREN_FORGOTTEN;
+use crate::election::stage::Stage;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -231,12 +232,7 @@ fn a_voter_that_left_an_answering_leader_alone_goes_on_as_soon_as_that_one_leave
     world.lose(leader, false);
     world.voters[leader].facts.away = 1;
     let other = 1 - leader;
-    let rests = |world: &World| {
-        matches!(
-            world.voters[other].election.stage,
-            crate::election::stage::Stage::Rest { .. }
-        )
-    };
+    let rests = |world: &World| matches!(world.voters[other].election.stage, Stage::Rest { .. });
     // Until its pauses are long.
     world.run(SECOND.times(40));
     assert!(world.run_until(SECOND.times(20), rests), "{:#?}", world.stages());
@@ -267,6 +263,32 @@ fn a_barren_voter_that_nobody_took_over_from_asks_again_after_a_minute() {
     world.run(BARREN_FORGOTTEN + SECOND.times(2));
     assert!(world.leaders().is_empty());
     assert!(!world.voters[first].election.said.barren);
+}
+
+#[test]
+fn a_clock_that_jumps_before_the_seal_does_not_put_the_fence_off() {
+    let mut world = World::voters(2, 3);
+    let elected = |world: &World, but: Option<usize>| {
+        let seals = |&n: &usize| matches!(world.voters[n].election.stage, Stage::Seal { .. });
+        (0..3).filter(|&n| Some(n) != but).find(seals)
+    };
+    assert!(world.run_until(SECOND.times(3), |world| elected(world, None).is_some()));
+    let first = elected(&world, None).unwrap();
+    // It dies before it claims: no super block names it, and no bell finds out that it is dead.
+    world.run(Duration::from_millis(6));
+    world.voters[first].alive = false;
+    assert!(world.run_until(SECOND.times(9), |world| elected(world, Some(first)).is_some()));
+    let second = elected(&world, Some(first)).unwrap();
+    while elected(&world, Some(first)).is_some() {
+        world.voters[second].election.pace.cycle_took(SECOND.times(300));
+        world.run(Duration(100));
+    }
+    assert!(
+        world.run_until(SECOND.times(20), |world| world.leaders() == [second]),
+        "{:#?}",
+        world.stages()
+    );
+    assert!(world.saw(second, |event| matches!(event, Event::Fencing { .. })));
 }
 
 #[test]
