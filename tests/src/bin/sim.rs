@@ -142,8 +142,10 @@ fn main() -> ExitCode {
 /// to run.
 fn leave_out(name: &str, tells: bool) -> Option<ExitCode> {
     let Some(rule) = Rule::ALL.iter().find(|rule| rule.name() == name) else {
-        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
-        println!("{}", names.join("\n"));
+        if name != "list" {
+            eprintln!("error: no rule is named {name}; there are:");
+        }
+        Rule::ALL.iter().for_each(|rule| println!("{}", rule.name()));
         return Some(match name {
             "list" => ExitCode::SUCCESS,
             _ => ExitCode::from(EXIT_USAGE),

@@ -335,7 +335,13 @@ pub(crate) fn replay(scenario: &Scenario, story: &impl Fn(&mut World)) -> bool {
         .parse()
         .unwrap_or_else(|wrong: String| panic!("{ID_VARIABLE}: {wrong}"));
     let played = play_cut(scenario, &id, Listen::Print, story);
-    println!("{} of {} cuts happened", played.happened, id.cuts.len());
+    assert_eq!(
+        played.happened,
+        id.cuts.len(),
+        "cuts of {id} that happened: the scenario ended before the next one, after {} writes more",
+        played.writes
+    );
+    println!("every cut happened");
     true
 }
 

@@ -45,7 +45,12 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
                 print!("{HELP}");
                 return Ok(ExitCode::SUCCESS);
             }
-            Arg::Long("minutes") => minutes = parser.value()?.parse()?,
+            Arg::Long("minutes") => {
+                minutes = parser.value()?.parse()?;
+                ensure(minutes > 0.0, || {
+                    format!("--minutes {minutes}: a number above 0 was expected, as 0.5 for half a minute")
+                })?;
+            }
             Arg::Value(name) => targets.push(known(&name.to_string_lossy())?),
             other => return Err(other.unexpected().into()),
         }

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use lexopt::{Arg, ValueExt};
 use ostrakon_xtask::failure::{During, Failure, Result, ensure};
 
-use crate::cargo::{cargo, target_folder, words};
+use crate::cargo::{cargo, target_folder, words, workspace};
 
 const HELP: &str = "\
 cargo xtask mutants [FOLDER[/FILE] …] [--shard K/N]
@@ -97,6 +97,8 @@ impl Place {
             format!("core has no folder {folder}, only: {}", FOLDERS.join(", "))
         })?;
         let files = if name.contains('/') {
+            let file = workspace().join("core/src").join(name);
+            ensure(file.is_file(), || format!("core/src/{name} is no file"))?;
             name.to_owned()
         } else {
             format!("{name}/**/*.rs")
