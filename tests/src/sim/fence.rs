@@ -49,6 +49,13 @@ impl World {
             false => (report.min(limit), FenceOutcome::Failed),
         };
         self.after(after, Happening::Fence(FenceStep::Report(by, victim, outcome)));
+        if outcome == FenceOutcome::Failed && !refused && !hangs && !false_alarm {
+            // It took longer than anybody waits, and says so when it is done.
+            self.after(
+                report,
+                Happening::Fence(FenceStep::Report(by, victim, FenceOutcome::Done)),
+            );
+        }
     }
 
     /// The fence service does something.

@@ -1,9 +1,9 @@
 //! `cargo xtask sim` and `cargo xtask model`: the simulator and the exhaustive search, built for speed.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use ostrakon_xtask::failure::{During, Result};
+use ostrakon_xtask::failure::{During, Failure, Result, ensure};
 
 use crate::cargo::{cargo, pass_on, words};
 
@@ -63,6 +63,46 @@ fn run_binary(
     features: &[&str],
     arguments: Vec<OsString>,
 ) -> Result<ExitCode> {
+    let mut command = runs(package, binary, profile, features);
+    command.arg("--").args(arguments);
+    let status = command.status().during(format!("running {}", words(&command)))?;
+    Ok(pass_on(status))
+}
+
+/// Whether the same seed gives the same run, byte for byte, in the build for speed and in that of the ordinary tests, which
+/// has every assertion and is not made for this processor.
+pub(crate) fn check_digests() -> Result<()> {
+    for seed in DIGEST_SEEDS {
+        let [fast, checked] = ["sim", "dev"].map(|profile| digest(profile, seed));
+        let (fast, checked) = (fast?, checked?);
+        ensure(fast == checked, || {
+            format!(
+                "seed {seed} is one run in the profile sim (digest {fast}), and another in the profile dev ({checked})"
+            )
+        })?;
+        println!("seed {seed}: digest {fast} in both builds");
+    }
+    Ok(())
+}
+
+/// A run each, short and long.
+const DIGEST_SEEDS: [u64; 3] = [1, 2, 9_520];
+
+/// The digest of every line of a run's trace.
+fn digest(profile: &str, seed: u64) -> Result<String> {
+    let mut command = runs("ostrakon-tests", "sim", profile, &[]);
+    command.args(["--", "--seed", &seed.to_string()]);
+    let output = command.output().during(format!("running {}", words(&command)))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let mut lines = said.lines();
+    let found = lines.find_map(|line| line.strip_prefix("trace digest "));
+    found
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::new(format!("{} tells no digest: {said}", words(&command))))
+}
+
+/// `cargo run` of a binary, up to where its own arguments begin.
+fn runs(package: &str, binary: &str, profile: &str, features: &[&str]) -> Command {
     let mut command = cargo([
         "run",
         "--quiet",
@@ -79,9 +119,7 @@ fn run_binary(
         let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
         command.env("RUSTFLAGS", format!("{flags} -Ctarget-cpu=native"));
     }
-    command.arg("--").args(arguments);
-    let status = command.status().during(format!("running {}", words(&command)))?;
-    Ok(pass_on(status))
+    command
 }
 
 #[cfg(test)]

@@ -211,6 +211,7 @@ fn sim() -> Result<Vec<String>> {
     if !metadata.contains("tests/src/bin/sim") {
         return Ok(vec!["the simulator is not there yet".to_owned()]);
     }
+    crate::commands::sim::check_digests()?;
     let arguments = SIM_ARGUMENTS.map(OsString::from).to_vec();
     match crate::commands::sim::run(arguments)? {
         code if code == ExitCode::SUCCESS => Ok(Vec::new()),
