@@ -210,6 +210,15 @@ pub struct Chaos {
     pub weights: [u32; Mischief::ALL.len()],
 }
 
+/// Chaos is longer in one run of so many. More of them would see more successions, and make the whole slower.
+const LONGER_ONE_IN: u64 = 8;
+
+/// By the time of so many successions.
+const SUCCESSIONS: u64 = 2;
+
+/// In larger worlds a second of chaos costs too much.
+const LONGER_HOSTS_MAX: usize = 6;
+
 /// Makes another seed of a seed.
 const EXTRAS: u64 = 0x65_78_74_72_61_73;
 
@@ -256,6 +265,8 @@ pub struct Options {
     pub chaos: Chaos,
     /// How long it lasts.
     pub chaos_ms: u64,
+    /// Of that, what was added so that several successions fit.
+    pub longer_ms: u64,
     /// Faults stop for a core quorum first.
     pub core_first: Option<CoreFirst>,
 }
@@ -328,6 +339,7 @@ impl Options {
                     Silence::Fence => 0,
                     Silence::Lease(ms) | Silence::Both(ms) => 2 * (ms + write_time_max_ms),
                 },
+            longer_ms: 0,
             core_first: None,
         }
     }
@@ -339,6 +351,19 @@ impl Options {
         let core_first = dice.one_in(4);
         let plan = CoreFirst::draw(&mut dice, self.voters);
         self.core_first = core_first.then_some(plan);
+        if dice.one_in(LONGER_ONE_IN) && self.hosts() <= LONGER_HOSTS_MAX {
+            self.longer_ms = SUCCESSIONS * self.succession_ms();
+            self.chaos_ms += self.longer_ms;
+        }
+    }
+
+    /// Time that a succession takes if little goes wrong: the leader is missed, silenced and followed.
+    fn succession_ms(&self) -> u64 {
+        let lease = match self.silence {
+            Silence::Fence => 0,
+            Silence::Lease(ms) | Silence::Both(ms) => ms,
+        };
+        self.silence_max_ms + 2 * self.write_time_max_ms + self.fence.delay.1 / 1_000 + lease
     }
 
     /// Every host, voters first.
@@ -448,6 +473,9 @@ impl fmt::Display for Options {
             "drift {} ppm, unreachable {:?}, start within {} ms, restart after {:?}",
             self.drift_ppm_max, self.unreachable, self.start_within_ms, self.restart_after
         )?;
+        if self.longer_ms > 0 {
+            writeln!(f, "chaos lasts {} ms longer than usual", self.longer_ms)?;
+        }
         if let Some(core_first) = self.core_first {
             writeln!(f, "{core_first}")?;
         }

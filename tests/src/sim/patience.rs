@@ -9,7 +9,7 @@ const GRACE: Time = 60_000_000;
 
 impl Options {
     /// The longest time in which all of the region is read once.
-    fn cycle(&self) -> Time {
+    pub(super) fn cycle(&self) -> Time {
         let requests = 3 + 64 / u64::from(self.transfer_blocks);
         self.disk.latency.1 * requests
     }

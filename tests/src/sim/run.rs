@@ -316,9 +316,13 @@ impl World {
         })
     }
 
-    /// Whether there is nothing left to do: nothing has been fenced for longer than it takes until the next ghost's
-    /// turn comes.
-    fn is_settled(&self) -> bool {
+    /// Whether there is nothing left to do: nothing has been fenced for longer than it takes until the next ghost's turn comes,
+    /// and nobody is withdrawing any more. (Who gave up writes a block of each look until the region says so. That is a hundred
+    /// looks or more, and one of a slow disk that gives a block at a time takes half a second.)
+    pub(super) fn is_settled(&self) -> bool {
+        if self.now - self.check.stood_at < 4 * self.options.cycle() {
+            return false;
+        }
         let quiet_for = self.now - self.check.fenced_at.max(self.disturbed);
         self.is_converged() && quiet_for > GHOST_FENCE_WAIT.0 + self.settling_time()
     }

@@ -73,6 +73,7 @@ pub fn voters(voters: usize) -> Scenario {
                 weights: [0; Mischief::ALL.len()],
             },
             chaos_ms: 0,
+            longer_ms: 0,
             core_first: None,
         },
         seeds: SEEDS,

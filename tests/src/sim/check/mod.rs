@@ -161,6 +161,8 @@ pub struct Check {
     pub recorded: BTreeSet<Rid>,
     /// Numbers of the fence records in the ring; 0 where none was written yet, or what stands there is invalid.
     pub fence_seqs: [u64; FENCE_BLOCKS],
+    /// When somebody who does not serve last wrote to the region.
+    pub stood_at: Time,
     /// When a fence last acted.
     pub fenced_at: Time,
     /// Counts.
@@ -202,6 +204,7 @@ impl Check {
             records: BTreeMap::new(),
             recorded: BTreeSet::new(),
             fence_seqs: [0; FENCE_BLOCKS],
+            stood_at: 0,
             fenced_at: 0,
             counts: Counts::default(),
         }
@@ -304,6 +307,9 @@ impl World {
             Area::Fences(_) => self.check_leads(proc, "the fence records"),
             Area::Region(_) | Area::Doorbell if !self.procs[proc].voter => {
                 violate!(self, "{} is no voter and writes {area:?}", self.procs[proc].name);
+            }
+            Area::Region(_) | Area::Doorbell if self.serves(self.procs[proc].host).is_none() => {
+                self.check.stood_at = self.now;
             }
             Area::Region(_) | Area::Doorbell => {}
             Area::Outside => {

@@ -2,8 +2,9 @@
 
 use crate::sim::core_first::{CoreFirst, Rest};
 use crate::sim::course::{Course, Courses};
+use crate::sim::dice::Dice;
 use crate::sim::disk::Path;
-use crate::sim::options::Mischief;
+use crate::sim::options::{Mischief, Options};
 use crate::sim::scenario::{Scenario, voters};
 use crate::sim::trace::Listen;
 use crate::sim::world::{World, Wrong};
@@ -216,4 +217,31 @@ fn only_the_healthy_must_not_be_taken_out_of_the_table() {
     assert!(!is_healthy(&|world| world.net.set_cut(server, 3, true)));
     assert!(is_healthy(&|world| world.net.set_cut(server, 3, false)));
     assert!(!is_healthy(&|world| world.hosts[3].path = Path::Failing));
+}
+
+#[test]
+fn who_writes_the_region_is_not_at_rest() {
+    let (mut world, server) = calm(&voters(3));
+    world.run_for(60_000);
+    assert!(world.is_settled());
+    let other = world.process_on((server + 1) % 3).expect("it is connected");
+    let (at, block) = super::puppet::region_block(&world, other, 7, &[]);
+    super::puppet::write(&mut world, other, at, &block);
+    assert!(!world.is_settled());
+    world.run_for(1_000);
+    assert!(world.is_settled());
+}
+
+#[test]
+fn longer_chaos_is_drawn_in_small_worlds_only() {
+    let drawn = (0..400).map(|seed| {
+        let mut options = Options::draw(&mut Dice::new(seed));
+        let usual = options.chaos_ms;
+        options.draw_extras(seed);
+        assert_eq!(options.chaos_ms, usual + options.longer_ms);
+        assert!(options.longer_ms == 0 || options.hosts() <= 6);
+        options.longer_ms > 0
+    });
+    let longer = drawn.filter(|&longer| longer).count();
+    assert!((20..80).contains(&longer), "{longer} of 400");
 }

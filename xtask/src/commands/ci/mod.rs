@@ -97,7 +97,7 @@ const STEPS: &[Step] = &[
 
 /// Runs of the simulator in CI, from a fixed seed: the same ones each time, so that a failure is never a matter
 /// of luck. Longer runs are started by hand.
-const SIM_ARGUMENTS: [&str; 4] = ["--seed", "1", "--runs", "1000"];
+const SIM_ARGUMENTS: [&str; 4] = ["--seed", "1", "--runs", "10000"];
 
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let mut chosen = Vec::new();
