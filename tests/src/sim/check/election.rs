@@ -168,11 +168,9 @@ impl World {
     /// Whether the log has room for a few more leaders that die before they serve. When it has not, nobody may become
     /// a candidate any more: the volume has to be formatted anew then.
     pub(crate) fn log_has_room(&self) -> bool {
-        // A mark that was lost since makes no room: what any block says counts.
-        let marked = |ballot: Ballot| self.check.region.iter().any(|view| view.marked.contains(&ballot));
+        // One whose fence was confirmed takes its place all the same, until somebody serves.
         let stands = |ballot: Ballot, carriers: usize| {
-            let gone = self.check.fenced.covers(ballot) || self.is_void(ballot) || marked(ballot);
-            carriers > 0 && !gone
+            carriers > 0 && !self.check.fenced.covers(ballot) && !self.is_void(ballot)
         };
         let all = self.check.carriers.iter();
         let left = all
