@@ -261,7 +261,6 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{BootId, HostId};
 
     fn rid(n: u64) -> Rid {
         Rid::new(n).unwrap()
@@ -269,21 +268,13 @@ mod tests {
 
     fn head(writer: u64, write_nr: u64, term: u64, kind: VoteKind, vote_for: u64) -> QuorumHead {
         QuorumHead {
-            writer: rid(writer),
-            host: HostId(0),
-            boot: BootId::default(),
             write_nr: WriteNr(write_nr),
             term: Term(term),
             kind,
             vote_for: Rid::new(vote_for),
-            own: None,
-            void_term: Term(0),
-            won: false,
-            sealed: false,
-            barren: false,
             round: 4,
-            answer: None,
             cycle: Duration::ZERO,
+            ..QuorumHead::first_of(rid(writer))
         }
     }
 

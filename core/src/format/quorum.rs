@@ -101,6 +101,30 @@ pub struct QuorumHead {
     pub cycle: Duration,
 }
 
+#[cfg(test)]
+impl QuorumHead {
+    /// The first write of somebody who says nothing yet, in term 1.
+    pub(crate) fn first_of(writer: Rid) -> Self {
+        Self {
+            writer,
+            host: HostId(900),
+            boot: BootId([9; 16]),
+            write_nr: WriteNr(1),
+            term: Term(1),
+            kind: VoteKind::Vote,
+            vote_for: None,
+            own: None,
+            void_term: Term(0),
+            won: false,
+            sealed: false,
+            barren: false,
+            round: 0,
+            answer: None,
+            cycle: Duration(1_000),
+        }
+    }
+}
+
 /// A quorum block as read.
 #[derive(Clone, Copy, Debug)]
 pub enum RegionBlock<'a> {

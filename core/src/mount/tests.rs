@@ -15,9 +15,9 @@ use crate::event::{Event, Fault, Unmounted};
 use crate::fence::FenceOutcome;
 use crate::format::{
     Doorbell, FenceParam, FenceWay, Geometry, LogEntry, PackedEntry, QuorumHead, SUPER_COPIES, SuperBlock,
-    VoteKind, decode_fence, encode_empty, encode_quorum, encode_table_block,
+    decode_fence, encode_empty, encode_quorum, encode_table_block,
 };
-use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, Term, VolumeId, VolumeKey, WriteNr};
+use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, Term, VolumeId, VolumeKey};
 use crate::net::{ConnId, NetRequest};
 use crate::server::FixedMemory;
 use crate::service::NoService;
@@ -255,23 +255,7 @@ fn leader() -> LogEntry {
 /// Block `index` of the region says, in the name of somebody who is not here, that these were elected.
 fn write_log(host: &mut Host, index: u64, log: &[LogEntry]) {
     let at = BlockNo(super_block(host).geometry.region.0 + index);
-    let head = QuorumHead {
-        writer: Rid::new(77).unwrap(),
-        host: HostId(77),
-        boot: BootId([7; 16]),
-        write_nr: WriteNr(1),
-        term: Term(1),
-        kind: VoteKind::Vote,
-        vote_for: None,
-        own: None,
-        void_term: Term(0),
-        won: false,
-        sealed: false,
-        barren: false,
-        round: 0,
-        answer: None,
-        cycle: Duration(1_000),
-    };
+    let head = QuorumHead::first_of(Rid::new(77).unwrap());
     let log: Vec<_> = log.iter().map(PackedEntry::from).collect();
     let block = &mut host.blocks[at.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES];
     encode_quorum(&head, &log, at, VOLUME, portable, block);

@@ -5,7 +5,7 @@ use crate::bounds::{LEFT_OUT_MAX, LOG_ENTRIES_MAX, TERM_MAX, VOTERS_MAX};
 use crate::election::cycle::Step;
 use crate::election::stage::Stage;
 use crate::event::Fault;
-use crate::format::{LogEntry, PackedEntry, QuorumHead, RegionBlock, VoteKind, encode_quorum};
+use crate::format::{LogEntry, PackedEntry, QuorumHead, RegionBlock, encode_quorum};
 use crate::ids::{Term, WriteNr};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -61,23 +61,7 @@ impl World {
             .iter()
             .map(|&ballot| PackedEntry::from(&LogEntry { ballot, ..example }))
             .collect();
-        let mut head = QuorumHead {
-            writer,
-            host: HostId(900),
-            boot: BootId([9; 16]),
-            write_nr: WriteNr(1),
-            term: Term(1),
-            kind: VoteKind::Vote,
-            vote_for: None,
-            own: None,
-            void_term: Term(0),
-            won: false,
-            sealed: false,
-            barren: false,
-            round: 0,
-            answer: None,
-            cycle: Duration(1_000),
-        };
+        let mut head = QuorumHead::first_of(writer);
         change(&mut head);
         let at = in_region(index);
         encode_quorum(&head, &entries, at, VOLUME, portable, self.block(at));

@@ -4,6 +4,7 @@ use crate::bounds::{LISTEN_TRIES_MAX, RESIGNING_TIME};
 use crate::client::Link;
 use crate::disk::DiskError;
 use crate::event::{Event, Fault};
+use crate::format::wire::RequestId;
 use crate::ids::{Ballot, BlockNo, Term};
 use crate::net::{ConnId, NetRequest};
 use crate::server::{FixedMemory, Server, State};
@@ -385,8 +386,8 @@ fn a_server_without_remote_clients_knows_it() {
     assert!(world.server(0).remote_client_seen());
 }
 
-#[test]
-fn requests_wait_until_the_service_has_begun() {
+/// A client that was connected before asks a server that listens, and whose address is not published yet.
+fn asked_before_the_service_begins() -> (World, usize, RequestId) {
     let mut world = World::with_voters(1, 1);
     let plain = world.plain();
     world.settle();
@@ -401,6 +402,12 @@ fn requests_wait_until_the_service_has_begun() {
     assert!(world.is_connected(plain));
     let id = world.submit(plain, ADD, &[3]);
     world.settle();
+    (world, plain, id)
+}
+
+#[test]
+fn requests_wait_until_the_service_has_begun() {
+    let (mut world, plain, id) = asked_before_the_service_begins();
     assert_eq!(world.server(0).state(), State::Starting);
     assert_eq!(world.server(0).service().executed, 0);
     world.disk.mend();
@@ -411,18 +418,7 @@ fn requests_wait_until_the_service_has_begun() {
 
 #[test]
 fn a_request_of_one_who_is_away_when_the_service_begins_waits_for_its_return() {
-    let mut world = World::with_voters(1, 1);
-    let plain = world.plain();
-    world.settle();
-    world.nodes[plain].asleep = true;
-    world.kill_server(0);
-    world.disk.writes_left = Some(0);
-    world.serve(0, 2);
-    world.settle();
-    world.nodes[plain].asleep = false;
-    world.settle();
-    let id = world.submit(plain, ADD, &[3]);
-    world.settle();
+    let (mut world, plain, id) = asked_before_the_service_begins();
     world.nodes[plain].asleep = true;
     world.cut(plain);
     world.disk.mend();
