@@ -219,6 +219,12 @@ const SUCCESSIONS: u64 = 2;
 /// In larger worlds a second of chaos costs too much.
 const LONGER_HOSTS_MAX: usize = 6;
 
+/// Chaos ends after so many events: on a fast disk there is no end of them, and a tenth of the runs took a third of the time.
+pub(super) const CHAOS_EVENTS: u64 = 15_000;
+
+/// Except in one run of so many.
+const ENDLESS_ONE_IN: u64 = 16;
+
 /// Makes another seed of a seed.
 const EXTRAS: u64 = 0x65_78_74_72_61_73;
 
@@ -267,6 +273,8 @@ pub struct Options {
     pub chaos_ms: u64,
     /// Of that, what was added so that several successions fit.
     pub longer_ms: u64,
+    /// It ends after so many events, however much of its time is left.
+    pub chaos_events: u64,
     /// Faults stop for a core quorum first.
     pub core_first: Option<CoreFirst>,
 }
@@ -340,6 +348,7 @@ impl Options {
                     Silence::Lease(ms) | Silence::Both(ms) => 2 * (ms + write_time_max_ms),
                 },
             longer_ms: 0,
+            chaos_events: CHAOS_EVENTS,
             core_first: None,
         }
     }
@@ -354,6 +363,9 @@ impl Options {
         if dice.one_in(LONGER_ONE_IN) && self.hosts() <= LONGER_HOSTS_MAX {
             self.longer_ms = SUCCESSIONS * self.succession_ms();
             self.chaos_ms += self.longer_ms;
+        }
+        if dice.one_in(ENDLESS_ONE_IN) {
+            self.chaos_events = u64::MAX;
         }
     }
 
@@ -475,6 +487,9 @@ impl fmt::Display for Options {
         )?;
         if self.longer_ms > 0 {
             writeln!(f, "chaos lasts {} ms longer than usual", self.longer_ms)?;
+        }
+        if self.chaos_events < u64::MAX {
+            writeln!(f, "chaos ends after {} events at the latest", self.chaos_events)?;
         }
         if let Some(core_first) = self.core_first {
             writeln!(f, "{core_first}")?;

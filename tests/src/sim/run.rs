@@ -123,8 +123,15 @@ impl World {
 
     fn play_random(&mut self) {
         self.begin_chaos();
-        self.run_until(self.options.chaos_ms * 1_000);
+        self.let_chaos_reign();
         self.end_well();
+    }
+
+    /// The first phase goes on for its time, or until enough has happened.
+    pub(super) fn let_chaos_reign(&mut self) {
+        let end = self.options.chaos_ms * 1_000;
+        self.at(end, Happening::Nothing);
+        while self.now < end && self.steps() < self.options.chaos_events && self.step() {}
     }
 
     /// The first phase begins: hosts start, and anything goes.

@@ -74,6 +74,7 @@ pub fn voters(voters: usize) -> Scenario {
             },
             chaos_ms: 0,
             longer_ms: 0,
+            chaos_events: u64::MAX,
             core_first: None,
         },
         seeds: SEEDS,

@@ -245,3 +245,27 @@ fn longer_chaos_is_drawn_in_small_worlds_only() {
     let longer = drawn.filter(|&longer| longer).count();
     assert!((20..80).contains(&longer), "{longer} of 400");
 }
+
+#[test]
+fn chaos_ends_when_enough_has_happened() {
+    let endless = (0..400).filter(|&seed| {
+        let mut options = Options::draw(&mut Dice::new(seed));
+        options.draw_extras(seed);
+        options.chaos_events == u64::MAX
+    });
+    let endless = endless.count();
+    assert!((5..80).contains(&endless), "{endless} of 400");
+    let mut world = World::new(
+        Options {
+            chaos_ms: 1_000_000,
+            chaos_events: 300,
+            ..Options::draw(&mut Dice::new(3))
+        },
+        Dice::new(3),
+        Listen::Nobody,
+    );
+    world.begin_chaos();
+    world.let_chaos_reign();
+    assert_eq!(world.steps(), 300);
+    assert!(world.now < 1_000_000_000);
+}
