@@ -132,7 +132,7 @@ impl World {
     fn are_served(&self, hosts: &[usize]) -> bool {
         let Some(on) = self.server() else { return false };
         let server = self.serves(on);
-        let is_cut = |host: usize| self.net.is_cut(host, on) || self.net.is_cut(on, host);
+        let is_cut = |host: usize| self.net.is_out_of_reach(host, on);
         // What has just been cut is not noticed at once.
         let connected = |host: usize| {
             let proc = self.process_on(host).map(|proc| &self.procs[proc]);

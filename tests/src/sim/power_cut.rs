@@ -12,6 +12,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::str::FromStr;
 
+use super::clock::Time;
 use super::dice::Dice;
 use super::disk::Fate;
 use super::host::ProcId;
@@ -177,6 +178,19 @@ impl World {
         self.supply.out = None;
         self.expect_nothing_lost(&promised);
         resume_unwind(Box::new(PowerIsOut))
+    }
+
+    /// Lets time pass until the power is cut at this write, counted from now on. False if it is not before `until`. Nothing happens after a
+    /// cut, until somebody makes it.
+    pub fn run_until_cut(&mut self, cut: CutAt, until: Time) -> bool {
+        self.supply.plan(Some(cut));
+        let interrupted = catch_unwind(AssertUnwindSafe(|| self.run_until(until)));
+        self.supply.plan(None);
+        match interrupted {
+            Ok(()) => false,
+            Err(panic) if panic.is::<PowerIsOut>() => true,
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     /// Processes that were told that they are mounted, and not that it is over.

@@ -56,6 +56,7 @@ pub fn voters(voters: usize) -> Scenario {
             transfer_blocks: 64,
             silence_max_ms: 1_000,
             recovery_ms: 3_000,
+            unmount_time_max_ms: None,
             fence_time_max_ms: 3_000,
             silence: Silence::Fence,
             disk: DiskProfile::healthy(Span(100, 400)),
