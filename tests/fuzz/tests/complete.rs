@@ -1,5 +1,7 @@
 //! No decoder of core is left out: whatever there reads bytes and can be called from outside is called by a target.
 
+#![forbid(unsafe_code)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
