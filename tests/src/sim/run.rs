@@ -205,6 +205,7 @@ impl World {
             machine.crash_in_write,
             machine.tear_next_write,
         ) = (false, false, false);
+        (machine.crash_in_super, machine.plot) = (None, None);
         machine.path = Path::Fine;
         self.resume(host);
         // One that was cut from the disk for good has to be mounted anew, by an operator.
