@@ -27,6 +27,17 @@ pub enum Verdict {
     Panic(String),
 }
 
+impl Verdict {
+    /// What went wrong, if anything did.
+    pub fn failure(&self) -> Option<String> {
+        match self {
+            Self::Fine => None,
+            Self::Wrong(wrong) => Some(wrong.to_string()),
+            Self::Panic(what) => Some(format!("panic: {what}")),
+        }
+    }
+}
+
 /// What came of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
@@ -71,7 +82,7 @@ pub fn drawn_run(rules: Rules, seed: u64, listen: Listen) -> (Outcome, String) {
     let mut world = random_world(rules, seed, listen);
     world.record();
     let outcome = world.play_out();
-    let picture = world.draw(&format!("seed {seed}"));
+    let picture = world.draw(&format!("seed {seed}"), outcome.verdict.failure().as_deref());
     (outcome, picture)
 }
 
