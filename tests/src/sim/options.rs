@@ -1,6 +1,6 @@
 //! The options of a random run, all drawn from its seed: a swarm, so that each run is extreme in its own way.
 
-use std::fmt;
+mod show;
 
 use super::clock::Time;
 use super::core_first::CoreFirst;
@@ -474,51 +474,5 @@ fn draw_chaos(dice: &mut Dice) -> Chaos {
     Chaos {
         every: Span(fast / 4, fast),
         weights,
-    }
-}
-
-impl fmt::Display for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} voters, {} clients, quorum {}, silenced by {:?}, {:?} for {} ms",
-            self.voters, self.clients, self.quorum_count, self.silence, self.chaos.every, self.chaos_ms
-        )?;
-        writeln!(
-            f,
-            "W {} ms, silence {} ms, recovery {} ms, fence time-out {} ms, {} blocks a request, room for {}",
-            self.write_time_max_ms,
-            self.silence_max_ms,
-            self.recovery_ms,
-            self.fence_time_max_ms,
-            self.transfer_blocks,
-            self.clients_max
-        )?;
-        writeln!(f, "{:?}", self.disk)?;
-        writeln!(f, "{:?}", self.net)?;
-        writeln!(f, "{:?}", self.fence)?;
-        writeln!(
-            f,
-            "drift {} ppm, unreachable {:?}, start within {} ms, restart after {:?}",
-            self.drift_ppm_max, self.unreachable, self.start_within_ms, self.restart_after
-        )?;
-        if let Some(ms) = self.unmount_time_max_ms {
-            writeln!(f, "who leaves waits for {ms} ms at most")?;
-        }
-        if self.longer_ms > 0 {
-            writeln!(f, "chaos lasts {} ms longer than usual", self.longer_ms)?;
-        }
-        if self.chaos_events < u64::MAX {
-            writeln!(f, "chaos ends after {} events at the latest", self.chaos_events)?;
-        }
-        if let Some(core_first) = self.core_first {
-            writeln!(f, "{core_first}")?;
-        }
-        for (mischief, weight) in Mischief::ALL.iter().zip(self.chaos.weights) {
-            if weight > 0 {
-                write!(f, "{mischief:?} {weight}, ")?;
-            }
-        }
-        Ok(())
     }
 }

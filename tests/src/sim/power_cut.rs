@@ -394,7 +394,8 @@ pub(crate) fn cut(scenario: &Scenario, writes: u64, story: &impl Fn(&mut World))
     tell(once, twice, writes);
 }
 
-/// Adds a line to the file that the environment names: what was cut, how often once, how often twice, and the writes.
+/// Adds a line to the file that the environment names: what was cut, how often once, how often twice, its writes, and how many
+/// at most a scenario has that is cut twice.
 fn tell(once: u64, twice: u64, writes: u64) {
     use std::io::Write as _;
     let Some(path) = std::env::var_os(FILE_VARIABLE) else {
@@ -403,8 +404,9 @@ fn tell(once: u64, twice: u64, writes: u64) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("?");
     let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-    let written =
-        opened.and_then(|mut file| file.write_all(format!("{name} {once} {twice} {writes}\n").as_bytes()));
+    let written = opened.and_then(|mut file| {
+        file.write_all(format!("{name} {once} {twice} {writes} {SHORT_WRITES}\n").as_bytes())
+    });
     if let Err(error) = written {
         panic!("{}: {error}", path.display());
     }
