@@ -28,7 +28,8 @@ pub struct Config {
     pub silence_max: Duration,
     /// A client that is known and does not (re)connect within this time is evicted.
     pub recovery_time: Duration,
-    /// An unmount that waits longer for a quorum leaves its record behind; `None` waits for ever.
+    /// An unmount that waits longer for its answer leaves its record behind; one that needs as long again to stop what it serves leaves
+    /// its ballot behind, and the next leader may have its host fenced. `None` waits for ever.
     pub unmount_time_max: Option<Duration>,
     /// The checksum routine.
     pub checksum: Checksum,

@@ -135,7 +135,8 @@ pub enum Unmounted {
     Barrier,
     /// It was never admitted by any server: nothing to take back.
     NeverMounted,
-    /// It gave up waiting; the next server evicts its record.
+    /// It gave up waiting ([`Config::unmount_time_max`](crate::config::Config::unmount_time_max)), and left something behind: its record, which the next
+    /// server evicts, or a ballot that counts, which the next leader silences, by a fence perhaps.
     LeftRecord,
     /// It was told to go at once.
     Forced,

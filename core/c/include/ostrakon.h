@@ -235,7 +235,7 @@ enum ostrakon_detail
     OSTRAKON_DETAIL_BARRIER = 14,
     // UNMOUNTED: it was never admitted by any server.
     OSTRAKON_DETAIL_NEVER_MOUNTED = 15,
-    // UNMOUNTED: it gave up waiting; the next server evicts its record.
+    // UNMOUNTED: it gave up waiting; the next server evicts its record, or silences the ballot that it leaves.
     OSTRAKON_DETAIL_LEFT_RECORD = 16,
     // UNMOUNTED: it was told to go at once.
     OSTRAKON_DETAIL_FORCED = 17,
@@ -502,7 +502,8 @@ typedef struct ostrakon_config {
     uint64_t silence_max_us;
     // A client that is known and does not return within this time is evicted.
     uint64_t recovery_time_us;
-    // An unmount that waits longer for a quorum leaves its record behind; 0 waits for ever.
+    // An unmount that waits longer for its answer leaves its record behind, one that cannot stop leading in as long again its ballot; 0
+    // waits for ever.
     uint64_t unmount_time_max_us;
     // A voter: how long one look gives the right to act; 0 promises no lease.
     uint64_t lease_us;

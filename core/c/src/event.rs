@@ -100,7 +100,7 @@ pub enum ostrakon_detail {
     Barrier = 14,
     /// UNMOUNTED: it was never admitted by any server.
     NeverMounted = 15,
-    /// UNMOUNTED: it gave up waiting; the next server evicts its record.
+    /// UNMOUNTED: it gave up waiting; the next server evicts its record, or silences the ballot that it leaves.
     LeftRecord = 16,
     /// UNMOUNTED: it was told to go at once.
     Forced = 17,

@@ -50,7 +50,8 @@ pub struct ostrakon_config {
     pub silence_max_us: u64,
     /// A client that is known and does not return within this time is evicted.
     pub recovery_time_us: u64,
-    /// An unmount that waits longer for a quorum leaves its record behind; 0 waits for ever.
+    /// An unmount that waits longer for its answer leaves its record behind, one that cannot stop leading in as long again its ballot; 0
+    /// waits for ever.
     pub unmount_time_max_us: u64,
     /// A voter: how long one look gives the right to act; 0 promises no lease.
     pub lease_us: u64,

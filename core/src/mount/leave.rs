@@ -68,7 +68,7 @@ impl<M: Memory, S: Service> Mount<M, S> {
         let Life::WindingUp(how) = self.life else { return };
         if self.wind_up_until.is_some_and(|until| now >= until) {
             self.server.abort(now);
-            self.life = Life::Ended(how);
+            self.life = Life::Ended(self.cut_short(how));
             return;
         }
         let drains = self.reign.is_some() && self.server.has_released_all() && !self.server.is_drained();
@@ -82,6 +82,19 @@ impl<M: Memory, S: Service> Mount<M, S> {
         let election_off = self.election.as_ref().is_none_or(|election| election.is_off());
         if election_off && self.reign.is_none() && self.server.is_off() {
             self.life = Life::Ended(how);
+        }
+    }
+
+    /// How a mount ends that does not wait any longer. If its ballot still counts, whoever leads next silences that, and has its host
+    /// fenced perhaps: it did not leave cleanly, whatever its farewell was answered.
+    fn cut_short(&self, how: Unmounted) -> Unmounted {
+        let election = self.election.as_ref();
+        let counts = election.is_some_and(|election| election.own().is_some());
+        match how {
+            Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted if counts => {
+                Unmounted::LeftRecord
+            }
+            how => how,
         }
     }
 }

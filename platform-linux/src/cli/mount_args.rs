@@ -86,7 +86,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = milliseconds(100))]
     recovery_ms: u64,
     /// Leave the record behind if leaving takes longer, because too few voters are there to elect a server; the next
-    /// server evicts it. Without this option: wait
+    /// server evicts it. One that cannot stop leading in as long again leaves its ballot behind, and may be fenced. Without
+    /// this option: wait
     #[arg(long, value_name = "MS", value_parser = milliseconds(1))]
     unmount_timeout_ms: Option<u64>,
     /// Run this with the shell when this mount serves. From then on until --on-deposed has ended, this host counts as leader:

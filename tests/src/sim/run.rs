@@ -418,7 +418,7 @@ impl World {
     }
 
     /// After everybody has left: no server, no address, nobody in the table but those that died. Nothing of that is promised if somebody
-    /// gave up waiting at the end: whoever mounts next clears up.
+    /// gave up waiting at the end and says so: whoever mounts next clears up.
     fn check_left_clean(&mut self) {
         if self.course.somebody_gave_up {
             return;

@@ -437,8 +437,8 @@ impl World {
         if self.is_of_2019() {
             return;
         }
-        self.course.somebody_gave_up |= !self.chaos && self.has_waited_enough(id);
         let proc = &self.procs[id];
+        self.course.somebody_gave_up |= !self.chaos && proc.ended == Some(Unmounted::LeftRecord);
         let (rid, name) = (proc.rid, proc.name.clone());
         let outstanding = self
             .flights
@@ -451,6 +451,11 @@ impl World {
             }
             Some(Unmounted::Farewell | Unmounted::Barrier) if self.check.record(rid).is_some() => {
                 Some("was released, but is still in the table")
+            }
+            Some(Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted)
+                if self.still_leads(rid) =>
+            {
+                Some("left as if nothing of it stayed behind, but its ballot leads")
             }
             Some(Unmounted::NeverMounted) if proc.was_connected => Some("forgot that it was mounted"),
             Some(_) if proc.forced => None,
@@ -467,5 +472,13 @@ impl World {
         ) {
             self.check.counts.left += 1;
         }
+    }
+
+    /// Whether a copy of the super block names it as a server that did not stop.
+    fn still_leads(&self, rid: Rid) -> bool {
+        let copies = self.check.supers.iter().flatten();
+        copies
+            .filter_map(|copy| copy.server.filter(|&server| !copy.fenced.covers(server)))
+            .any(|server| server.rid == rid)
     }
 }
