@@ -3,11 +3,11 @@
 use ostrakon_core::conformance::{Conformance, Side};
 use ostrakon_core::ids::BlockNo;
 use ostrakon_core::time::Duration;
+use ostrakon_devices::Exit;
 
 use crate::disk::{Disk, Memory, TRANSFER_BLOCKS};
 use crate::log::{Debug, error, info};
 use crate::machine::clock::Clock;
-use crate::machine::exit::Exit;
 use crate::machine::interrupts;
 use crate::missing;
 use crate::virtio::Devices;

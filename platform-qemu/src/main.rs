@@ -34,7 +34,7 @@ use ostrakon_core::format::FenceParam;
 use ostrakon_core::ids::{BootId, Rid};
 use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::time::Duration;
-use ostrakon_devices::{Card, Net, Plain, fill_random};
+use ostrakon_devices::{Card, Exit, Net, Plain, fill_random};
 
 use crate::log::{error, info};
 use command_line::{FenceMode, Settings};
@@ -43,7 +43,7 @@ use disk::Disk;
 use fence::Fencer;
 use host::Host;
 use machine::clock::Clock;
-use machine::exit::{Exit, exit};
+use machine::exit::exit;
 use machine::watchdog::Watchdog;
 use machine::{boot, interrupts, start_info};
 

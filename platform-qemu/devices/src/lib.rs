@@ -6,6 +6,7 @@
 //! - [`IdentityMapped`], [`Plain`]: the memory that devices share with the program, and the transport of a slot.
 //! - [`fill_random`]: a source of entropy.
 //! - [`Card`], [`Net`]: a network card as smoltcp sees it, and core's connections as sockets of smoltcp.
+//! - [`Exit`]: why a program ended.
 //! - [`TakeOnce`]: statics that are handed out once.
 
 #![no_std]
@@ -14,6 +15,7 @@
 
 mod card;
 mod entropy;
+mod exit;
 mod hal;
 mod net;
 mod once;
@@ -21,6 +23,7 @@ mod transport;
 
 pub use card::Card;
 pub use entropy::fill_random;
+pub use exit::Exit;
 pub use hal::IdentityMapped;
 pub use net::{Net, NetSink, Place, Room};
 pub use once::TakeOnce;

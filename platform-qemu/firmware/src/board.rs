@@ -5,7 +5,7 @@
 use core::panic::PanicInfo;
 
 use ostrakon_core::time::Instant;
-use ostrakon_devices::Plain;
+use ostrakon_devices::{Exit, Plain};
 use virtio_drivers::transport::{DeviceType, Transport};
 
 /// A device that ends QEMU with a status, or resets the machine.
@@ -124,31 +124,9 @@ pub(crate) fn send_byte(byte: u8) {
     write(SERIAL, byte);
 }
 
-/// Why the program ended. Never 0: that would read as QEMU's own failure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Exit {
-    /// Left the volume cleanly.
-    Left = 1,
-    /// Left, but not cleanly: by force, or its record stays behind.
-    NotClean = 2,
-    /// The command line makes no sense.
-    CommandLine = 3,
-    /// A device that it cannot do without is not there.
-    NoDevice = 4,
-    /// The disk does not answer any more.
-    DiskLost = 5,
-    /// The network does not take packets any more.
-    NetworkLost = 6,
-    /// A panic.
-    Panic = 7,
-    /// A fault of the processor.
-    Fault = 8,
-}
-
 /// Ends QEMU with a status of twice the code and one, as the x86_64 image does.
 pub(crate) fn end(how: Exit) -> ! {
-    let status = (how as u32) << 1 | 1;
-    finish(status << 16 | FINISHER_FAIL)
+    finish(how.status() << 16 | FINISHER_FAIL)
 }
 
 /// Begins anew, as after power-on.

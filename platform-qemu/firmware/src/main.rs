@@ -28,9 +28,9 @@ use ostrakon_core::net::{CloseReason, ConnId};
 use ostrakon_core::server::FixedMemory;
 use ostrakon_core::service::NoService;
 use ostrakon_core::time::earliest;
-use ostrakon_devices::{Card, Net, NetSink, Room, TakeOnce, fill_random};
+use ostrakon_devices::{Card, Exit, Net, NetSink, Room, TakeOnce, fill_random};
 
-use board::{Exit, now};
+use board::now;
 use disk::Disk;
 use line::{Line, Order};
 use settings::Settings;

@@ -8,9 +8,7 @@ use ostrakon_core::config::{Config, VoterConfig};
 use ostrakon_core::format::FenceParam;
 use ostrakon_core::ids::{BootId, Rid};
 use ostrakon_core::time::Duration;
-use ostrakon_devices::Place;
-
-use crate::board::Exit;
+use ostrakon_devices::{Exit, Place};
 
 /// What the command line says.
 pub(crate) struct Settings {

@@ -12,7 +12,7 @@ use ostrakon_core::noise::SEED_BYTES;
 use ostrakon_core::server::{ClientSlot, ConnSlot, Memory};
 use ostrakon_core::service::NoService;
 use ostrakon_core::time::Instant;
-use ostrakon_devices::{Net, NetSink, Room, TakeOnce};
+use ostrakon_devices::{Exit, Net, NetSink, Room, TakeOnce};
 
 use crate::control::{Control, Order};
 use crate::disk::Disk;
@@ -20,7 +20,7 @@ use crate::fence::Fencer;
 use crate::log::{Debug, debug, error, info, trace, warning};
 use crate::machine::boot::stack_used;
 use crate::machine::clock::Clock;
-use crate::machine::exit::{Exit, reset};
+use crate::machine::exit::reset;
 use crate::machine::interrupts;
 use crate::machine::watchdog::Watchdog;
 

@@ -3,35 +3,13 @@
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use ostrakon_devices::Exit;
+
 use super::interrupts;
 use super::port::Port;
 use crate::log::error;
 
 const DEBUG_EXIT: Port = Port(0x501);
-
-/// Why the image ended. Never 0: that would read as QEMU's own failure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub(crate) enum Exit {
-    /// Left the volume cleanly.
-    Left = 1,
-    /// Left, but not cleanly: by force, or its record stays behind.
-    NotClean = 2,
-    /// The command line makes no sense.
-    CommandLine = 3,
-    /// A device that it cannot do without is not there.
-    NoDevice = 4,
-    /// The disk does not answer any more.
-    DiskLost = 5,
-    /// The network does not take packets any more.
-    NetworkLost = 6,
-    /// A panic.
-    Panic = 7,
-    /// A fault of the processor.
-    Fault = 8,
-    /// The disk does not keep what core's rules assume.
-    NotConforming = 9,
-}
 
 /// Ends the image.
 pub(crate) fn exit(how: Exit) -> ! {

@@ -8,11 +8,11 @@
 use core::arch::{asm, naked_asm};
 
 use ostrakon_core::time::{Duration, Instant};
-use ostrakon_devices::TakeOnce;
+use ostrakon_devices::{Exit, TakeOnce};
 
 use super::boot::boot_gdt;
 use super::clock::Clock;
-use super::exit::{Exit, exit};
+use super::exit::exit;
 use super::mmio::Register;
 use super::port::Port;
 use crate::log::{Hex, error};
