@@ -421,6 +421,30 @@ fn an_unmount_below_quorum_waits_and_goes_on_when_a_voter_returns() {
 }
 
 #[test]
+fn an_unmount_that_is_not_to_wait_for_ever_leaves_its_record_to_the_next_server() {
+    let hurried = |options: &mut ostrakon_tests::sim::Options| options.unmount_time_max_ms = Some(5_000);
+    voters(3).quorum(2).clients(1).with(hurried).play(|world| {
+        let server = world.expect_server();
+        world.expect_connected_all();
+        let others = world.other_voters(server);
+        let (back, leaving) = (others[0], others[1]);
+        world.power_off(server);
+        world.power_off(back);
+        world.unmount(leaving);
+        world.run_for(4_900);
+        assert!(world.process_on(leaving).is_some(), "it waits for so long");
+        // How long it may take from then on is judged wherever somebody leaves.
+        let rid = world.procs[world.newest_process_of(leaving)].rid;
+        assert_eq!(world.expect_left(leaving), Unmounted::LeftRecord);
+        assert!(world.check.record(rid).is_some());
+        world.restart(server);
+        world.restart(back);
+        world.expect_connected(3);
+        world.expect("the end of a record", |world| world.check.record(rid).is_none());
+    });
+}
+
+#[test]
 fn a_mount_that_waits_for_a_quorum_can_be_cancelled() {
     voters(3).quorum(2).nobody_started().play(|world| {
         world.restart(0);

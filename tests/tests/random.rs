@@ -4,7 +4,7 @@
 
 use ostrakon_tests::sim::machine::Rules;
 use ostrakon_tests::sim::random_run;
-use ostrakon_tests::sim::run::Verdict;
+use ostrakon_tests::sim::run::{Verdict, drawn_run};
 use ostrakon_tests::sim::runner::replay_line;
 use ostrakon_tests::sim::trace::Listen;
 
@@ -67,4 +67,22 @@ fn another_seed_gives_another_run() {
         .map(|seed| random_run(seed, Listen::Digest).digest)
         .collect();
     assert_eq!(digests.len(), 12);
+}
+
+/// Whoever changes what happens in a run, or how it is drawn, draws it again with the command that the README names.
+#[test]
+fn the_picture_in_the_readme_is_the_run_that_it_names() {
+    let readme = include_str!("../../README.md");
+    let command = readme
+        .split('`')
+        .find(|words| words.contains("--draw tests/run.svg"))
+        .expect("the README names a command");
+    let seed = command.split(' ').skip_while(|word| *word != "--seed").nth(1);
+    let seed = seed.and_then(|seed| seed.parse().ok()).expect("it names a seed");
+    let (outcome, picture) = drawn_run(Rules::Ours, seed, Listen::Nobody);
+    assert_eq!(outcome.verdict, Verdict::Fine);
+    assert!(
+        picture == include_str!("../run.svg"),
+        "tests/run.svg is another run: {command}"
+    );
 }

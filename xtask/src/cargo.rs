@@ -1,6 +1,7 @@
 //! Calls of cargo from within cargo.
 
 use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
@@ -96,9 +97,10 @@ pub(crate) fn ostrakon_binary(release: bool) -> Result<PathBuf> {
         .ok_or_else(|| Failure::new("cargo built no binary"))
 }
 
-/// The exit code that passes a child's on.
+/// The exit code that passes a child's on; as a shell says it if a signal ended it.
 pub(crate) fn pass_on(status: ExitStatus) -> ExitCode {
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    let signal = status.signal().map(|signal| 128 + signal);
+    let code = status.code().or(signal).and_then(|code| u8::try_from(code).ok());
     code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 

@@ -33,7 +33,8 @@ Commands:
   firmware  the example of a RISC-V board's firmware under QEMU, beside Linux mounts on one disk
   run-qemu  bare images under QEMU on one disk: elect, fail over, fence, leave
 
-cargo xtask COMMAND --help says more.
+cargo xtask COMMAND --help says more. Exit codes: 0 all is well, 1 something failed, 2 a wrong argument; others are those of the
+program that a command runs, and its help lists them.
 ";
 
 const BARE_COMPILER_HELP: &str = "\
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("error: {failure}");
-            ExitCode::FAILURE
+            ExitCode::from(failure.exit_code())
         }
     }
 }
@@ -63,7 +64,7 @@ fn bare_compiler(arguments: &[OsString]) -> Result<ExitCode> {
         ["--if-needed"] => ostrakon_xtask::bare::provide(true)?,
         ["--help" | "-h"] => print!("{BARE_COMPILER_HELP}"),
         _ => {
-            return Err(Failure::new(format!(
+            return Err(Failure::usage(format!(
                 "bare-compiler does not know {}\n\n{BARE_COMPILER_HELP}",
                 words.join(" ")
             )));
@@ -74,8 +75,7 @@ fn bare_compiler(arguments: &[OsString]) -> Result<ExitCode> {
 
 fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> {
     let Some(command) = command else {
-        print!("{HELP}");
-        return Ok(ExitCode::FAILURE);
+        return Err(Failure::usage(format!("expected a command\n\n{HELP}")));
     };
     match command.to_str() {
         Some("demo") => commands::demo::run(arguments),
@@ -101,7 +101,7 @@ fn run(command: Option<OsString>, arguments: Vec<OsString>) -> Result<ExitCode> 
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
-        _ => Err(Failure::new(format!(
+        _ => Err(Failure::usage(format!(
             "there is no command {}\n\n{HELP}",
             command.to_string_lossy()
         ))),

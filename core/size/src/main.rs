@@ -30,6 +30,9 @@ Measures a whole mount, with and without its part in elections, on each bare tar
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// Exit code of a command line that cannot be followed; what clap uses, too.
+const EXIT_USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -43,7 +46,10 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        _ => Err(format!("size does not know {}\n\n{HELP}", words.join(" ")).into()),
+        _ => {
+            eprintln!("error: size does not know {}\n\n{HELP}", words.join(" "));
+            return ExitCode::from(EXIT_USAGE);
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

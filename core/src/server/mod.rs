@@ -344,7 +344,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         }
         match self.state {
             State::Off | State::Failed => {}
-            State::Starting => self.poll_start(now),
+            State::Starting => self.poll_start(now, may_act),
             State::Serving => {
                 if let Some(mut parts) = self.parts() {
                     parts.close_strangers(now);
@@ -360,7 +360,7 @@ impl<M: Memory, S: Service> Server<M, S> {
         }
     }
 
-    fn poll_start(&mut self, now: Instant) {
+    fn poll_start(&mut self, now: Instant, may_act: bool) {
         let Some(mut parts) = self.parts() else { return };
         parts.close_strangers(now);
         if !matches!(parts.reign.table, Table::Ready(_)) {
@@ -378,6 +378,8 @@ impl<M: Memory, S: Service> Server<M, S> {
                     self.listener = Listener::OpenDue;
                 }
             }
+            // One that was frozen since it wrote its address may have no right any more, and looks again first.
+            Listener::Open if published && !may_act => {}
             Listener::Open if published => self.begin_service(now, addr),
             Listener::Open => {
                 if let Some(reign) = &mut self.reign {

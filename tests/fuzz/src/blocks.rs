@@ -2,9 +2,10 @@
 
 use arbitrary::{Result, Unstructured};
 use ostrakon_core::bounds::{BLOCK_BYTES, COUNTER_MAX, TERM_MAX};
+use ostrakon_core::checksum::padded;
 use ostrakon_core::format::{
-    CLIENTS_PER_BLOCK, Doorbell, LogEntry, RegionBlock, SuperBlock, TableBlock, decode_fence, encode_empty,
-    encode_fence, encode_quorum, encode_table_block, identify,
+    BlockError, CLIENTS_PER_BLOCK, Doorbell, LogEntry, QuorumHead, RegionBlock, SuperBlock, TableBlock,
+    decode_fence, encode_empty, encode_fence, encode_quorum, encode_table_block, fence_number, identify,
 };
 use ostrakon_core::ids::{BlockNo, VolumeId};
 
@@ -29,7 +30,35 @@ pub fn run(u: &mut Unstructured<'_>) -> Result<()> {
         BLOCK_BYTES
     };
     judge(&bytes[..length], at, volume);
+    judge_after(u, &bytes, at, volume)
+}
+
+/// A block of the region that was read after another one, much like it, says what it says alone.
+fn judge_after(u: &mut Unstructured<'_>, before: &Block, at: BlockNo, volume: VolumeId) -> Result<()> {
+    let Ok(RegionBlock::Written(_, entries)) = RegionBlock::decode(before, at, volume, checksum) else {
+        return Ok(());
+    };
+    let mut bytes = *before;
+    damage(u, &mut bytes)?;
+    repair(&mut bytes);
+    let after = RegionBlock::decode_after(&bytes, at, volume, checksum, padded, Some(&entries));
+    let alone = RegionBlock::decode(&bytes, at, volume, checksum);
+    assert_eq!(
+        told(after),
+        told(alone),
+        "what was read before changed what was read"
+    );
     Ok(())
+}
+
+/// What a block says.
+fn told(
+    read: core::result::Result<RegionBlock<'_>, BlockError>,
+) -> core::result::Result<Option<(QuorumHead, Vec<LogEntry>)>, BlockError> {
+    Ok(match read? {
+        RegionBlock::Empty => None,
+        RegionBlock::Written(head, entries) => Some((head, entries.collect())),
+    })
 }
 
 /// Any content of any kind, or any bytes.
@@ -109,7 +138,9 @@ fn judge(bytes: &[u8], at: BlockNo, volume: VolumeId) {
         encode_table_block(table.seq, records, at, volume, checksum, &mut again);
         same(again);
     }
+    let number = fence_number(bytes, at, volume, checksum);
     if let Ok(record) = decode_fence(bytes, at, volume, checksum) {
+        assert_eq!(number, Ok(record.map_or(0, |(seq, _)| seq)));
         let record = record.as_ref().map(|(seq, record)| (*seq, record));
         encode_fence(record, at, volume, checksum, &mut again);
         same(again);

@@ -13,6 +13,7 @@
 pub mod blocks;
 pub mod cluster;
 pub mod corpus;
+pub mod handshake;
 pub mod image;
 pub mod messages;
 pub mod mutate;
@@ -45,7 +46,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "messages",
-        about: "frames in a stream, greetings and welcomes: what is believed is exactly what a peer sends",
+        about: "hellos, offers, frames in a stream, greetings, welcomes and pongs: what is believed is exactly what a peer sends",
         run: messages::run,
     },
     Target {

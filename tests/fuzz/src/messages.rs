@@ -1,16 +1,20 @@
-//! What comes in from a peer that knows the key: a stream of frames, some damaged, cut anywhere.
+//! What comes in from a peer: a stream of frames of one that knows the key, some damaged, cut anywhere; or what is said before.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use ostrakon_core::bounds::MESSAGE_BYTES_MAX;
-use ostrakon_core::format::FenceParam;
-use ostrakon_core::format::wire::{Command, Greeting, Message, RequestId, Status, Welcome, frame_length};
-use ostrakon_core::ids::{BootId, HostId, VolumeId};
+use ostrakon_core::format::wire::{
+    Command, Greeting, Message, RequestId, Status, Welcome, decode_pong, encode_pong, frame_length,
+};
 
-use crate::any::{any_addr, any_ballot, any_rid, maybe};
+use crate::any::{any_greeting, any_ping_ms, any_welcome};
+use crate::handshake;
 use crate::mutate::damage;
 
-/// Sends a few frames and reads them as a server or a client does.
+/// Sends a few frames and reads them as a server or a client does; or what is said before, see [`handshake`].
 pub fn run(u: &mut Unstructured<'_>) -> Result<()> {
+    if u.ratio(1, 4)? {
+        return handshake::run(u);
+    }
     let mut stream = Vec::new();
     for _ in 0..u.int_in_range(1..=4)? {
         let mut frame = any_frame(u)?;
@@ -65,36 +69,18 @@ pub(crate) fn any_frame(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
 }
 
 fn any_body(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-    match u.int_in_range(0..=2)? {
+    match u.int_in_range(0..=3)? {
         0 => {
-            let greeting = Greeting {
-                volume: VolumeId(u.arbitrary()?),
-                format: u.arbitrary()?,
-                rid: any_rid(u)?,
-                voter: u.arbitrary()?,
-                farewell: u.arbitrary()?,
-                server: maybe(u, any_ballot)?,
-                host: HostId(u.arbitrary()?),
-                boot: BootId(u.arbitrary()?),
-                addr: maybe(u, any_addr)?,
-                fence_param: FenceParam(u.arbitrary()?),
-            };
             let mut body = [0xa5; Greeting::BYTES];
-            greeting.encode(&mut body);
+            any_greeting(u)?.encode(&mut body);
             Ok(body.to_vec())
         }
         1 => {
-            let welcome = Welcome {
-                server: any_ballot(u)?,
-                barrier: u.arbitrary()?,
-                voter: u.arbitrary()?,
-                known: u.arbitrary()?,
-                ping_ms: u.arbitrary()?,
-            };
             let mut body = [0xa5; Welcome::BYTES];
-            welcome.encode(&mut body);
+            any_welcome(u)?.encode(&mut body);
             Ok(body.to_vec())
         }
+        2 => Ok(encode_pong(any_ping_ms(u)?).to_vec()),
         _ => Vec::arbitrary(u),
     }
 }
@@ -138,5 +124,12 @@ fn read_body(body: &[u8]) {
         let mut again = [0xa5; Welcome::BYTES];
         welcome.encode(&mut again);
         assert!(body == again, "{welcome:?} was read as something else");
+    }
+    if let Ok(ping_ms) = decode_pong(body) {
+        assert!(ping_ms > 0, "a client that never says anything");
+        assert!(
+            body == encode_pong(ping_ms),
+            "{ping_ms} was read as something else"
+        );
     }
 }

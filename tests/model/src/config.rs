@@ -1,5 +1,7 @@
 //! What is explored: the size of the world, the faults it may suffer, and the rules that hold in it.
 
+use std::fmt;
+
 /// The rules; each can be switched off by its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rules {
@@ -50,6 +52,14 @@ macro_rules! names {
             pub const ALL: Self = Self { $($name: true),* };
             /// The names of the rules.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            /// In words, those that do not hold.
+            #[must_use]
+            pub fn left_out(&self) -> Vec<String> {
+                let all = [$((self.$name, stringify!($name))),*];
+                let off = all.iter().filter(|(holds, _)| !holds);
+                off.map(|(_, name)| name.replace('_', " ")).collect()
+            }
 
             /// The same rules without this one; `None` if no rule is called so.
             #[must_use]
@@ -117,6 +127,52 @@ pub struct Config {
     pub rules: Rules,
 }
 
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} processes, {} ballots, {} blocks of which {} seal, {} of the super block",
+            self.name,
+            self.processes,
+            self.ballots,
+            self.blocks,
+            self.seal,
+            if self.copies == 1 {
+                "one copy".to_owned()
+            } else {
+                format!("{} copies", self.copies)
+            }
+        )?;
+        let counted = [
+            (self.torn, "torn writes"),
+            (self.late, "late writes"),
+            (self.left_out, "blocks that a collect may leave out"),
+            (self.torn_updates, "torn updates of the super block"),
+            (self.failing_updates, "failing updates of the super block"),
+        ];
+        for (count, what) in counted.iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {what}: {count}")?;
+        }
+        let said = [
+            (self.overlap, "reads overlap writes"),
+            (self.keeps_writing, "leaders go on writing"),
+            (self.marks, "fences are marked"),
+            (self.lease, "leases instead of fences"),
+            (self.one_term, "all ballots of one term"),
+            (self.watch_seals, "a thin seal is a violation already"),
+            (self.calm, "nobody crashes on a whim"),
+        ];
+        for (_, what) in said.iter().filter(|(holds, _)| *holds) {
+            write!(f, ", {what}")?;
+        }
+        let left_out = self.rules.left_out();
+        if !left_out.is_empty() {
+            write!(f, "; left out: {}", left_out.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
 impl Config {
     /// Two processes, two ballots, two blocks to seal of three, and no fault but crashes.
     pub const BASE: Self = Self {
@@ -150,5 +206,24 @@ impl Config {
     pub fn without(mut self, rule: &str) -> Self {
         self.rules = self.rules.without(rule).expect("a rule of this name");
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_world_is_described_in_words() {
+        let world = Config {
+            torn: 1,
+            calm: true,
+            ..Config::BASE
+        };
+        assert_eq!(
+            world.without("second_collect").to_string(),
+            "base: 2 processes, 2 ballots, 3 blocks of which 2 seal, one copy of the super block, torn writes: 1, \
+             nobody crashes on a whim; left out: second collect"
+        );
     }
 }

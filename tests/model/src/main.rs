@@ -1,4 +1,4 @@
-//! `model [--quick | --full | --world WORDS] [--states N] [--rule NAME | --rules]`: explores worlds and says what it found.
+//! Explores small worlds over the election's decisions, and says what it found: `cargo xtask model` calls this.
 //!
 //! Without `--rule` all rules hold, and the exit code is 10 if a violation is found all the same. With `--rule` one
 //! row of the table "what breaks when a rule goes" is explored, and the exit code is 10 because it is found.
@@ -6,68 +6,66 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use clap::Parser;
 use ostrakon_model::config::Config;
 use ostrakon_model::search::{Report, search};
 use ostrakon_model::worlds::{FULL, QUICK, Row, rows};
 
-const HELP: &str = "\
-cargo xtask model [--quick | --full | --world WORDS] [--states MAX] [--rule NAME | --rules]
-
-Explores every interleaving of small worlds over the election's own decisions, breadth first, and says how many states there are.
-
-  --quick      the worlds that can be explored to the end in a few minutes (the default)
-  --full       larger ones too: hours, and as much memory as there is
-  --world WORDS  of all of them those whose name contains this
-  --states MAX stop each world after so many states
-  --rule NAME  one rule left out: the violation that follows, step by step
-  --rules      every rule left out, one after the other
-
-Exit codes: 0 no violation, 2 a wrong argument, 10 a violation (with a rule left out that is what is expected).
-";
-
+/// Exit code of a command line that cannot be followed; what clap uses, too.
 const EXIT_USAGE: u8 = 2;
 const EXIT_VIOLATION: u8 = 10;
 
+/// Explores every interleaving of small worlds over the election's own decisions, breadth first, and says how many states there are.
+///
+/// Exit codes: 0 no violation, 2 a wrong argument, 10 a violation (with a rule left out that is what is expected).
+#[derive(Parser, Debug)]
+#[command(name = "model", version)]
 struct Options {
+    /// The worlds that can be explored to the end in a few minutes (the default).
+    #[arg(long, conflicts_with_all = ["full", "world", "rule", "rules"])]
+    quick: bool,
+    /// Larger ones too: hours, and as much memory as there is.
+    #[arg(long, conflicts_with_all = ["world", "rule", "rules"])]
     full: bool,
+    /// Of all of them those whose name contains this.
+    #[arg(long, value_name = "WORDS", conflicts_with_all = ["rule", "rules"])]
     world: Option<String>,
-    states_max: Option<u64>,
-    rows: Option<Vec<Row>>,
-    help: bool,
+    /// Stop each world after so many states.
+    #[arg(long, value_name = "MAX", value_parser = clap::value_parser!(u64).range(1..))]
+    states: Option<u64>,
+    /// One rule left out: the violation that follows, step by step; `list` lists them, by the names that `sim --rules-off` uses.
+    #[arg(long, conflicts_with = "rules")]
+    rule: Option<String>,
+    /// Every rule left out, one after the other.
+    #[arg(long)]
+    rules: bool,
 }
 
-fn options() -> Result<Options, String> {
-    let mut options = Options {
-        full: false,
-        world: None,
-        states_max: None,
-        rows: None,
-        help: false,
-    };
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--quick" => options.full = false,
-            "--full" => options.full = true,
-            "--world" => options.world = Some(args.next().ok_or("--world needs a part of a name")?),
-            "--rules" => options.rows = Some(rows()),
-            "--states" => {
-                let max = args.next().and_then(|max| max.parse().ok());
-                options.states_max = Some(max.ok_or("--states needs a number")?);
-            }
-            "--rule" => {
-                let name = args.next().ok_or("--rule needs a name")?;
-                let row = rows().into_iter().find(|row| row.name == name);
-                let names = || rows().iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
-                let row = row.ok_or_else(|| format!("no rule {name}; there are {}", names()))?;
-                options.rows = Some(vec![row]);
-            }
-            "--help" | "-h" => options.help = true,
-            _ => return Err(format!("unknown argument {arg}\n\n{HELP}")),
+/// What is explored: a world, and the row of the table that it is from.
+type Wanted = Vec<(Config, Option<Row>)>;
+
+fn wanted(options: &Options) -> Result<Wanted, String> {
+    let of_rows = |rows: Vec<Row>| rows.into_iter().map(|row| (row.config, Some(row))).collect();
+    match &options.rule {
+        Some(name) => {
+            let row = rows().into_iter().find(|row| row.name == name);
+            let row =
+                row.ok_or_else(|| format!("no rule is named {name}; there are:\n{}", names().join("\n")))?;
+            Ok(of_rows(vec![row]))
         }
+        None if options.rules => Ok(of_rows(rows())),
+        None => Ok(worlds(options)?
+            .into_iter()
+            .map(|config| (config, None))
+            .collect()),
     }
-    Ok(options)
+}
+
+fn names() -> Vec<&'static str> {
+    rows().iter().map(|row| row.name).collect()
 }
 
 /// The worlds with all rules that were asked for.
@@ -101,35 +99,36 @@ fn show(config: &Config, report: &Report) {
     );
 }
 
+/// Whoever reads what is printed may have read enough, as `head` has: then this ends like any program, by SIGPIPE, which Rust ignores.
+fn end_with_the_pipe() {
+    let always = Arc::new(AtomicBool::new(true));
+    if let Err(error) = signal_hook::flag::register_conditional_default(signal_hook::consts::SIGPIPE, always)
+    {
+        eprintln!("listening to signals: {error}");
+    }
+}
+
 fn main() -> ExitCode {
-    let options = match options() {
-        Ok(options) => options,
+    end_with_the_pipe();
+    let options = Options::parse();
+    if options.rule.as_deref() == Some("list") {
+        println!("{}", names().join("\n"));
+        return ExitCode::SUCCESS;
+    }
+    let worlds = match wanted(&options) {
+        Ok(worlds) => worlds,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("error: {error}");
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    if options.help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
     let mut violated = false;
-    let worlds: Vec<(Config, Option<Row>)> = match &options.rows {
-        Some(rows) => rows.iter().map(|row| (row.config, Some(*row))).collect(),
-        None => match worlds(&options) {
-            Ok(worlds) => worlds.into_iter().map(|config| (config, None)).collect(),
-            Err(error) => {
-                eprintln!("{error}");
-                return ExitCode::from(EXIT_USAGE);
-            }
-        },
-    };
     for (config, row) in &worlds {
         let config = Config {
-            states_max: options.states_max.unwrap_or(config.states_max),
+            states_max: options.states.unwrap_or(config.states_max),
             ..*config
         };
-        println!("{config:?}");
+        println!("{config}");
         let report = search(&config);
         show(&config, &report);
         if let Some((violation, steps)) = &report.violation {
@@ -149,5 +148,42 @@ fn main() -> ExitCode {
         ExitCode::from(EXIT_VIOLATION)
     } else {
         ExitCode::SUCCESS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let taken = |words: &[&str]| Options::try_parse_from(["model"].iter().chain(words)).is_ok();
+        for words in [
+            &["--quick", "--full"][..],
+            &["--rule", "r5-abort", "--world", "lease"],
+            &["--rule", "r5-abort", "--rules"],
+            &["--rule", "r5-abort", "--full"],
+            &["--rules", "--world", "lease"],
+            &["--rules", "--quick"],
+            &["--states", "0"],
+        ] {
+            assert!(!taken(words), "{words:?}");
+        }
+        for words in [
+            &[][..],
+            &["--world", "lease", "--states", "9"],
+            &["--rule", "r5-abort"],
+        ] {
+            assert!(taken(words), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_not_known_is_answered_with_those_that_are() {
+        let asked =
+            |rule: &str| wanted(&Options::try_parse_from(["model", "--rule", rule]).expect("it fits"));
+        assert!(asked("r10-two-passes").is_ok());
+        let refused = asked("two_passes").expect_err("that is none");
+        assert!(refused.contains("r10-two-passes"), "{refused}");
     }
 }

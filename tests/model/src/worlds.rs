@@ -5,7 +5,7 @@ use crate::config::Config;
 /// A way to leave a rule out or to change it, and what the design's own search said about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Its name.
+    /// Its name: that of the rule in core and in the simulator, if core can leave it out.
     pub name: &'static str,
     /// The world.
     pub config: Config,
@@ -185,10 +185,10 @@ pub fn rows() -> Vec<Row> {
         ..TWO_BLOCKS
     };
     vec![
-        row("n_one_too_small_for_two", "22", seal_one),
-        row("n_one_too_small_for_three", "41", three),
+        row("r4-n-one-too-small-for-two", "22", seal_one),
+        row("r4-n-one-too-small-for-three", "41", three),
         row(
-            "second_collect",
+            "r4-second-collect",
             "51",
             Config {
                 processes: 3,
@@ -199,18 +199,18 @@ pub fn rows() -> Vec<Row> {
             }
             .without("second_collect"),
         ),
-        row("abort", "46", TWO_BLOCKS.without("abort")),
-        row("check_fenced", "39", three_ballots.without("check_fenced")),
-        row("read_again", "36", TWO_BLOCKS.without("read_again")),
+        row("r5-abort", "46", TWO_BLOCKS.without("abort")),
+        row("r6-check-fenced", "39", three_ballots.without("check_fenced")),
+        row("r8-read-again", "36", TWO_BLOCKS.without("read_again")),
         row(
-            "fence_stops_writes",
+            "r7-fence-stops-writes",
             "37",
             TWO_BLOCKS.without("fence_stops_writes"),
         ),
-        row("fence_all", "44", three_ballots.without("fence_all")),
-        row("mark_confirmed", "-", MARKS.without("mark_confirmed")),
+        row("r7-silence-all", "44", three_ballots.without("fence_all")),
+        row("r7-mark-confirmed", "-", MARKS.without("mark_confirmed")),
         row(
-            "invalid_is_not_empty",
+            "r10-invalid-is-not-empty",
             "64",
             Config {
                 overlap: true,
@@ -220,7 +220,7 @@ pub fn rows() -> Vec<Row> {
             .without("invalid_is_not_empty"),
         ),
         row(
-            "left_out_without_k",
+            "r4-left-out-without-k",
             "36",
             Config {
                 left_out: 1,
@@ -228,7 +228,7 @@ pub fn rows() -> Vec<Row> {
             },
         ),
         row(
-            "torn_without_t",
+            "r4-torn-without-t",
             "42",
             Config {
                 torn: 1,
@@ -236,7 +236,7 @@ pub fn rows() -> Vec<Row> {
             },
         ),
         row(
-            "late_without_d",
+            "r4-late-without-d",
             "42",
             Config {
                 late: 1,
@@ -244,7 +244,7 @@ pub fn rows() -> Vec<Row> {
             },
         ),
         row(
-            "one_ballot",
+            "r3-one-ballot",
             "45",
             Config {
                 failing_updates: 1,
@@ -253,27 +253,31 @@ pub fn rows() -> Vec<Row> {
             .without("one_ballot"),
         ),
         row(
-            "wait_for_failed_claim",
+            "r3-wait-for-failed-claim",
             "33",
             failing.without("wait_for_failed_claim"),
         ),
         row(
-            "no_void_after_claim",
+            "r3-no-void-after-claim",
             "32",
             failing.without("no_void_after_claim"),
         ),
-        row("copy_order", "9", SUPER_ALONE.without("copy_order")),
-        row("stop_in_both", "15", SUPER_ALONE.without("stop_in_both")),
-        row("two_passes", "10", SUPER_ALONE.without("two_passes")),
+        row("r8-copy-order", "9", SUPER_ALONE.without("copy_order")),
+        row("r7-stop-in-both", "15", SUPER_ALONE.without("stop_in_both")),
+        row("r10-two-passes", "10", SUPER_ALONE.without("two_passes")),
         row(
-            "look_ends_with_super",
+            "lease-look-ends-with-super",
             "43",
             LEASE.without("look_ends_with_super"),
         ),
-        row("stop_within_right", "32", LEASE.without("stop_within_right")),
-        row("merge_all_terms", "-", TWO_BLOCKS.without("merge_all_terms")),
         row(
-            "rules_2019",
+            "lease-stop-within-right",
+            "32",
+            LEASE.without("stop_within_right"),
+        ),
+        row("r1-merge-all-terms", "-", TWO_BLOCKS.without("merge_all_terms")),
+        row(
+            "rules-2019",
             "14",
             three
                 .without("merge_all_terms")

@@ -4,16 +4,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use ostrakon_core::rules::Rule;
 use ostrakon_tests::sim::course::Courses;
 use ostrakon_tests::sim::machine::Rules;
-use ostrakon_tests::sim::run::{Outcome, Verdict, catch_panics, drawn_run, random_run_under, random_world};
+use ostrakon_tests::sim::run::{Outcome, catch_panics, drawn_run, random_run_under, random_world};
 #[cfg(feature = "rules-off")]
 use ostrakon_tests::sim::runner::{EXIT_NO_PROGRESS, EXIT_SAFETY};
-use ostrakon_tests::sim::runner::{Plan, Summary, replay_line, run_many};
+use ostrakon_tests::sim::runner::{Plan, Summary, replay_line, run_many, several};
 #[cfg(feature = "rules-off")]
 use ostrakon_tests::sim::stories::stories;
 use ostrakon_tests::sim::trace::Listen;
@@ -25,7 +28,7 @@ const EXIT_USAGE: u8 = 2;
 
 /// Simulates clusters with every fault that the design promises to survive, each decided by one seed.
 ///
-/// Exit codes: 0 all is well, 10 a safety violation, 11 no progress, 12 a panic.
+/// Exit codes: 0 all is well, 2 a wrong argument, 10 a safety violation, 11 no progress, 12 a panic.
 #[derive(Parser, Debug)]
 #[command(name = "sim", version)]
 struct Arguments {
@@ -33,27 +36,27 @@ struct Arguments {
     #[arg(long)]
     seed: Option<u64>,
     /// Runs, of one seed after the other.
-    #[arg(long)]
+    #[arg(long, value_parser = one_or_more)]
     runs: Option<u64>,
     /// Minutes to go on for.
-    #[arg(long)]
-    minutes: Option<f64>,
+    #[arg(long, value_parser = minutes)]
+    minutes: Option<Duration>,
     /// Threads; all cores unless given.
-    #[arg(long)]
-    jobs: Option<usize>,
-    /// Stop after so many failures.
-    #[arg(long, default_value_t = 10)]
-    failures: u64,
+    #[arg(long, value_parser = one_or_more)]
+    jobs: Option<u64>,
+    /// Stop after so many failures: 10 unless given, or 1 if a rule is left out.
+    #[arg(long, value_parser = one_or_more)]
+    failures: Option<u64>,
     /// Whose rules the mounts follow.
     #[arg(long, value_enum, default_value_t = Chosen::Ours)]
     rules: Chosen,
-    /// Leave this rule of the election out, to see that it is noticed; `list` lists them. Stops at the first failure.
+    /// Leave this rule of the election out, to see that it is noticed; `list` lists them.
     #[arg(long, value_name = "RULE")]
     rules_off: Option<String>,
     /// Draw a single run into this file, as an SVG that any browser shows.
     #[arg(long, value_name = "FILE", requires = "seed", conflicts_with_all = ["runs", "minutes"])]
     draw: Option<PathBuf>,
-    /// Print every event of a single run.
+    /// Print every event of a single run, or of the story of a rule that is left out.
     #[arg(short, long)]
     verbose: bool,
 }
@@ -77,28 +80,89 @@ impl Chosen {
     }
 }
 
+/// A count that is worth counting.
+fn one_or_more(text: &str) -> Result<u64, String> {
+    let count = text.parse().ok().filter(|&count| count > 0);
+    count.ok_or_else(|| "expected a whole number, 1 or more".to_owned())
+}
+
+/// A time that passes.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes = text.parse::<f64>().ok().filter(|minutes| *minutes > 0.0);
+    let time = minutes.and_then(|minutes| Duration::try_from_secs_f64(minutes * 60.0).ok());
+    time.ok_or_else(|| "expected a number above 0, as 0.5 for half a minute".to_owned())
+}
+
+impl Arguments {
+    /// Whether one run is asked for, and no other.
+    const fn is_single(&self) -> bool {
+        self.seed.is_some() && self.runs.is_none() && self.minutes.is_none()
+    }
+
+    /// What contradicts itself, in words.
+    fn contradiction(&self) -> Result<(), &'static str> {
+        if matches!(self.rules, Chosen::Of2019) && self.rules_off.is_some() {
+            return Err(
+                "--rules 2019 has none of the rules that --rules-off leaves out: expected one of the two",
+            );
+        }
+        let many = self.runs.is_some() || self.minutes.is_some();
+        let nothing = self.seed.is_none() && self.rules_off.is_none();
+        if self.verbose && (many || nothing) {
+            return Err(
+                "--verbose prints the events of one run, and many were asked for: expected --seed S without --runs and \
+                 --minutes, or --rules-off RULE for its story",
+            );
+        }
+        Ok(())
+    }
+
+    fn plan(&self) -> Plan {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = self.jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
+        Plan {
+            rules: self.rules.rules(),
+            first_seed: self.seed.unwrap_or(1),
+            runs: if self.minutes.is_none() {
+                Some(self.runs.unwrap_or(1_000))
+            } else {
+                self.runs
+            },
+            time: self.minutes,
+            jobs: jobs.unwrap_or_else(cores),
+            failures_max: self
+                .failures
+                .unwrap_or(if self.rules_off.is_some() { 1 } else { 10 }),
+        }
+    }
+
+    const fn listen(&self) -> Listen {
+        if self.verbose {
+            Listen::Print
+        } else {
+            Listen::Digest
+        }
+    }
+}
+
 fn main() -> ExitCode {
+    end_with_the_pipe();
     let arguments = Arguments::parse();
+    if let Err(why) = arguments.contradiction() {
+        Arguments::command()
+            .error(ErrorKind::ArgumentConflict, why)
+            .exit();
+    }
     let rules_off = arguments.rules_off.as_deref();
-    if let Some(answer) = rules_off.and_then(|rule| leave_out(rule, arguments.seed.is_none())) {
+    if let Some(answer) = rules_off.and_then(|rule| leave_out(rule, &arguments)) {
         return answer;
     }
     let replay = |seed| replay_line(arguments.rules.rules(), rules_off, seed);
     catch_panics();
-    let summary = match (arguments.seed, arguments.runs, arguments.minutes) {
-        (Some(seed), None, None) => {
-            let listen = if arguments.verbose {
-                Listen::Print
-            } else {
-                Listen::Digest
-            };
-            match run_one(
-                arguments.rules.rules(),
-                seed,
-                listen,
-                arguments.draw.as_deref(),
-                &replay,
-            ) {
+    let summary = match arguments.seed {
+        Some(seed) if arguments.is_single() => {
+            let draw = arguments.draw.as_deref();
+            match run_one(arguments.rules.rules(), seed, arguments.listen(), draw, &replay) {
                 Ok(summary) => summary,
                 Err(error) => {
                     eprintln!("error: {error}");
@@ -106,44 +170,30 @@ fn main() -> ExitCode {
                 }
             }
         }
-        (seed, runs, minutes) => {
-            let plan = Plan {
-                rules: arguments.rules.rules(),
-                first_seed: seed.unwrap_or(1),
-                runs: if runs.is_none() && minutes.is_none() {
-                    Some(1_000)
-                } else {
-                    runs
-                },
-                time: minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0)),
-                jobs: arguments
-                    .jobs
-                    .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-                failures_max: if arguments.rules_off.is_some() {
-                    1
-                } else {
-                    arguments.failures
-                },
-            };
-            run_all(plan, &replay)
-        }
+        _ => run_all(arguments.plan(), &replay),
     };
-    if summary.violations() > 0 {
-        println!(
-            "{} unsafe, {} without progress, {} panics",
-            summary.unsafe_runs, summary.stalled_runs, summary.panics
-        );
-    }
-    println!("{} runs, {} violations", summary.runs, summary.violations());
+    println!("{summary}");
     ExitCode::from(summary.exit_code())
+}
+
+/// Whoever reads what is printed may have read enough, as `head` has: then this ends like any program, by SIGPIPE, which Rust ignores.
+fn end_with_the_pipe() {
+    let always = Arc::new(AtomicBool::new(true));
+    if let Err(error) = signal_hook::flag::register_conditional_default(signal_hook::consts::SIGPIPE, always)
+    {
+        eprintln!("listening to signals: {error}");
+    }
 }
 
 /// Leaves a rule out of this whole process, and tells its story unless a run was asked for; an exit code if there is nothing
 /// to run.
-fn leave_out(name: &str, tells: bool) -> Option<ExitCode> {
+fn leave_out(name: &str, arguments: &Arguments) -> Option<ExitCode> {
     let Some(rule) = Rule::ALL.iter().find(|rule| rule.name() == name) else {
         if name != "list" {
-            eprintln!("error: no rule is named {name}; there are:");
+            eprintln!(
+                "error: no rule is named {name}; those of the exhaustive search only are listed by cargo xtask model --rule list; \
+                 here there are:"
+            );
         }
         Rule::ALL.iter().for_each(|rule| println!("{}", rule.name()));
         return Some(match name {
@@ -151,19 +201,34 @@ fn leave_out(name: &str, tells: bool) -> Option<ExitCode> {
             _ => ExitCode::from(EXIT_USAGE),
         });
     };
-    switch_off(*rule, tells)
+    switch_off(*rule, arguments)
 }
 
 #[cfg(feature = "rules-off")]
-fn switch_off(rule: Rule, tells: bool) -> Option<ExitCode> {
+fn switch_off(rule: Rule, arguments: &Arguments) -> Option<ExitCode> {
     ostrakon_core::rules::switch_off(rule);
-    if !tells {
+    if arguments.seed.is_some() {
         return None;
     }
     // What goes wrong without some rules takes a sequence of rare events: it is told before anything is drawn.
     catch_panics();
-    let mut own = stories().into_iter().filter(|story| story.rule == rule);
-    let wrong = own.find_map(|story| story.scenario.find(story.tell))?;
+    let own = stories().into_iter().filter(|story| story.rule == rule);
+    let found = own
+        .filter_map(|story| Some((story.scenario.find_seed(story.tell)?, story)))
+        .next();
+    let Some(((seed, wrong), story)) = found else {
+        if !arguments.verbose {
+            return None;
+        }
+        eprintln!(
+            "error: no story is told about {}: expected --seed S with --verbose",
+            rule.name()
+        );
+        return Some(ExitCode::from(EXIT_USAGE));
+    };
+    if arguments.verbose {
+        story.scenario.play_seed(seed, Listen::Print, story.tell);
+    }
     println!("a story about {}: {wrong}", rule.name());
     Some(ExitCode::from(match wrong {
         Wrong::Safety(_) => EXIT_SAFETY,
@@ -172,9 +237,9 @@ fn switch_off(rule: Rule, tells: bool) -> Option<ExitCode> {
 }
 
 #[cfg(not(feature = "rules-off"))]
-fn switch_off(rule: Rule, _tells: bool) -> Option<ExitCode> {
+fn switch_off(rule: Rule, _: &Arguments) -> Option<ExitCode> {
     eprintln!(
-        "this build cannot leave {} out: `cargo xtask sim` builds with the feature `rules-off` for that",
+        "error: this build cannot leave {} out: `cargo xtask sim` builds with the feature `rules-off` for that",
         rule.name()
     );
     Some(ExitCode::from(EXIT_USAGE))
@@ -242,6 +307,10 @@ fn run_all(plan: Plan, replay: &Replay<'_>) -> Summary {
         counts.evicted,
         counts.left
     );
+    if summary.gave_up {
+        let failures = several(summary.violations(), "failure");
+        println!("stopped after {failures}: --failures N allows more");
+    }
     if counts.fences_too_many_innocents() {
         println!(
             "too many fences on the innocent: {} of {}",
@@ -275,19 +344,73 @@ fn tell_courses(courses: &Courses) {
 fn progress(start: Instant, summary: &Summary) {
     let seconds = start.elapsed().as_secs_f64().max(0.001);
     eprintln!(
-        "{} runs in {seconds:.0} s ({:.1} a second, {:.0} virtual seconds a second), {} violations",
-        summary.runs,
+        "{} in {seconds:.0} s ({:.1} a second, {:.0} virtual seconds a second), {}",
+        several(summary.runs, "run"),
         summary.runs as f64 / seconds,
         summary.virtual_time as f64 / 1e6 / seconds,
-        summary.violations()
+        several(summary.violations(), "violation")
     );
 }
 
 fn report(seed: u64, outcome: &Outcome, replay: &Replay<'_>) {
-    let what = match &outcome.verdict {
-        Verdict::Fine => return,
-        Verdict::Wrong(wrong) => wrong.to_string(),
-        Verdict::Panic(what) => format!("panic: {what}"),
-    };
-    println!("seed {seed}: {what}\n  replay: {}", replay(seed));
+    if let Some(what) = outcome.verdict.failure() {
+        println!("seed {seed}: {what}\n  replay: {}", replay(seed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(words: &[&str]) -> Result<Arguments, String> {
+        let words = ["sim"].iter().chain(words);
+        let arguments = Arguments::try_parse_from(words).map_err(|error| error.to_string())?;
+        arguments.contradiction()?;
+        Ok(arguments)
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for words in [
+            &["--rules", "2019", "--rules-off", "r4-seal"][..],
+            &["--verbose"],
+            &["--verbose", "--runs", "3"],
+            &["--verbose", "--seed", "1", "--minutes", "1"],
+            &["--verbose", "--rules-off", "r4-seal", "--runs", "3"],
+            &["--draw", "run.svg"],
+            &["--draw", "run.svg", "--seed", "1", "--runs", "2"],
+            &["--runs", "0"],
+            &["--jobs", "0"],
+            &["--failures", "0"],
+            &["--minutes", "0"],
+            &["--minutes", "-1"],
+            &["--minutes", "1e300"],
+        ] {
+            assert!(told(words).is_err(), "{words:?}");
+        }
+        let refused = told(&["--runs", "0"]).expect_err("no runs at all");
+        assert!(refused.contains("1 or more"), "{refused}");
+    }
+
+    #[test]
+    fn what_fits_together_is_taken() {
+        for words in [
+            &[][..],
+            &["--seed", "1", "--verbose", "--draw", "run.svg"],
+            &["--rules-off", "r4-seal", "--verbose"],
+            &["--rules-off", "r4-seal", "--seed", "3", "--verbose"],
+            &["--rules", "2019", "--runs", "3", "--failures", "1", "--jobs", "1"],
+            &["--minutes", "0.5"],
+        ] {
+            assert!(told(words).is_ok(), "{words:?}: {:?}", told(words).err());
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_left_out_is_noticed_once_unless_more_is_wanted() {
+        let failures = |words: &[&str]| told(words).map(|arguments| arguments.plan().failures_max);
+        assert_eq!(failures(&[]), Ok(10));
+        assert_eq!(failures(&["--rules-off", "r4-seal"]), Ok(1));
+        assert_eq!(failures(&["--rules-off", "r4-seal", "--failures", "3"]), Ok(3));
+    }
 }

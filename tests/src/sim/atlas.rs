@@ -208,6 +208,12 @@ pub const ELSEWHERE: &[Row] = &[
         "hole 12",
     ),
     row(
+        "somebody else answers at an address: with garbage, with what servers said, not at all, or for half a greeting",
+        "listener",
+        Limit::Unlimited,
+        "none: nobody is believed who does not know the key",
+    ),
+    row(
         "crash at any step, restart with a new rid",
         "process",
         Limit::Unlimited,

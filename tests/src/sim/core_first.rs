@@ -49,11 +49,23 @@ impl CoreFirst {
     }
 }
 
+impl fmt::Display for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AsTheyAre => "as they are",
+            Self::Frozen => "frozen",
+            Self::CutOff => "cut off from the network",
+            Self::NoDisk(false) => "without a disk, which answers with errors",
+            Self::NoDisk(true) => "without a disk, which does not answer",
+        })
+    }
+}
+
 impl fmt::Display for CoreFirst {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "faults stop first for a quorum from voter {} on, the others are {:?}",
+            "faults stop first for a quorum from voter {} on, the others are {}",
             self.first, self.rest
         )
     }
@@ -132,7 +144,7 @@ impl World {
     fn are_served(&self, hosts: &[usize]) -> bool {
         let Some(on) = self.server() else { return false };
         let server = self.serves(on);
-        let is_cut = |host: usize| self.net.is_cut(host, on) || self.net.is_cut(on, host);
+        let is_cut = |host: usize| self.net.is_out_of_reach(host, on);
         // What has just been cut is not noticed at once.
         let connected = |host: usize| {
             let proc = self.process_on(host).map(|proc| &self.procs[proc]);

@@ -18,6 +18,8 @@ pub struct Course {
     pub core_to_server: Option<Time>,
     /// From then until all of the core was connected to it.
     pub core_to_connect: Option<Time>,
+    /// Since faults stopped somebody left who had waited for as long as it waits.
+    pub somebody_gave_up: bool,
     /// When faults stopped.
     pub calm_at: Time,
     /// From then until there was a server.

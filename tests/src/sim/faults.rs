@@ -9,6 +9,7 @@ use super::clock::Time;
 use super::disk::{Area, Path};
 use super::film::Shot;
 use super::host::{ProcId, Stashed};
+use super::net::Guise;
 use super::options::{Mischief, Silence};
 use super::service::ADD_ONE;
 use super::trace::note;
@@ -132,6 +133,7 @@ impl World {
         note!(self, &self.procs[proc].name, "runs again");
         self.shoot(|| Shot::Resumes(proc));
         process.paused = false;
+        self.procs[proc].runs_since = self.now;
         let held = process.held.take();
         // All that has come in is handed over before anything is polled: a time-out is judged last.
         let (offers, inputs): (Vec<_>, Vec<_>) = std::mem::take(&mut process.inbox)
@@ -198,7 +200,7 @@ impl World {
         others.fold(false, |cut, other| self.cut_link(host, other) | cut)
     }
 
-    /// Every link is whole again.
+    /// Every link is whole again, and everybody answers for itself.
     pub fn heal(&mut self) -> bool {
         let broken = !self.net.is_whole();
         if broken {
@@ -210,6 +212,9 @@ impl World {
                     }
                     self.net.set_cut(from, to, false);
                 }
+            }
+            for host in 0..self.hosts.len() {
+                self.unmask(host);
             }
             self.disturb_all();
             self.wake_pipes();
@@ -226,6 +231,7 @@ impl World {
                 }
                 self.net.set_cut(from, to, false);
             }
+            self.unmask(from);
         }
         self.disturb_all();
         self.wake_pipes();
@@ -344,10 +350,12 @@ impl World {
         if stays {
             note!(self, &self.procs[proc].name, "is told to leave");
             let now = self.hosts[host].clock.local(self.now);
+            self.procs[proc].told_to_leave = Some(now);
             let mut process = self.take_process(host);
             process.mount.unmount(now);
             self.put_process(host, process);
             self.touch(host);
+            self.expect_leaving_in_time(proc);
         }
         stays
     }
@@ -388,6 +396,20 @@ impl World {
             self.procs[proc].asked.insert(id.0, number);
         }
         id.is_some()
+    }
+
+    /// Every connection of this host breaks.
+    pub fn reset_connections_of(&mut self, host: usize) {
+        note!(
+            self,
+            "net",
+            "every connection of {} is reset",
+            self.hosts[host].name
+        );
+        for (key, _) in self.net.conns_of(host) {
+            self.reset_conn(key);
+        }
+        self.disturb_all();
     }
 
     /// A random connection breaks.
@@ -465,6 +487,13 @@ impl World {
             (Mischief::Flood, _) => {
                 let target = self.leader_or(any);
                 self.stranger(target, 40)
+            }
+            (Mischief::Impostor, _) => {
+                let target = self.leader_or(any);
+                let guise = self.dice.pick(&Guise::ALL).unwrap_or(Guise::Mute);
+                let after = self.dice.scattered(100_000, 20_000_000);
+                self.after(after, Happening::Unmask(target));
+                self.impersonate(target, guise)
             }
             (Mischief::Unmount, _) => self.unmount(any),
             (Mischief::Force, _) => self.force(any),

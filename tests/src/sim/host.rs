@@ -13,14 +13,13 @@ use ostrakon_core::ids::{Ballot, BootId, HostId, Rid};
 use ostrakon_core::mount::Mount;
 use ostrakon_core::net::{CloseReason, ConnId};
 use ostrakon_core::noise::SEED_BYTES;
-use ostrakon_core::server::{ClientSlot, ConnSlot, Memory, strangers_for};
-use ostrakon_core::time::Duration;
+use ostrakon_core::time::{Duration, Instant};
 
 use super::checksum::{checksum, padded};
 use super::clock::{Clock, Time};
 use super::disk::{Area, Path, Plot};
 use super::film::Shot;
-use super::machine::{Machine, Rules};
+use super::machine::{Machine, Rules, Slots};
 use super::net::{ConnKey, Segment};
 use super::of2019;
 use super::options::Silence;
@@ -33,30 +32,6 @@ pub type ProcId = usize;
 
 /// Calls of one `poll_*` in one round, and rounds at one moment, after which a mount is taken to spin.
 const SPIN_MAX: usize = 20_000;
-
-/// Memory for the server of a mount.
-#[derive(Debug)]
-pub struct Slots {
-    clients: Vec<ClientSlot>,
-    conns: Vec<ConnSlot>,
-}
-
-impl Slots {
-    fn new(clients: usize) -> Self {
-        Self {
-            clients: (0..clients).map(|_| ClientSlot::default()).collect(),
-            conns: (0..clients + strangers_for(clients))
-                .map(|_| ConnSlot::default())
-                .collect(),
-        }
-    }
-}
-
-impl Memory for Slots {
-    fn slots(&mut self) -> (&mut [ClientSlot], &mut [ConnSlot]) {
-        (&mut self.clients, &mut self.conns)
-    }
-}
 
 /// Something that reached a process.
 #[derive(Clone, Debug)]
@@ -114,6 +89,10 @@ pub struct Proc {
     pub dead: bool,
     /// It was asked to leave.
     pub unmounting: bool,
+    /// Since when it runs: since it started, or was resumed.
+    pub runs_since: Time,
+    /// When it was told to leave, by its own clock.
+    pub told_to_leave: Option<Instant>,
     /// It was told to leave by force.
     pub forced: bool,
     /// How it left.
@@ -300,6 +279,8 @@ impl World {
             fenced: false,
             dead: false,
             unmounting: false,
+            runs_since: self.now,
+            told_to_leave: None,
             forced: false,
             ended: None,
             connected: None,
@@ -339,6 +320,7 @@ impl World {
             transfer_blocks: options.transfer_blocks,
             silence_max: Duration::from_millis(options.silence_max_ms),
             recovery_time: Duration::from_millis(options.recovery_ms),
+            unmount_time_max: options.unmount_time_max_ms.map(Duration::from_millis),
             checksum,
             padded,
             ..Config::client(rid)

@@ -7,9 +7,9 @@ use ostrakon_core::format::wire::{Command, RequestId};
 use ostrakon_core::ids::Ballot;
 use ostrakon_core::mount::Mount;
 use ostrakon_core::net::{CloseReason, ConnId, NetRequest};
+use ostrakon_core::server::{ClientSlot, ConnSlot, Memory, strangers_for};
 use ostrakon_core::time::Instant;
 
-use super::host::Slots;
 use super::of2019;
 use super::service::{Act, Adder};
 
@@ -21,6 +21,30 @@ pub enum Rules {
     Ours,
     /// Those of 2019.
     Of2019,
+}
+
+/// Memory for the server of a mount.
+#[derive(Debug)]
+pub struct Slots {
+    clients: Vec<ClientSlot>,
+    conns: Vec<ConnSlot>,
+}
+
+impl Slots {
+    pub(super) fn new(clients: usize) -> Self {
+        Self {
+            clients: (0..clients).map(|_| ClientSlot::default()).collect(),
+            conns: (0..clients + strangers_for(clients))
+                .map(|_| ConnSlot::default())
+                .collect(),
+        }
+    }
+}
+
+impl Memory for Slots {
+    fn slots(&mut self) -> (&mut [ClientSlot], &mut [ConnSlot]) {
+        (&mut self.clients, &mut self.conns)
+    }
 }
 
 /// What runs in a process.

@@ -1,6 +1,6 @@
 //! The options of a random run, all drawn from its seed: a swarm, so that each run is extreme in its own way.
 
-use std::fmt;
+mod show;
 
 use super::clock::Time;
 use super::core_first::CoreFirst;
@@ -157,11 +157,12 @@ pub enum Mischief {
     Unmount,
     Force,
     Request,
+    Impostor,
 }
 
 impl Mischief {
-    /// All of them.
-    pub const ALL: [Self; 26] = [
+    /// All of them, in the order of [`Chaos::weights`].
+    pub const ALL: [Self; 27] = [
         Self::Crash,
         Self::CrashLeader,
         Self::CrashInWrite,
@@ -188,7 +189,11 @@ impl Mischief {
         Self::Unmount,
         Self::Force,
         Self::Request,
+        Self::Impostor,
     ];
+
+    /// Those that every run draws a weight for. The others came later, and only some runs have them, one at a time: see [`Options::draw_extras`].
+    const USUAL: usize = 26;
 }
 
 impl Mischief {
@@ -225,6 +230,9 @@ pub(super) const CHAOS_EVENTS: u64 = 15_000;
 /// Except in one run of so many.
 const ENDLESS_ONE_IN: u64 = 16;
 
+/// One run of so many has a mischief that is not usual.
+const RARE_ONE_IN: u64 = 8;
+
 /// Makes another seed of a seed.
 const EXTRAS: u64 = 0x65_78_74_72_61_73;
 
@@ -249,6 +257,8 @@ pub struct Options {
     pub silence_max_ms: u64,
     /// A known client that does not return in time is evicted.
     pub recovery_ms: u64,
+    /// An unmount that waits longer for a quorum leaves its record behind, if that is not to wait for ever.
+    pub unmount_time_max_ms: Option<u64>,
     /// One fence time-out.
     pub fence_time_max_ms: u64,
     /// How leaders are silenced.
@@ -329,6 +339,7 @@ impl Options {
             transfer_blocks,
             silence_max_ms: dice.between(1_000, 5_000),
             recovery_ms: dice.between(4_000, 12_000),
+            unmount_time_max_ms: None,
             fence_time_max_ms: dice.between(2_000, 20_000),
             silence,
             disk,
@@ -366,6 +377,12 @@ impl Options {
         }
         if dice.one_in(ENDLESS_ONE_IN) {
             self.chaos_events = u64::MAX;
+        }
+        if dice.one_in(RARE_ONE_IN) {
+            self.chaos.weights[Mischief::Impostor as usize] = dice.scattered(5, 60) as u32;
+        }
+        if dice.one_in(RARE_ONE_IN) {
+            self.unmount_time_max_ms = Some(dice.scattered(100, 30_000));
         }
     }
 
@@ -442,7 +459,7 @@ fn draw_fence(dice: &mut Dice) -> FenceProfile {
 fn draw_chaos(dice: &mut Dice) -> Chaos {
     let fast = dice.scattered(20_000, 2_000_000);
     let mut weights = [0; Mischief::ALL.len()];
-    for (weight, mischief) in weights.iter_mut().zip(Mischief::ALL) {
+    for (weight, mischief) in weights.iter_mut().zip(Mischief::ALL).take(Mischief::USUAL) {
         *weight = match mischief {
             // What has been broken has to come back some time, or the run is over early.
             Mischief::Restart | Mischief::Resume | Mischief::Heal | Mischief::FindDisk => {
@@ -457,48 +474,5 @@ fn draw_chaos(dice: &mut Dice) -> Chaos {
     Chaos {
         every: Span(fast / 4, fast),
         weights,
-    }
-}
-
-impl fmt::Display for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} voters, {} clients, quorum {}, silenced by {:?}, {:?} for {} ms",
-            self.voters, self.clients, self.quorum_count, self.silence, self.chaos.every, self.chaos_ms
-        )?;
-        writeln!(
-            f,
-            "W {} ms, silence {} ms, recovery {} ms, fence time-out {} ms, {} blocks a request, room for {}",
-            self.write_time_max_ms,
-            self.silence_max_ms,
-            self.recovery_ms,
-            self.fence_time_max_ms,
-            self.transfer_blocks,
-            self.clients_max
-        )?;
-        writeln!(f, "{:?}", self.disk)?;
-        writeln!(f, "{:?}", self.net)?;
-        writeln!(f, "{:?}", self.fence)?;
-        writeln!(
-            f,
-            "drift {} ppm, unreachable {:?}, start within {} ms, restart after {:?}",
-            self.drift_ppm_max, self.unreachable, self.start_within_ms, self.restart_after
-        )?;
-        if self.longer_ms > 0 {
-            writeln!(f, "chaos lasts {} ms longer than usual", self.longer_ms)?;
-        }
-        if self.chaos_events < u64::MAX {
-            writeln!(f, "chaos ends after {} events at the latest", self.chaos_events)?;
-        }
-        if let Some(core_first) = self.core_first {
-            writeln!(f, "{core_first}")?;
-        }
-        for (mischief, weight) in Mischief::ALL.iter().zip(self.chaos.weights) {
-            if weight > 0 {
-                write!(f, "{mischief:?} {weight}, ")?;
-            }
-        }
-        Ok(())
     }
 }

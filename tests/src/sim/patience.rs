@@ -1,11 +1,18 @@
 //! How long a healed world may take. Virtual time, so that a busy machine changes nothing.
 
+use ostrakon_core::bounds::EVICTED_FAREWELL_TIME;
+use ostrakon_core::time::Duration;
+
 use super::clock::Time;
+use super::host::ProcId;
 use super::options::{Options, Silence};
-use super::world::{World, stall};
+use super::world::{Happening, World, stall};
 
 /// For what does not depend on how a world was made: a doorbell may have backed off to half of it.
 const GRACE: Time = 60_000_000;
+
+/// By so much the timers of a process that leaves may be late, all together.
+const SCHEDULERS: Time = 200_000;
 
 impl Options {
     /// The longest time in which all of the region is read once.
@@ -27,6 +34,14 @@ impl Options {
     pub fn time_to_server(&self) -> Time {
         let waits = 4 * self.write_time_max_ms + 3 * self.silence_max_ms + self.fence_time_max_ms;
         GRACE + (waits + 2 * self.lease_ms()) * 1_000 + 25 * self.cycle() + 6 * self.fence.delay.1
+    }
+
+    /// Time in which a process that was told to leave has ended, if that was not to wait for ever: once for the farewell, once for
+    /// what it has to wind up, and what it waits for if it hears meanwhile that it was evicted. Clocks may run slow, schedulers late.
+    fn time_to_leave(&self) -> Option<Time> {
+        let once = self.unmount_time_max_ms? * 1_000;
+        let all = 2 * once + EVICTED_FAREWELL_TIME.0;
+        Some(all + all / 1_000 + SCHEDULERS)
     }
 
     /// Time in which everybody is connected to it. A leader whose address is bad yields to another one first.
@@ -67,6 +82,44 @@ impl World {
             self.too_late("no server", server);
         } else if self.course.to_connect.unwrap_or(after) > all {
             self.too_late("not everybody is connected to the server", all);
+        }
+    }
+
+    /// A process is told to leave: from now on it has its time for that.
+    pub(super) fn expect_leaving_in_time(&mut self, proc: ProcId) {
+        if let Some(time) = self.options.time_to_leave().filter(|_| !self.is_of_2019()) {
+            self.after(time, Happening::TimeToHaveLeft(proc));
+        }
+    }
+
+    /// Whether this process has waited for as long as it waits, so that it may go without having wound up everything, as one that dies.
+    pub(super) fn has_waited_enough(&self, proc: ProcId) -> bool {
+        let Some(most) = self.options.unmount_time_max_ms else {
+            return false;
+        };
+        let proc = &self.procs[proc];
+        let now = self.hosts[proc.host].clock.local(self.now);
+        let waited = proc.told_to_leave.map(|told| now.since(told));
+        waited.is_some_and(|waited| waited >= Duration::from_millis(most))
+    }
+
+    /// Its time is over, unless it did not run all the while.
+    pub(super) fn judge_leaving(&mut self, proc: ProcId) {
+        let Some(time) = self.options.time_to_leave().filter(|_| !self.procs[proc].dead) else {
+            return;
+        };
+        let due = self.procs[proc].runs_since + time;
+        if !self.is_running(proc) {
+            self.after(time, Happening::TimeToHaveLeft(proc));
+        } else if self.now < due {
+            self.at(due, Happening::TimeToHaveLeft(proc));
+        } else {
+            let name = self.procs[proc].name.clone();
+            stall!(
+                self,
+                "{name} was told to leave, and has not ended {} ms later",
+                time / 1_000
+            );
         }
     }
 

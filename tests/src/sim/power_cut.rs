@@ -12,6 +12,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::str::FromStr;
 
+use super::clock::Time;
 use super::dice::Dice;
 use super::disk::Fate;
 use super::host::ProcId;
@@ -177,6 +178,19 @@ impl World {
         self.supply.out = None;
         self.expect_nothing_lost(&promised);
         resume_unwind(Box::new(PowerIsOut))
+    }
+
+    /// Lets time pass until the power is cut at this write, counted from now on. False if it is not before `until`. Nothing happens after a
+    /// cut, until somebody makes it.
+    pub fn run_until_cut(&mut self, cut: CutAt, until: Time) -> bool {
+        self.supply.plan(Some(cut));
+        let interrupted = catch_unwind(AssertUnwindSafe(|| self.run_until(until)));
+        self.supply.plan(None);
+        match interrupted {
+            Ok(()) => false,
+            Err(panic) if panic.is::<PowerIsOut>() => true,
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     /// Processes that were told that they are mounted, and not that it is over.
@@ -380,7 +394,8 @@ pub(crate) fn cut(scenario: &Scenario, writes: u64, story: &impl Fn(&mut World))
     tell(once, twice, writes);
 }
 
-/// Adds a line to the file that the environment names: what was cut, how often once, how often twice, and the writes.
+/// Adds a line to the file that the environment names: what was cut, how often once, how often twice, its writes, and how many
+/// at most a scenario has that is cut twice.
 fn tell(once: u64, twice: u64, writes: u64) {
     use std::io::Write as _;
     let Some(path) = std::env::var_os(FILE_VARIABLE) else {
@@ -389,8 +404,9 @@ fn tell(once: u64, twice: u64, writes: u64) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("?");
     let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-    let written =
-        opened.and_then(|mut file| file.write_all(format!("{name} {once} {twice} {writes}\n").as_bytes()));
+    let written = opened.and_then(|mut file| {
+        file.write_all(format!("{name} {once} {twice} {writes} {SHORT_WRITES}\n").as_bytes())
+    });
     if let Err(error) = written {
         panic!("{}: {error}", path.display());
     }

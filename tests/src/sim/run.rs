@@ -27,6 +27,17 @@ pub enum Verdict {
     Panic(String),
 }
 
+impl Verdict {
+    /// What went wrong, if anything did.
+    pub fn failure(&self) -> Option<String> {
+        match self {
+            Self::Fine => None,
+            Self::Wrong(wrong) => Some(wrong.to_string()),
+            Self::Panic(what) => Some(format!("panic: {what}")),
+        }
+    }
+}
+
 /// What came of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
@@ -71,7 +82,7 @@ pub fn drawn_run(rules: Rules, seed: u64, listen: Listen) -> (Outcome, String) {
     let mut world = random_world(rules, seed, listen);
     world.record();
     let outcome = world.play_out();
-    let picture = world.draw(&format!("seed {seed}"));
+    let picture = world.draw(&format!("seed {seed}"), outcome.verdict.failure().as_deref());
     (outcome, picture)
 }
 
@@ -205,6 +216,7 @@ impl World {
             machine.crash_in_write,
             machine.tear_next_write,
         ) = (false, false, false);
+        (machine.crash_in_super, machine.plot) = (None, None);
         machine.path = Path::Fine;
         self.resume(host);
         // One that was cut from the disk for good has to be mounted anew, by an operator.
@@ -405,8 +417,12 @@ impl World {
         }
     }
 
-    /// After everybody has left: no server, no address, nobody in the table but those that died.
+    /// After everybody has left: no server, no address, nobody in the table but those that died. Nothing of that is promised if somebody
+    /// gave up waiting at the end: whoever mounts next clears up.
     fn check_left_clean(&mut self) {
+        if self.course.somebody_gave_up {
+            return;
+        }
         let [first, second] = self.check.supers;
         let stopped = first == second
             && first.is_some_and(|state| {

@@ -1,5 +1,6 @@
 //! Many random runs on all cores.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -48,6 +49,8 @@ pub struct Summary {
     pub stalled_runs: u64,
     /// Panics.
     pub panics: u64,
+    /// No more were begun, because there were as many failures as the plan allows.
+    pub gave_up: bool,
     /// Counts of all runs.
     pub counts: Counts,
     /// How they went.
@@ -103,6 +106,41 @@ impl Summary {
     }
 }
 
+/// What came of them in one line: `2000 runs, 3 violations (1 of safety, 2 without progress)`.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}, {}",
+            several(self.runs, "run"),
+            several(self.violations(), "violation")
+        )?;
+        let kinds = [
+            (self.unsafe_runs, "of safety".to_owned()),
+            (self.stalled_runs, "without progress".to_owned()),
+            (self.panics, plural(self.panics, "panic")),
+        ];
+        let kinds = kinds.iter().filter(|(count, _)| *count > 0);
+        let kinds: Vec<String> = kinds.map(|(count, kind)| format!("{count} {kind}")).collect();
+        match kinds[..] {
+            [] => Ok(()),
+            _ => write!(f, " ({})", kinds.join(", ")),
+        }
+    }
+}
+
+/// A count and what is counted.
+pub fn several(count: u64, what: &str) -> String {
+    format!("{count} {}", plural(count, what))
+}
+
+fn plural(count: u64, what: &str) -> String {
+    match count {
+        1 => what.to_owned(),
+        _ => format!("{what}s"),
+    }
+}
+
 /// The line that replays a run: of our rules, of those of 2019, or without one of ours.
 pub fn replay_line(rules: Rules, rules_off: Option<&str>, seed: u64) -> String {
     let rules = match rules {
@@ -146,15 +184,58 @@ pub fn run_many(plan: Plan, mut tell: impl FnMut(u64, &Outcome, &Summary)) -> Su
             tell(seed, &outcome, &summary);
             if summary.violations() >= plan.failures_max {
                 stop.store(true, Ordering::Relaxed);
+                summary.gave_up = true;
             }
         }
     });
+    // The last of all that were wanted may have been the one too many.
+    summary.gave_up &= plan.runs.is_none_or(|runs| summary.runs < runs);
     summary
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_line_tells_safety_from_progress() {
+        let line = |runs, unsafe_runs, stalled_runs, panics| {
+            let summary = Summary {
+                runs,
+                unsafe_runs,
+                stalled_runs,
+                panics,
+                ..Summary::default()
+            };
+            summary.to_string()
+        };
+        assert_eq!(line(2_000, 0, 0, 0), "2000 runs, 0 violations");
+        assert_eq!(line(1, 0, 1, 0), "1 run, 1 violation (1 without progress)");
+        assert_eq!(
+            line(2_000, 1, 2, 0),
+            "2000 runs, 3 violations (1 of safety, 2 without progress)"
+        );
+        assert_eq!(
+            line(3, 0, 1, 2),
+            "3 runs, 3 violations (1 without progress, 2 panics)"
+        );
+    }
+
+    #[test]
+    fn many_runs_end_with_as_many_failures_as_are_allowed() {
+        let plan = |runs, failures_max| Plan {
+            rules: Rules::Of2019,
+            first_seed: 1,
+            runs: Some(runs),
+            time: None,
+            jobs: 1,
+            failures_max,
+        };
+        let gave_up = run_many(plan(100, 1), |_, _, _| {});
+        assert!(gave_up.gave_up && gave_up.violations() >= 1 && gave_up.runs < 100);
+        let all = run_many(plan(2, 100), |_, _, _| {});
+        assert!(!all.gave_up && all.runs == 2);
+    }
 
     #[test]
     fn a_failure_is_replayed_under_the_rules_that_it_was_found_with() {

@@ -56,6 +56,7 @@ pub fn voters(voters: usize) -> Scenario {
             transfer_blocks: 64,
             silence_max_ms: 1_000,
             recovery_ms: 3_000,
+            unmount_time_max_ms: None,
             fence_time_max_ms: 3_000,
             silence: Silence::Fence,
             disk: DiskProfile::healthy(Span(100, 400)),
@@ -182,12 +183,21 @@ impl Scenario {
     /// Plays it with one seed after the other until something is wrong, and says what. For worlds without one of
     /// the rules, or with others.
     pub fn find(self, story: impl Fn(&mut World)) -> Option<Wrong> {
-        (0..self.seeds).find_map(|seed| {
-            let mut world = self.world(seed, Listen::Nobody);
-            // A story that is not told to its end has found something wrong, or does not fit this seed.
-            let _ = catch_unwind(AssertUnwindSafe(|| story(&mut world)));
-            world.wrong.take()
-        })
+        self.find_seed(story).map(|(_, wrong)| wrong)
+    }
+
+    /// The same, and with which seed.
+    pub fn find_seed(&self, story: impl Fn(&mut World)) -> Option<(u64, Wrong)> {
+        let mut seeds = 0..self.seeds;
+        seeds.find_map(|seed| Some((seed, self.play_seed(seed, Listen::Nobody, &story)?)))
+    }
+
+    /// Plays it with one seed, and says what is wrong.
+    pub fn play_seed(&self, seed: u64, listen: Listen, story: impl Fn(&mut World)) -> Option<Wrong> {
+        let mut world = self.world(seed, listen);
+        // A story that is not told to its end has found something wrong, or does not fit this seed.
+        let _ = catch_unwind(AssertUnwindSafe(|| story(&mut world)));
+        world.wrong.take()
     }
 }
 

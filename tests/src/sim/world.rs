@@ -40,6 +40,10 @@ pub enum Happening {
     Start(usize),
     /// A paused process runs again.
     Resume(ProcId),
+    /// A host answers at its address again.
+    Unmask(usize),
+    /// A process that was told to leave has to have ended.
+    TimeToHaveLeft(ProcId),
     /// A process that was cut from the disk is killed.
     Reap(ProcId),
     /// Nothing: a verb waits for this moment.
@@ -291,6 +295,10 @@ impl World {
                 self.start_if_free(host);
             }
             Happening::Resume(proc) => self.resume_process(proc),
+            Happening::Unmask(host) => {
+                self.unmask(host);
+            }
+            Happening::TimeToHaveLeft(proc) => self.judge_leaving(proc),
             Happening::Reap(proc) => self.crash_process(proc),
             Happening::Nothing => {}
         }

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
-            ExitCode::FAILURE
+            ExitCode::from(failure.exit_code())
         }
     }
 }
@@ -117,7 +117,8 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Part>> {
     let find = |name: &String| {
         let known: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
         let found = PARTS.iter().find(|part| part.name == name);
-        found.ok_or_else(|| Failure::new(format!("there is no part {name}; there are {}", known.join(", "))))
+        found
+            .ok_or_else(|| Failure::usage(format!("there is no part {name}; there are {}", known.join(", "))))
     };
     if names.is_empty() {
         return Ok(PARTS.iter().collect());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use lexopt::{Arg, ValueExt};
-use ostrakon_xtask::failure::{During, Failure, Result, ensure};
+use ostrakon_xtask::failure::{During, Failure, Result, demand, ensure};
 
 use crate::cargo::{cargo, output, succeed, target_folder, words, workspace};
 
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             }
             Arg::Long("minutes") => {
                 minutes = parser.value()?.parse()?;
-                ensure(minutes > 0.0, || {
+                demand(minutes > 0.0, || {
                     format!("--minutes {minutes}: a number above 0 was expected, as 0.5 for half a minute")
                 })?;
             }
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
 
 fn known(name: &str) -> Result<&'static str> {
     let target = TARGETS.into_iter().find(|target| *target == name);
-    target.ok_or_else(|| Failure::new(format!("there is no target {name}\n\n{HELP}")))
+    target.ok_or_else(|| Failure::usage(format!("there is no target {name}\n\n{HELP}")))
 }
 
 fn folder() -> PathBuf {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use lexopt::{Arg, ValueExt};
-use ostrakon_xtask::failure::{During, Failure, Result, ensure};
+use ostrakon_xtask::failure::{During, Failure, Result, demand, ensure};
 
 use crate::cargo::{cargo, target_folder, words, workspace};
 
@@ -97,12 +97,12 @@ impl Place {
     fn named(name: &str) -> Result<Self> {
         let name = name.trim_start_matches("core/src/").trim_end_matches('/');
         let folder = name.split('/').next().unwrap_or(name);
-        ensure(FOLDERS.contains(&folder), || {
+        demand(FOLDERS.contains(&folder), || {
             format!("core has no folder {folder}, only: {}", FOLDERS.join(", "))
         })?;
         let files = if name.contains('/') {
             let file = workspace().join("core/src").join(name);
-            ensure(file.is_file(), || format!("core/src/{name} is no file"))?;
+            demand(file.is_file(), || format!("core/src/{name} is no file"))?;
             name.to_owned()
         } else {
             format!("{name}/**/*.rs")

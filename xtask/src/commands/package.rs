@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use ostrakon_xtask::failure::{During, Result};
+use ostrakon_xtask::failure::{During, Result, demand};
 
 use crate::cargo::{pass_on, words, workspace};
 
@@ -22,6 +22,12 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
         print!("{HELP}");
         return Ok(ExitCode::SUCCESS);
     }
+    let options = arguments
+        .iter()
+        .any(|argument| argument.to_string_lossy().starts_with('-'));
+    demand(!options && arguments.len() <= 1, || {
+        format!("expected a folder, or nothing\n\n{HELP}")
+    })?;
     let mut command = Command::new("sh");
     command
         .arg(workspace().join("platform-linux/packaging/build-deb.sh"))

@@ -5,26 +5,23 @@ use std::process::{Command, ExitCode};
 
 use ostrakon_xtask::failure::{During, Failure, Result, ensure};
 
-use crate::cargo::{cargo, pass_on, words};
+use crate::cargo::{cargo, pass_on, words, workspace};
 
 /// Rules that no story misses and no random run can be relied on to: what becomes unsafe without them only the exhaustive
-/// search shows, under a name of its own.
-const BY_EXHAUSTIVE_SEARCH: [(&str, &str); 2] = [
-    ("r10-two-passes", "two_passes"),
-    ("r10-invalid-is-not-empty", "invalid_is_not_empty"),
-];
+/// search shows.
+const BY_EXHAUSTIVE_SEARCH: [&str; 2] = ["r10-two-passes", "r10-invalid-is-not-empty"];
 
 /// The simulator. Options are passed on; with `--help` it answers itself.
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let left_out = left_out(&arguments);
     let mut searched = BY_EXHAUSTIVE_SEARCH.iter();
-    let searched = searched.find(|(rule, _)| left_out.as_deref() == Some(*rule));
-    if let Some((rule, name)) = searched.filter(|_| asks_for_nothing_else(&arguments)) {
+    let searched = searched.find(|rule| left_out.as_deref() == Some(**rule));
+    if let Some(rule) = searched.filter(|_| asks_for_nothing_else(&arguments)) {
         println!(
-            "{rule} is missed by the exhaustive search (cargo xtask model --rule {name}); with --seed, --runs or --minutes this command \
+            "{rule} is missed by the exhaustive search (cargo xtask model --rule {rule}); with --seed, --runs or --minutes this command \
              goes on at random:"
         );
-        return model(vec!["--rule".into(), name.into()]);
+        return model(vec!["--rule".into(), rule.into()]);
     }
     // A rule can be left out only of a core that was built for it.
     let features: &[&str] = match left_out {
@@ -34,11 +31,12 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     run_binary("ostrakon-tests", "sim", "sim", features, arguments)
 }
 
+/// Every step is told in any case.
 fn asks_for_nothing_else(arguments: &[OsString]) -> bool {
     let options = arguments.iter().map(|argument| argument.to_string_lossy());
     options
         .filter(|argument| argument.starts_with('-'))
-        .all(|argument| argument.starts_with("--rules-off"))
+        .all(|argument| argument.starts_with("--rules-off") || argument == "--verbose" || argument == "-v")
 }
 
 /// The rule that is to be left out, if one is.
@@ -101,11 +99,13 @@ fn digest(profile: &str, seed: u64) -> Result<String> {
         .ok_or_else(|| Failure::new(format!("{} tells no digest: {said}", words(&command))))
 }
 
-/// `cargo run` of a binary, up to where its own arguments begin.
+/// `cargo run` of a binary, up to where its own arguments begin. Where the user stands, because its files are meant to lie there.
 fn runs(package: &str, binary: &str, profile: &str, features: &[&str]) -> Command {
     let mut command = cargo([
         "run",
         "--quiet",
+        "--manifest-path",
+        &workspace().join("Cargo.toml").to_string_lossy(),
         "--profile",
         profile,
         "--package",
@@ -114,6 +114,9 @@ fn runs(package: &str, binary: &str, profile: &str, features: &[&str]) -> Comman
         binary,
     ]);
     command.args(features.iter().flat_map(|feature| ["--features", feature]));
+    if let Ok(here) = std::env::current_dir() {
+        command.current_dir(here);
+    }
     if profile == "sim" {
         // For the very processor that it runs on: nothing of a run depends on that but its speed.
         let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
@@ -146,6 +149,17 @@ mod tests {
         let alone =
             |words: &[&str]| asks_for_nothing_else(&words.iter().map(OsString::from).collect::<Vec<_>>());
         assert!(alone(&["--rules-off", "r4-seal"]) && alone(&["--rules-off=r4-seal"]));
+        assert!(alone(&["--rules-off", "r4-seal", "--verbose"]));
         assert!(!alone(&["--rules-off", "r4-seal", "--seed", "69"]));
+    }
+
+    #[test]
+    fn files_are_meant_where_the_user_stands() {
+        let command = runs("ostrakon-tests", "sim", "sim", &[]);
+        let here = std::env::current_dir().expect("a test stands somewhere");
+        assert_eq!(command.get_current_dir(), Some(here.as_path()));
+        let mut words = command.get_args().skip_while(|word| *word != "--manifest-path");
+        let manifest = words.nth(1).map(std::path::PathBuf::from);
+        assert!(manifest.is_some_and(|manifest| manifest.is_absolute() && manifest.is_file()));
     }
 }

@@ -67,7 +67,7 @@ fn faults(list: &str) -> Result<Vec<Fault>> {
         "kill" => Ok(Fault::Kill),
         "freeze" => Ok(Fault::Freeze),
         "sever" => Ok(Fault::Sever),
-        _ => Err(Failure::new(format!(
+        _ => Err(Failure::usage(format!(
             "--faults: {word:?}, expected kill, freeze or sever"
         ))),
     };
@@ -78,7 +78,7 @@ fn method(word: &str) -> Result<Method> {
     match word {
         "agent" => Ok(Method::Agent),
         "lease" => Ok(Method::Lease),
-        _ => Err(Failure::new(format!(
+        _ => Err(Failure::usage(format!(
             "--method: {word:?}, expected agent or lease"
         ))),
     }

@@ -11,6 +11,8 @@ use std::vec::Vec;
 use arbitrary::{Arbitrary, Result, Unstructured};
 
 use crate::bounds::{CLIENTS_LIMIT, COUNTER_MAX, LOG_ENTRIES_MAX, QUIET_MS_MAX, TERM_MAX};
+use crate::format::hello::Offer;
+use crate::format::wire::{Greeting, Welcome};
 use crate::format::{
     Answer, ClientRecord, Doorbell, FenceMethod, FenceParam, FenceReason, FenceRecord, FenceResult, FenceWay,
     Geometry, LogEntry, QuorumHead, SuperBlock, VoteKind,
@@ -162,5 +164,44 @@ pub(crate) fn any_fence(u: &mut Unstructured<'_>) -> Result<FenceRecord> {
         how: *u.choose(&[FenceWay::Fence, FenceWay::Lease, FenceWay::Evicted])?,
         result: *u.choose(&[FenceResult::Done, FenceResult::Failed])?,
         method: FenceMethod(u.arbitrary()?),
+    })
+}
+
+pub(crate) fn any_greeting(u: &mut Unstructured<'_>) -> Result<Greeting> {
+    Ok(Greeting {
+        volume: VolumeId(u.arbitrary()?),
+        format: u.arbitrary()?,
+        rid: any_rid(u)?,
+        voter: u.arbitrary()?,
+        farewell: u.arbitrary()?,
+        server: maybe(u, any_ballot)?,
+        host: HostId(u.arbitrary()?),
+        boot: BootId(u.arbitrary()?),
+        addr: maybe(u, any_addr)?,
+        fence_param: FenceParam(u.arbitrary()?),
+    })
+}
+
+/// How long a client may say nothing.
+pub(crate) fn any_ping_ms(u: &mut Unstructured<'_>) -> Result<u16> {
+    u.int_in_range(1..=u16::MAX)
+}
+
+pub(crate) fn any_welcome(u: &mut Unstructured<'_>) -> Result<Welcome> {
+    Ok(Welcome {
+        server: any_ballot(u)?,
+        barrier: u.arbitrary()?,
+        voter: u.arbitrary()?,
+        known: u.arbitrary()?,
+        ping_ms: any_ping_ms(u)?,
+    })
+}
+
+pub(crate) fn any_offer(u: &mut Unstructured<'_>) -> Result<Offer> {
+    Ok(Offer {
+        oldest: u.arbitrary()?,
+        newest: u.arbitrary()?,
+        features: u.arbitrary()?,
+        needed: u.arbitrary()?,
     })
 }

@@ -4,13 +4,14 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use arbtest::arbtest;
 
 use super::any::{
-    any_addr, any_ballot, any_bell, any_fence, any_head, any_log, any_record, any_rid, any_super, maybe,
+    any_bell, any_fence, any_greeting, any_head, any_log, any_offer, any_ping_ms, any_record, any_super,
+    any_welcome, maybe,
 };
 use super::*;
 use crate::bounds::{COUNTER_MAX, MESSAGE_BYTES_MAX, TERM_MAX};
 use crate::checksum::portable;
 use crate::format::CLIENTS_PER_BLOCK;
-use crate::format::hello::hello;
+use crate::format::hello::{Offer, hello};
 use crate::format::wire::{
     BODY_BYTES_MAX, Command, Greeting, Message, RequestId, Status, Welcome, decode_pong, encode_pong,
     frame_length,
@@ -127,33 +128,25 @@ fn messages_come_back() {
 #[test]
 fn greetings_and_welcomes_come_back() {
     arbtest(|u| {
-        let greeting = Greeting {
-            volume: VolumeId(u.arbitrary()?),
-            format: u.arbitrary()?,
-            rid: any_rid(u)?,
-            voter: u.arbitrary()?,
-            farewell: u.arbitrary()?,
-            server: maybe(u, any_ballot)?,
-            host: HostId(u.arbitrary()?),
-            boot: BootId(u.arbitrary()?),
-            addr: maybe(u, any_addr)?,
-            fence_param: FenceParam(u.arbitrary()?),
-        };
+        let greeting = any_greeting(u)?;
         let mut body = [0xa5; Greeting::BYTES];
         greeting.encode(&mut body);
         assert_eq!(Greeting::decode(&body), Ok(greeting));
 
-        let welcome = Welcome {
-            server: any_ballot(u)?,
-            barrier: u.arbitrary()?,
-            voter: u.arbitrary()?,
-            known: u.arbitrary()?,
-            ping_ms: u.int_in_range(1..=u16::MAX)?,
-        };
+        let welcome = any_welcome(u)?;
         let mut body = [0xa5; Welcome::BYTES];
         welcome.encode(&mut body);
         assert_eq!(Welcome::decode(&body), Ok(welcome));
-        assert_eq!(decode_pong(&encode_pong(welcome.ping_ms)), Ok(welcome.ping_ms));
+        Ok(())
+    });
+}
+
+#[test]
+fn pongs_and_offers_come_back() {
+    arbtest(|u| {
+        let (ping_ms, offer) = (any_ping_ms(u)?, any_offer(u)?);
+        assert_eq!(decode_pong(&encode_pong(ping_ms)), Ok(ping_ms));
+        assert_eq!(Offer::decode(&offer.encode()), offer);
         Ok(())
     });
 }

@@ -576,3 +576,26 @@ fn a_predecessor_that_nobody_here_fenced_leaves_a_record_all_the_same() {
         assert_eq!(records, [(victim.ballot.rid, Term(3), way, by)]);
     }
 }
+
+#[test]
+fn one_that_was_frozen_as_it_began_to_serve_does_not_serve_without_the_right() {
+    let mut host = leased(formatted(1));
+    let served = |host: &Host| {
+        let serving = |(_, event): &(Instant, Event)| matches!(event, Event::Serving { .. });
+        host.events.iter().any(serving)
+    };
+    let copies =
+        |host: &Host| SUPER_COPIES.map(|at| host.blocks[at.0 as usize * BLOCK_BYTES..][64..512].to_vec());
+    while super_block(&host).server_addr.is_none() || copies(&host)[0] != copies(&host)[1] {
+        assert!(!served(&host), "its address was to be seen in both copies first");
+        if !host.round() {
+            host.now = host.mount.next_deadline().expect("something is due");
+        }
+    }
+    // The write is answered, and it runs again after its lease.
+    host.now += SECOND.times(2);
+    host.round();
+    assert!(!served(&host), "somebody else may serve by now");
+    host.run_until(SECOND, |event| matches!(event, Event::Serving { .. }));
+    assert!(host.mount.leads(host.now).is_some(), "nobody did");
+}

@@ -281,8 +281,7 @@ impl World {
         let proc = &self.procs[victim];
         let host = &self.hosts[proc.host];
         let outside = self.net.outside();
-        let connected = (0..outside)
-            .all(|other| !self.net.is_cut(proc.host, other) && !self.net.is_cut(other, proc.host));
+        let connected = (0..outside).all(|other| !self.net.is_out_of_reach(other, proc.host));
         let healthy = self.is_running(victim) && !proc.fenced && host.path == Path::Fine && connected;
         self.check.fenced_at = self.now;
         self.check.counts.fences += 1;

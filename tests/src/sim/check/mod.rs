@@ -437,6 +437,7 @@ impl World {
         if self.is_of_2019() {
             return;
         }
+        self.course.somebody_gave_up |= !self.chaos && self.has_waited_enough(id);
         let proc = &self.procs[id];
         let (rid, name) = (proc.rid, proc.name.clone());
         let outstanding = self
@@ -453,6 +454,7 @@ impl World {
             }
             Some(Unmounted::NeverMounted) if proc.was_connected => Some("forgot that it was mounted"),
             Some(_) if proc.forced => None,
+            Some(_) if outstanding && self.has_waited_enough(id) => None,
             Some(_) if outstanding => Some("ended with a write outstanding"),
             Some(_) => None,
         };

@@ -133,7 +133,7 @@ impl World {
         let server = self.check.server.and_then(|ballot| self.by_rid.get(&ballot.rid));
         server.is_none_or(|&server| {
             let server = self.procs[server].host;
-            !self.net.is_cut(host, server) && !self.net.is_cut(server, host)
+            !self.net.is_out_of_reach(host, server)
         })
     }
 

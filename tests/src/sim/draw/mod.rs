@@ -1,11 +1,14 @@
 //! A run as a space-time diagram: one line a host, time from left to right, the super block along the foot. It is one
 //! SVG file without scripts; pointing at anything says what it is.
 //!
-//! - `story`: what is drawn. - `scale`: where. - `svg`: with what shapes.
+//! - `story`: what is drawn. - `scale`: where. - `svg`: with what shapes. - `failure`: what went wrong, if anything did.
 
+mod failure;
 mod scale;
 mod story;
 mod svg;
+#[cfg(test)]
+mod tests;
 
 use ostrakon_core::format::SuperBlock;
 
@@ -19,10 +22,13 @@ use svg::Svg;
 
 const LEFT: f64 = 60.0;
 const WIDTH: f64 = 1_400.0;
+const TITLE: f64 = 14.0;
 const TOP: f64 = 48.0;
 const ROW: f64 = 34.0;
 const BAND: f64 = 18.0;
 const FOOT: f64 = 78.0;
+/// From one time that is written down to the next, at least.
+const TICK: f64 = 64.0;
 /// Lines that are drawn; clients beyond are told of only.
 const ROWS_MAX: usize = 24;
 
@@ -43,8 +49,9 @@ struct Drawing<'a> {
 }
 
 impl World {
-    /// Draws what was recorded; [`World::record`] has to have been called when it began.
-    pub fn draw(&self, title: &str) -> String {
+    /// Draws what was recorded, and what went wrong at its end, if anything did; [`World::record`] has to have been called when
+    /// it began.
+    pub fn draw(&self, title: &str, failure: Option<&str>) -> String {
         let story = Story::of(self);
         let supers = self.supers_shown();
         let mut moments = story.moments();
@@ -62,6 +69,9 @@ impl World {
         drawing.marks(&story);
         drawing.foot(&supers);
         drawing.legend();
+        if let Some(failure) = failure {
+            drawing.failure(failure);
+        }
         let height = TOP + rows as f64 * ROW + FOOT + 34.0;
         drawing.svg.finish(WIDTH, height, STYLE)
     }
@@ -92,14 +102,16 @@ impl Drawing<'_> {
             "{title}: {} voters, {} clients, {} votes elect. Time runs unevenly: quiet spans are squeezed.",
             options.voters, options.clients, options.quorum_count
         );
-        self.svg.text(8.0, 16.0, r#"class="d b""#, &what);
+        self.svg.text(8.0, TITLE, r#"class="d b""#, &what);
         let bottom = TOP + self.rows as f64 * ROW;
-        for (at, x) in self.scale.ticks(64.0) {
+        for (at, x) in self.scale.ticks(TICK) {
             self.svg
                 .line((x, TOP - 6.0), (x, bottom), r##"stroke="#eee""##, "");
             let words = format!("{:.3} s", at as f64 / 1e6);
-            self.svg
-                .text(x, TOP - 10.0, r#"class="t" text-anchor="middle""#, &words);
+            // The last ones would be cut off at the right edge.
+            let anchor = if x + TICK / 2.0 < WIDTH { "middle" } else { "end" };
+            let style = format!(r#"class="t" text-anchor="{anchor}""#);
+            self.svg.text(x, TOP - 10.0, &style, &words);
         }
         for squeezed in self.scale.squeezed() {
             let words = format!("… {:.0} s …", squeezed.span as f64 / 1e6);
@@ -140,12 +152,12 @@ impl Drawing<'_> {
             let x = self.scale.x(at);
             let style = r##"stroke="#393" stroke-width="2" stroke-dasharray="6 3""##;
             self.svg.line((x, TOP - 4.0), (x, bottom), style, "faults stop");
-            self.svg.text(
-                x + 3.0,
-                bottom - 2.0,
-                r##"fill="#393" font-size="10""##,
-                "faults stop",
-            );
+            let (at, anchor) = match x + TICK < WIDTH {
+                true => (x + 3.0, "start"),
+                false => (x - 3.0, "end"),
+            };
+            let style = format!(r##"fill="#393" font-size="10" text-anchor="{anchor}""##);
+            self.svg.text(at, bottom - 2.0, &style, "faults stop");
         }
     }
 
@@ -257,10 +269,11 @@ impl Drawing<'_> {
             Sign::Stopped => self
                 .svg
                 .mark(x - 4.0, high - 8.0, "h8v8h-8z", r##"fill="#555""##, says),
-            Sign::Fenced(by) => {
+            Sign::Fenced { by, acted } => {
                 let by = self.host(by);
                 if by < self.rows && by != mark.host {
-                    self.svg.line((x, self.y(by)), (x, y), r#"class="f""#, says);
+                    let from = (self.scale.x(acted), self.y(by));
+                    self.svg.line(from, (x, y), r#"class="f""#, says);
                 }
                 self.svg.mark(
                     x - 6.0,
@@ -344,10 +357,11 @@ impl Drawing<'_> {
         self.svg
             .band(364.0, y - BAND / 2.0, 24.0, BAND, r#"class="z""#, "");
         self.svg.text(392.0, y + 4.0, r#"class="d""#, "paused");
-        let signs: [(&str, &str, &str, f64, f64); 11] = [
+        let signs: [(&str, &str, &str, f64, f64); 12] = [
             ("v10l7 -5z", r##"fill="#2a2""##, "starts", 0.0, -5.0),
             ("h6v10h-6z", r#"class="w""#, "ends", -3.0, -5.0),
             ("v6m-2.5 -3l2.5 3l2.5 -3", r#"class="v""#, "votes", 0.0, -3.0),
+            ("h6", r#"class="v""#, "for itself", -3.0, 0.0),
             ("l5 7h-10z", r#"class="w""#, "wins", 0.0, -4.0),
             ("l4 4l-4 4l-4 -4z", r##"fill="#000""##, "seals", 0.0, -4.0),
             ("h8", r#"class="x""#, "gives up", -4.0, 0.0),
@@ -364,7 +378,7 @@ impl Drawing<'_> {
             ("h8m-4 -3v6", r#"class="x""#, "disk lost", -4.0, 0.0),
         ];
         for (index, (shape, style, words, dx, dy)) in signs.into_iter().enumerate() {
-            let x = 464.0 + index as f64 * 84.0;
+            let x = 464.0 + index as f64 * 77.0;
             self.svg.mark(x + dx, y + dy, shape, style, "");
             self.svg.text(x + 10.0, y + 4.0, r#"class="d""#, words);
         }

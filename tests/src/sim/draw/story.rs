@@ -44,8 +44,11 @@ pub(super) enum Sign {
     Sealed,
     GaveUp,
     Stopped,
-    /// By whom.
-    Fenced(ProcId),
+    /// By whom, and when; the mark itself lies where the victim was last.
+    Fenced {
+        by: ProcId,
+        acted: Time,
+    },
     DiskLost,
     DiskFound,
     Cut(usize),
@@ -70,6 +73,7 @@ pub(super) struct Story {
     pub(super) pauses: Vec<(ProcId, Time, Time)>,
     open: std::collections::BTreeMap<ProcId, (Role, Time)>,
     paused: std::collections::BTreeMap<ProcId, Time>,
+    gone: std::collections::BTreeMap<ProcId, Time>,
 }
 
 impl Story {
@@ -214,8 +218,20 @@ impl Story {
             }
             Shot::Resumes(proc) => self.resumes(*proc, at),
             Shot::Fenced { by, victim } => {
-                let says = format!("is fenced by {}", world.procs[*by].name);
-                self.mark(world, *victim, at, Sign::Fenced(*by), says);
+                let acted = at;
+                let last = self.last_seen(world, *victim, at);
+                let says = format!(
+                    "{:.3} s  {} is fenced by {}",
+                    at as f64 / 1e6,
+                    world.procs[*victim].name,
+                    world.procs[*by].name
+                );
+                self.marks.push(Mark {
+                    host: world.procs[*victim].host,
+                    at: last,
+                    sign: Sign::Fenced { by: *by, acted },
+                    says,
+                });
             }
             Shot::Votes {
                 voter,
@@ -245,7 +261,19 @@ impl Story {
         }
     }
 
+    /// Where a process is meant on the line of its host: now, unless another one has started there since it was gone.
+    fn last_seen(&self, world: &World, proc: ProcId, now: Time) -> Time {
+        let host = world.procs[proc].host;
+        let later = (proc + 1..world.procs.len()).filter(|&other| world.procs[other].host == host);
+        let started = |other: ProcId| self.open.contains_key(&other) || self.gone.contains_key(&other);
+        match self.gone.get(&proc) {
+            Some(&gone) if later.into_iter().any(started) => gone,
+            _ => now,
+        }
+    }
+
     fn gone(&mut self, proc: ProcId, at: Time) {
+        self.gone.insert(proc, at);
         self.resumes(proc, at);
         self.set(proc, None, at);
     }

@@ -19,6 +19,8 @@ pub enum Who {
     Backlog(ProcId),
     /// Somebody who has no business here.
     Stranger,
+    /// Somebody who answers in the place of a host.
+    Impostor,
     /// Nobody yet.
     Nobody,
 }

@@ -5,9 +5,11 @@
 //! the way is free again; the receiver's machine answers for processes that are gone, with a reset.
 
 mod conn;
+mod impostor;
 mod stranger;
 
 pub use conn::{Conn, ConnKey, End, Pipe, Segment, Who};
+pub use impostor::Guise;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -55,6 +57,8 @@ pub struct Net {
     listeners: BTreeMap<SocketAddr, ProcId>,
     /// What processes said lately, as it went over the wires: strangers listen.
     overheard: VecDeque<Vec<u8>>,
+    /// Who answers in the place of a host.
+    impostors: Vec<Option<Guise>>,
 }
 
 /// Messages that a stranger remembers.
@@ -70,6 +74,7 @@ impl Net {
             next: 0,
             listeners: BTreeMap::new(),
             overheard: VecDeque::new(),
+            impostors: vec![None; hosts],
         }
     }
 
@@ -103,9 +108,19 @@ impl Net {
         self.cut[link] = cut;
     }
 
-    /// Whether every link is whole.
+    /// Whether every link is whole, and nobody answers in the place of another.
     pub fn is_whole(&self) -> bool {
-        self.cut.iter().all(|&cut| !cut)
+        self.cut.iter().all(|&cut| !cut) && self.impostors.iter().all(Option::is_none)
+    }
+
+    /// Whether somebody else answers at the address of this host.
+    pub fn is_impersonated(&self, host: usize) -> bool {
+        self.impostors.get(host).is_some_and(Option::is_some)
+    }
+
+    /// Whether nobody gets from this host to the process on that one, or what it says does not come back.
+    pub fn is_out_of_reach(&self, from: usize, to: usize) -> bool {
+        self.is_cut(from, to) || self.is_cut(to, from) || (from != to && self.is_impersonated(to))
     }
 
     /// This connection.
@@ -265,7 +280,9 @@ impl World {
         let listens_in_vain = |host: usize| self.hosts.get(host).is_some_and(|host| host.unreachable);
         let (from, to) = (conn.ends[0].host, conn.ends[1].host);
         let blocked = from != to && listens_in_vain(to);
-        outside || (!blocked && self.hosts.get(target).is_some_and(|host| host.power))
+        // Where the machine is dead the one that has taken its address answers.
+        let answers = |host: usize| self.hosts[host].power || self.net.is_impersonated(host);
+        outside || (!blocked && answers(target))
     }
 
     fn take_segment(&mut self, key: ConnKey, to: usize, segment: Segment) {
@@ -284,6 +301,12 @@ impl World {
     fn take_syn(&mut self, key: ConnKey) {
         let conn = &self.net.conns[&key];
         let target = conn.ends[1].host;
+        if let Some(&Some(guise)) = self.net.impostors.get(target)
+            && conn.ends[0].host != target
+            && matches!(conn.ends[0].who, Who::Process(..))
+        {
+            return self.impostor_accepts(key, guise);
+        }
         let listener = self
             .hosts
             .get(target)
@@ -310,7 +333,7 @@ impl World {
         match end.who {
             Who::Process(proc, id) => self.tell(proc, Stashed::Connected(key, id)),
             Who::Stranger => self.stranger_connected(key),
-            Who::Backlog(_) | Who::Nobody => {}
+            Who::Backlog(_) | Who::Impostor | Who::Nobody => {}
         }
     }
 
@@ -321,7 +344,10 @@ impl World {
             return;
         }
         conn.ends[to].received.extend_from_slice(bytes);
-        self.offer_end(key, to);
+        match conn.ends[to].who {
+            Who::Impostor => self.tell_impostor(key),
+            _ => self.offer_end(key, to),
+        }
     }
 
     fn take_close(&mut self, key: ConnKey, to: usize, reason: CloseReason) {
@@ -333,7 +359,7 @@ impl World {
         match end.who {
             Who::Process(proc, id) => self.tell(proc, Stashed::Closed(key, id, reason)),
             // It was never accepted: the process finds nothing to accept.
-            Who::Backlog(_) | Who::Stranger | Who::Nobody => {}
+            Who::Backlog(_) | Who::Stranger | Who::Impostor | Who::Nobody => {}
         }
     }
 
@@ -417,7 +443,7 @@ impl World {
                 }
                 return;
             }
-            Who::Backlog(_) | Who::Nobody => return,
+            Who::Backlog(_) | Who::Impostor | Who::Nobody => return,
         };
         if !self.is_running(proc) {
             return self.tell(proc, Stashed::Offer(key, end));
@@ -488,7 +514,7 @@ impl World {
                     .expect("no connection goes while ends are closed");
                 let own = match conn.ends[end].who {
                     Who::Process(owner, _) | Who::Backlog(owner) => owner == proc,
-                    Who::Stranger | Who::Nobody => false,
+                    Who::Stranger | Who::Impostor | Who::Nobody => false,
                 };
                 if own {
                     conn.ends[end].received.clear();

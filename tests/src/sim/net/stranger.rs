@@ -47,8 +47,9 @@ impl World {
         match prank {
             Prank::Talk(key) => {
                 let words = self.words();
-                if self.net.conn(key).is_some_and(|conn| conn.ends[0].open) {
-                    self.transmit(key, 0, &words);
+                let end = self.prankster(key);
+                if self.net.conn(key).is_some_and(|conn| conn.ends[end].open) {
+                    self.transmit(key, end, &words);
                 }
             }
             Prank::Leave(key) => {
@@ -57,10 +58,17 @@ impl World {
                 } else {
                     Segment::Rst
                 };
-                self.close_end(key, 0, last);
-                self.forget_received(key, 0);
+                let end = self.prankster(key);
+                self.close_end(key, end, last);
+                self.forget_received(key, end);
             }
         }
+    }
+
+    /// The end whose owner plays pranks: who was asked, if that is an impostor.
+    fn prankster(&self, key: ConnKey) -> usize {
+        let impostor = |conn: &super::Conn| conn.ends[1].who == Who::Impostor;
+        usize::from(self.net.conn(key).is_some_and(impostor))
     }
 
     /// What was said in past sessions and in those of others: a message or several, in any order, whole, cut or changed.
@@ -81,7 +89,7 @@ impl World {
     }
 
     /// Something that was said before, garbage, or a message that is well formed and out of place, whole or in part.
-    fn words(&mut self) -> Vec<u8> {
+    pub(super) fn words(&mut self) -> Vec<u8> {
         if !self.net.overheard.is_empty() && self.dice.one_in(2) {
             return self.repeated();
         }

@@ -54,6 +54,8 @@ fn puppet(world: &World, host: usize, rid: Rid) -> Proc {
         fenced: false,
         dead: false,
         unmounting: false,
+        runs_since: 0,
+        told_to_leave: None,
         forced: false,
         ended: None,
         connected: None,

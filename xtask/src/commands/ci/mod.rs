@@ -133,7 +133,7 @@ fn help() -> String {
 
 fn step(name: &str) -> Result<&'static Step> {
     let found = STEPS.iter().find(|step| step.name == name);
-    found.ok_or_else(|| Failure::new(format!("there is no step {name}\n\n{}", help())))
+    found.ok_or_else(|| Failure::usage(format!("there is no step {name}\n\n{}", help())))
 }
 
 /// Runs steps, then says how each went and what it could not check here.

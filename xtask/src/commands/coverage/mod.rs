@@ -4,10 +4,11 @@ mod count;
 mod unreached;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use lexopt::{Arg, ValueExt};
-use ostrakon_xtask::failure::{During, Result, ensure};
+use ostrakon_xtask::failure::{During, Result, demand, ensure};
 
 use self::count::{Count, File};
 use self::unreached::Unreached;
@@ -54,6 +55,7 @@ struct Options {
 }
 
 pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
+    let mut runs = None;
     let mut options = Options {
         runs: 1_000,
         missed: false,
@@ -68,7 +70,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
                 print!("{HELP}");
                 return Ok(ExitCode::SUCCESS);
             }
-            Arg::Long("runs") => options.runs = parser.value()?.parse()?,
+            Arg::Long("runs") => runs = Some(parser.value()?.parse()?),
             Arg::Long("missed") => options.missed = true,
             Arg::Long("html") => options.html = true,
             Arg::Long("all") => options.all = true,
@@ -76,6 +78,10 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
+    demand(!options.again || (runs.is_none() && !options.all), || {
+        "--again runs nothing: expected neither --runs nor --all with it".to_owned()
+    })?;
+    options.runs = runs.unwrap_or(options.runs);
     let there = cargo(["llvm-cov", "--version"]).output();
     ensure(there.is_ok_and(|output| output.status.success()), || {
         "missing: cargo-llvm-cov. cargo install --locked cargo-llvm-cov brings it, and rustup component add \
@@ -83,7 +89,11 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             .to_owned()
     })?;
     let unreached = Unreached::read()?;
-    if !options.again {
+    if options.again {
+        ensure(has_counted(&target_folder().join("llvm-cov-target")), || {
+            "--again: nothing has been counted yet; cargo xtask coverage, without it, counts".to_owned()
+        })?;
+    } else {
         run_tests(&options)?;
     }
     let files = measured()?;
@@ -96,6 +106,14 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
         )?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether runs have left their counts in this folder.
+fn has_counted(folder: &Path) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files
+        .filter_map(|file| file.path().extension().map(|kind| kind == "profraw"))
+        .any(|counts| counts)
 }
 
 fn run_tests(options: &Options) -> Result<()> {
@@ -160,7 +178,7 @@ fn measured() -> Result<Vec<File>> {
     let export = serde_json::from_str(&text).during(format!("reading {}", path.display()))?;
     let root = workspace();
     count::files(&export, |name| {
-        let path = std::path::Path::new(name);
+        let path = Path::new(name);
         let inside = path.strip_prefix(&root).unwrap_or(path);
         let source = std::fs::read_to_string(path).during(format!("reading {name}"))?;
         Ok((inside.to_string_lossy().into_owned(), source))

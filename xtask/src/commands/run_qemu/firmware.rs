@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             }
             Some("--keep") => wishes.keep = true,
             _ => {
-                return Err(Failure::new(format!(
+                return Err(Failure::usage(format!(
                     "firmware does not know {}\n\n{HELP}",
                     argument.display()
                 )));

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use lexopt::{Arg, ValueExt};
 use ostrakon_xtask::cluster::Cluster;
-use ostrakon_xtask::failure::{During, Failure, Result, ensure};
+use ostrakon_xtask::failure::{During, Failure, Result, demand, ensure};
 
 use crate::cargo::{is_there, ostrakon_binary, target_folder};
 pub(crate) use check::check;
@@ -184,16 +184,16 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
-    ensure((1..=16).contains(&wishes.all_voters()), || {
+    demand((1..=16).contains(&wishes.all_voters()), || {
         "expected 1 to 16 voters, boards and Linux mounts counted".to_owned()
     })?;
-    ensure(wishes.firmware == 0 || wishes.fence == Fence::Line, || {
+    demand(wishes.firmware == 0 || wishes.fence == Fence::Line, || {
         "--firmware with --fence lease: the firmware fences by its line only".to_owned()
     })?;
-    ensure(wishes.memory >= MEMORY_MIN, || {
+    demand(wishes.memory >= MEMORY_MIN, || {
         format!("expected at least {MEMORY_MIN} MiB of memory: the image lies at 1 MiB")
     })?;
-    ensure(wishes.clients <= 32, || "expected at most 32 clients".to_owned())?;
+    demand(wishes.clients <= 32, || "expected at most 32 clients".to_owned())?;
     if wishes.voters + wishes.clients > 0 {
         look_for_qemu()?;
     }
@@ -207,7 +207,7 @@ fn fence(how: &str) -> Result<Fence> {
     match how {
         "line" => Ok(Fence::Line),
         "lease" => Ok(Fence::Lease),
-        other => Err(Failure::new(format!("--fence {other}: expected line or lease"))),
+        other => Err(Failure::usage(format!("--fence {other}: expected line or lease"))),
     }
 }
 
