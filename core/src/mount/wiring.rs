@@ -30,6 +30,8 @@ impl<M: Memory, S: Service> Mount<M, S> {
         self.start_or_stop_server(now);
         let may_act = self.may_act(now);
         self.server.poll(now, may_act);
+        // It may have turned off just now, and nothing else calls to find that out.
+        self.again |= self.reign.is_some() && self.stopping && self.server.is_off() && !self.held;
         self.release_ghosts(now, may_act);
         self.tell_election_of_server(now);
         self.tell_client(now);

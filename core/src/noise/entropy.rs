@@ -54,6 +54,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_number_is_the_beginning_of_a_draw() {
+        let drawn = Entropy::new([3; 32]).draw();
+        let number = Entropy::new([3; 32]).draw_number();
+        assert_eq!(number.to_le_bytes(), drawn[..8]);
+    }
+
+    #[test]
     fn draws_are_the_key_stream_of_rfc_8439_and_the_key_moves_on() {
         // Appendix A.1, test vector 1: key, nonce and counter are zero.
         let mut entropy = Entropy::new([0; 32]);

@@ -27,14 +27,12 @@ pub(super) fn ephemeral(secret: [u8; 32]) -> Ephemeral {
     pair
 }
 
-#[cfg(not(feature = "key-table"))]
 fn public_key(secret: [u8; 32]) -> [u8; 32] {
-    x25519(secret, x25519_dalek::X25519_BASEPOINT_BYTES)
-}
-
-#[cfg(feature = "key-table")]
-fn public_key(secret: [u8; 32]) -> [u8; 32] {
-    x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(secret)).to_bytes()
+    #[cfg(not(feature = "key-table"))]
+    let public = x25519(secret, x25519_dalek::X25519_BASEPOINT_BYTES);
+    #[cfg(feature = "key-table")]
+    let public = x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(secret)).to_bytes();
+    public
 }
 
 /// A handshake before its first message.

@@ -3,9 +3,11 @@
 use super::channel::{Channel, first_frame};
 use super::suite::{ephemeral, split};
 use super::*;
-use crate::bounds::MESSAGE_BYTES_MAX;
+use crate::bounds::{MESSAGE_BYTES_MAX, SEALED_MAX};
 use crate::format::hello::{HELLO_BYTES, REPLY_BYTES};
-use crate::format::wire::{Command, Message, RequestId, Status, TAG_BYTES};
+use crate::format::wire::{
+    Command, FRAME_BYTES, LENGTH_BYTES, Message, RequestId, Status, TAG_BYTES, put_length,
+};
 
 const KEY: VolumeKey = VolumeKey([0x42; 32]);
 const SECRET: Secret<'static> = Secret {
@@ -157,10 +159,12 @@ impl Pair {
             .reply(&SECRET, Offer::OURS, &mut entropy.1, &mut pair.reply);
         assert_eq!(replied, Some((REPLY_BYTES, None)));
         let mut bytes = pair.reply;
+        assert!(!pair.initiator.is_open());
         assert!(matches!(
             pair.initiator.take(&SECRET, &mut bytes),
             Ok((Heard::Reply(Offer::OURS), REPLY_BYTES))
         ));
+        assert!(pair.initiator.is_open());
         pair
     }
 
@@ -274,6 +278,7 @@ fn what_comes_before_its_time_ends_the_connection() {
     let mut initiator = Initiator::new(Offer::OURS);
     let mut challenge = pair.challenge;
     assert!(initiator.take(secret, &mut challenge).is_ok());
+    assert!(matches!(initiator.take(secret, &mut []), Ok((Heard::Nothing, 0))));
     assert!(initiator.take(secret, &mut [0]).is_err(), "before the hello");
     assert_eq!(
         initiator.seal(&mut [0; 100], 24),
@@ -352,6 +357,29 @@ fn a_frame_too_short_for_its_tag_is_refused() {
 }
 
 #[test]
+fn what_was_sealed_rightly_is_refused_if_it_is_too_short_or_the_key_is_worn_out() {
+    use noise_protocol::Cipher;
+    let key = [2; 32];
+    let opens = |number: u32, length: usize| {
+        let mut bytes = [0; 64];
+        put_length(&mut bytes, length);
+        let text = &mut bytes[LENGTH_BYTES..];
+        let plain = length - LENGTH_BYTES - TAG_BYTES;
+        suite::ChaChaPoly::encrypt_in_place(&key, number.into(), &[], text, plain);
+        let mut channel = Channel::new([1; 32], key);
+        if number == SEALED_MAX {
+            channel.wear_out();
+        }
+        first_frame(Some(&mut channel), &mut bytes[..length]).is_ok()
+    };
+    let shortest = FRAME_BYTES + TAG_BYTES;
+    assert!(opens(0, shortest));
+    assert!(!opens(0, shortest - 1));
+    assert!(!opens(0, FRAME_BYTES));
+    assert!(!opens(SEALED_MAX, shortest));
+}
+
+#[test]
 fn keys_that_are_worn_out_open_nothing_more() {
     let (one, other) = ([1; 32], [2; 32]);
     let mut sender = Channel::new(one, other);
@@ -384,6 +412,7 @@ fn there_is_room_for_the_tag_or_nothing_is_sealed() {
     assert_eq!(channel.seal(&mut buffer, longest), Some(MESSAGE_BYTES_MAX));
     assert_eq!(channel.seal(&mut buffer, longest + 1), None);
     assert_eq!(channel.seal(&mut buffer[..39], 24), None);
+    assert_eq!(channel.seal(&mut buffer[..40], 24), Some(40));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `cargo xtask mutants`: breaks core in one place after the other, and sees whether a test notices.
 
 use std::ffi::OsString;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -19,7 +20,8 @@ the tests. Goes through the folders of core/src in the order of what they decide
 
 Each change is tried with the tests of its own folder first, and if they do not notice it, with all of core's, the slow ones last.
 --shard tries every N-th change only, from the K-th (counted from 0). Those that no test could notice are listed, each with its
-reason, in .cargo/mutants.toml. A whole run takes hours; needs cargo-mutants (cargo install --locked cargo-mutants).
+reason, in .cargo/mutants.toml. A whole run takes hours; needs cargo-mutants (cargo install --locked cargo-mutants). What it found
+stands in target/mutants, by folder; what the run before found, in the folder called the same and .last.
 ";
 
 /// The folders of core, those on which safety hangs first.
@@ -63,6 +65,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
             places.push(Place::named(folder)?);
         }
     }
+    // Held until the end.
+    let _alone = run_alone(&target_folder().join("mutants"))?;
     let mut all = Tally::default();
     for place in &places {
         let tally = try_place(place, shard.as_deref())?;
@@ -111,12 +115,38 @@ impl Place {
     }
 }
 
+/// What a run found is kept until the next but one.
+fn keep_as_the_last(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let mut last = folder.as_os_str().to_owned();
+    last.push(".last");
+    let last = PathBuf::from(last);
+    if last.exists() {
+        std::fs::remove_dir_all(&last).during(format!("removing {}", last.display()))?;
+    }
+    std::fs::rename(folder, &last).during(format!("keeping {}", last.display()))
+}
+
+/// Two runs at once would build in one folder, and each make the other's changes look slow.
+fn run_alone(folder: &Path) -> Result<File> {
+    std::fs::create_dir_all(folder).during(format!("making {}", folder.display()))?;
+    let path = folder.join("lock");
+    let lock = File::create(&path).during(format!("making {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Failure::new(
+            "another `cargo xtask mutants` goes on in this target folder: wait for its end, or give this one a CARGO_TARGET_DIR",
+        )),
+        Err(TryLockError::Error(error)) => Err(error).during(format!("locking {}", path.display())),
+    }
+}
+
 /// Tries every change of a place: first with its own tests, then what they missed with all that are quick, then with all.
 fn try_place(place: &Place, shard: Option<&str>) -> Result<Tally> {
     let folder = target_folder().join("mutants").join(place.name.replace('/', "-"));
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).during(format!("emptying {}", folder.display()))?;
-    }
+    keep_as_the_last(&folder)?;
     std::fs::create_dir_all(&folder).during(format!("making {}", folder.display()))?;
     let mut tally = Tally::default();
     for pass in 0..3 {
@@ -231,6 +261,28 @@ mod tests {
             pair("core/src/decide/log.rs", "decide::")
         );
         assert_eq!(files("xtask"), None);
+    }
+
+    #[test]
+    fn a_second_run_is_refused_while_one_goes_on_and_results_are_kept_once() {
+        let folder = std::env::temp_dir().join(format!("ostrakon-mutants-{}", std::process::id()));
+        let alone = run_alone(&folder).unwrap();
+        let refused = run_alone(&folder).unwrap_err().to_string();
+        assert!(refused.contains("another `cargo xtask mutants`"), "{refused}");
+        drop(alone);
+        run_alone(&folder).unwrap();
+
+        let place = folder.join("superio");
+        keep_as_the_last(&place).unwrap();
+        for found in ["first", "second"] {
+            std::fs::create_dir(&place).unwrap();
+            std::fs::write(place.join("caught.txt"), found).unwrap();
+            keep_as_the_last(&place).unwrap();
+            assert!(!place.exists());
+            let last = folder.join("superio.last").join("caught.txt");
+            assert_eq!(std::fs::read_to_string(last).unwrap(), found);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -3,6 +3,12 @@
 
 extern crate std;
 
+mod joining;
+mod leaving;
+mod network;
+mod several;
+mod succession;
+
 use std::vec;
 use std::vec::Vec;
 
