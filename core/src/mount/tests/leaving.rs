@@ -1,8 +1,13 @@
 //! How mounts end, alone and together, and what they tell of it.
 
 use super::several::{Device, Door, Several, connected, serving};
+use super::{Host, formatted, super_block};
 use crate::bounds::DRAIN_TIME;
+use crate::config::{Config, VoterConfig};
 use crate::event::{Event, Unmounted};
+use crate::format::FenceParam;
+use crate::ids::Rid;
+use crate::mount::Life;
 use crate::net::CloseReason;
 use crate::time::{Duration, Instant};
 
@@ -219,4 +224,49 @@ fn a_leader_that_resigns_has_stopped_as_soon_as_its_clients_are_gone() {
         stopped.since(began)
     );
     assert_eq!(several.told(0, serving), 1);
+}
+
+/// A mount that is its own server's client and waits for so long when it leaves.
+fn impatient(time: Duration) -> Host {
+    let addr = ([127, 0, 0, 1], 7000).into();
+    let config = Config {
+        voter: Some(VoterConfig::fencing(addr, FenceParam::default())),
+        unmount_time_max: Some(time),
+        ..Config::client(Rid::new(5).expect("it is not 0"))
+    };
+    let mut host = Host::new(config, formatted(1));
+    host.run_until(SECOND.times(3), |event| matches!(event, Event::Connected { .. }));
+    host
+}
+
+#[test]
+fn a_mount_whose_device_answers_nothing_ends_when_it_was_told_to() {
+    let time = SECOND.times(2);
+    let mut host = impatient(time);
+    host.hung = true;
+    let began = host.now;
+    host.mount.unmount(host.now);
+    let ended = host.run_until(SECOND.times(30), unmounted(Unmounted::LeftRecord));
+    // Once for the farewell, and once for what is left to wind up.
+    assert!(ended.since(began) >= time && ended.since(began) <= time.times(2) + SECOND);
+    assert!(host.mount.has_ended());
+}
+
+#[test]
+fn a_leader_that_cannot_stop_in_time_does_not_say_that_it_left_cleanly() {
+    let time = SECOND.times(2);
+    let mut host = impatient(time);
+    host.mount.unmount(host.now);
+    while host.mount.life == Life::Mounted {
+        if !host.round() {
+            host.now = host.mount.next_deadline().expect("something is due");
+        }
+    }
+    assert_eq!(host.mount.life, Life::WindingUp(Unmounted::Farewell));
+    host.hung = true;
+    host.run_until(time + SECOND, |event| matches!(event, Event::Unmounted(_)));
+    let last = host.events.last().map(|(_, event)| event);
+    assert_eq!(last, Some(&Event::Unmounted(Unmounted::LeftRecord)));
+    let led = super_block(&host).server;
+    assert!(led.is_some_and(|led| !super_block(&host).fenced.covers(led)));
 }

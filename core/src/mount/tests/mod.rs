@@ -12,7 +12,7 @@ mod succession;
 use std::vec;
 use std::vec::Vec;
 
-use super::{FenceMethod, Life, Mount};
+use super::{FenceMethod, Mount};
 use crate::bounds::{BLOCK_BYTES, FENCE_BLOCKS, MESSAGE_BYTES_MAX};
 use crate::checksum::portable;
 use crate::config::{Config, VoterConfig};
@@ -438,54 +438,6 @@ fn a_leader_that_resigns_leads_no_more_and_once_is_enough() {
     let stops = host.events.iter().filter(|(_, event)| stopped(event)).count();
     assert_eq!(stops, 1);
     assert!(host.mount.leads(host.now) > Some(led));
-}
-
-#[test]
-fn a_mount_whose_device_answers_nothing_ends_when_it_was_told_to() {
-    let time = SECOND.times(2);
-    let addr = ([127, 0, 0, 1], 7000).into();
-    let config = Config {
-        voter: Some(VoterConfig::fencing(addr, FenceParam::default())),
-        unmount_time_max: Some(time),
-        ..Config::client(Rid::new(5).unwrap())
-    };
-    let mut host = Host::new(config, formatted(1));
-    host.run_until(SECOND.times(3), |event| matches!(event, Event::Connected { .. }));
-    host.hung = true;
-    let began = host.now;
-    host.mount.unmount(host.now);
-    let ended = host.run_until(SECOND.times(30), |event| {
-        *event == Event::Unmounted(Unmounted::LeftRecord)
-    });
-    // Once for the farewell, and once for what is left to wind up.
-    assert!(ended.since(began) >= time && ended.since(began) <= time.times(2) + SECOND);
-    assert!(host.mount.has_ended());
-}
-
-#[test]
-fn a_leader_that_cannot_stop_in_time_does_not_say_that_it_left_cleanly() {
-    let time = SECOND.times(2);
-    let addr = ([127, 0, 0, 1], 7000).into();
-    let config = Config {
-        voter: Some(VoterConfig::fencing(addr, FenceParam::default())),
-        unmount_time_max: Some(time),
-        ..Config::client(Rid::new(5).unwrap())
-    };
-    let mut host = Host::new(config, formatted(1));
-    host.run_until(SECOND.times(3), |event| matches!(event, Event::Connected { .. }));
-    host.mount.unmount(host.now);
-    while host.mount.life == Life::Mounted {
-        if !host.round() {
-            host.now = host.mount.next_deadline().expect("something is due");
-        }
-    }
-    assert_eq!(host.mount.life, Life::WindingUp(Unmounted::Farewell));
-    host.hung = true;
-    host.run_until(time + SECOND, |event| matches!(event, Event::Unmounted(_)));
-    let last = host.events.last().map(|(_, event)| event);
-    assert_eq!(last, Some(&Event::Unmounted(Unmounted::LeftRecord)));
-    let led = super_block(&host).server;
-    assert!(led.is_some_and(|led| !super_block(&host).fenced.covers(led)));
 }
 
 #[test]
