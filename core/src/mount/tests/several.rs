@@ -80,6 +80,8 @@ pub(super) struct Several {
     /// What becomes of connects to addresses of nobody here.
     pub(super) elsewhere: Door,
     wires: Vec<Wire>,
+    /// Rounds in a row that were called for and of which nothing came.
+    in_vain: u32,
 }
 
 pub(super) fn rid(at: usize) -> Rid {
@@ -110,6 +112,7 @@ impl Several {
             members: Vec::new(),
             elsewhere: Door::Refuses,
             wires: Vec::new(),
+            in_vain: 0,
         }
     }
 
@@ -282,6 +285,12 @@ impl Several {
         if !self.round() {
             let there = self.members.iter_mut().filter(|member| !member.gone);
             let due = there.filter_map(|member| member.mount.next_deadline()).min();
+            let past = due.is_some_and(|due| due <= self.now);
+            self.in_vain = if past { self.in_vain + 1 } else { 0 };
+            assert!(
+                self.in_vain < 1000,
+                "somebody is called for nothing again and again"
+            );
             self.now = due.unwrap_or(end).max(self.now + Duration(1)).min(end);
         }
     }
