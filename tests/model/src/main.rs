@@ -24,7 +24,7 @@ const EXIT_VIOLATION: u8 = 10;
 #[derive(Parser, Debug)]
 #[command(name = "model", version)]
 struct Options {
-    /// The worlds that can be explored to the end in a few minutes (the default).
+    /// The worlds of a few minutes (the default), all but one explored to the end.
     #[arg(long, conflicts_with_all = ["full", "world", "rule", "rules"])]
     quick: bool,
     /// Larger ones too: hours, and as much memory as there is.
@@ -36,7 +36,7 @@ struct Options {
     /// Stop each world after so many states.
     #[arg(long, value_name = "MAX", value_parser = clap::value_parser!(u64).range(1..))]
     states: Option<u64>,
-    /// One rule left out: the violation that follows, step by step; `list` lists them, by the names that `sim --rules-off` uses.
+    /// One rule left out: the violation that follows, step by step; `list` lists them, those of the simulator by the names that `sim --rules-off` uses.
     #[arg(long, conflicts_with = "rules")]
     rule: Option<String>,
     /// Every rule left out, one after the other.
