@@ -2,7 +2,7 @@
 
 use super::several::{Device, Door, Several, connected, serving};
 use super::{Host, formatted, super_block};
-use crate::bounds::DRAIN_TIME;
+use crate::bounds::{DRAIN_TIME, RESIGNING_TIME};
 use crate::config::{Config, VoterConfig};
 use crate::event::{Event, Unmounted};
 use crate::format::FenceParam;
@@ -138,8 +138,12 @@ fn one_that_waits_for_a_quorum_to_leave_says_so_once_and_only_if_it_leaves() {
     several.until(other, SECOND, |event| {
         *event == Event::WaitingForQuorum { votes: 1, needed: 2 }
     });
+    let unmounting = |event: &Event| *event == Event::Unmounting;
+    assert_eq!(several.told(other, unmounting), 1);
+    several.members[other].mount.unmount(several.now);
     several.pass(SECOND.times(9));
     assert_eq!(several.told(other, waiting), 1);
+    assert_eq!(several.told(other, unmounting), 1, "it leaves already");
 }
 
 #[test]
@@ -269,4 +273,37 @@ fn a_leader_that_cannot_stop_in_time_does_not_say_that_it_left_cleanly() {
     assert_eq!(last, Some(&Event::Unmounted(Unmounted::LeftRecord)));
     let led = super_block(&host).server;
     assert!(led.is_some_and(|led| !super_block(&host).fenced.covers(led)));
+}
+
+#[test]
+fn a_leader_that_is_forced_out_of_its_stop_was_forced() {
+    let mut host = impatient(SECOND.times(20));
+    host.mount.unmount(host.now);
+    while host.mount.life == Life::Mounted || host.mount.reign.is_some() {
+        if !host.round() {
+            host.now = host.mount.next_deadline().expect("something is due");
+        }
+    }
+    let led = super_block(&host).server;
+    assert!(led.is_some_and(|led| !super_block(&host).fenced.covers(led)));
+    host.mount.force(host.now);
+    host.run_until(SECOND, |event| *event == Event::Unmounted(Unmounted::Forced));
+}
+
+#[test]
+fn a_leader_that_resigns_closes_on_a_client_that_is_frozen_and_has_stopped_at_once() {
+    let mut several = Several::with_voters(1, 1);
+    let plain = several.add(|_| {});
+    several.until(plain, SECOND, connected);
+    several.members[plain].gone = true;
+    several.members[0].mount.resign(several.now);
+    let began = several.now;
+    let stopped = several.until(0, SECOND, |event| {
+        matches!(event, Event::StoppedServing { clean: true, .. })
+    });
+    let took = stopped.since(began);
+    assert!(
+        took >= RESIGNING_TIME && took < RESIGNING_TIME + Duration::from_millis(10),
+        "{took:?}"
+    );
 }

@@ -26,6 +26,8 @@ fn the_service_of_the_leader_answers_its_own_mount_and_others() {
     let plain = several.add(|_| {});
     assert_eq!(several.members[plain].mount.connected_to(), None);
     several.until(plain, SECOND, connected);
+    let view = several.members[plain].mount.super_view().expect("it read it");
+    assert_eq!(view.state, several.super_block());
     let led = several.members[0].mount.leads(several.now).expect("it serves");
     let mut sum = 0;
     for (at, way) in [(plain, Some(addr(0))), (0, None), (plain, Some(addr(0)))] {
@@ -61,6 +63,9 @@ fn what_was_asked_before_it_leaves_is_answered_and_the_farewell_follows_at_once(
         several.members[at].mount.unmount(several.now);
         assert_eq!(several.members[at].mount.submit(ADD, &[1]), None);
         let began = several.now;
+        let told = several.until(at, SECOND, |event| matches!(event, Event::Answered { .. }));
+        let next = several.members[at].mount.next_deadline();
+        assert!(next.is_some_and(|next| next <= told), "now it may say farewell");
         let ended = several.until(at, SECOND, |event| matches!(event, Event::Unmounted(_)));
         assert!(ended.since(began) < Duration::from_millis(50));
         assert_eq!(

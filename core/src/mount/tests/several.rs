@@ -80,6 +80,8 @@ pub(super) struct Several {
     /// What becomes of connects to addresses of nobody here.
     pub(super) elsewhere: Door,
     wires: Vec<Wire>,
+    /// Rounds in a row that were called for and of which nothing came.
+    in_vain: u32,
 }
 
 pub(super) fn rid(at: usize) -> Rid {
@@ -110,6 +112,7 @@ impl Several {
             members: Vec::new(),
             elsewhere: Door::Refuses,
             wires: Vec::new(),
+            in_vain: 0,
         }
     }
 
@@ -282,6 +285,12 @@ impl Several {
         if !self.round() {
             let there = self.members.iter_mut().filter(|member| !member.gone);
             let due = there.filter_map(|member| member.mount.next_deadline()).min();
+            let past = due.is_some_and(|due| due <= self.now);
+            self.in_vain = if past { self.in_vain + 1 } else { 0 };
+            assert!(
+                self.in_vain < 1000,
+                "somebody is called for nothing again and again"
+            );
             self.now = due.unwrap_or(end).max(self.now + Duration(1)).min(end);
         }
     }
@@ -295,8 +304,7 @@ impl Several {
         }
         let mut inputs = false;
         while let Some(request) = self.members[at].mount.poll_net(now) {
-            inputs = true;
-            self.carry_out_net(at, request);
+            inputs |= self.carry_out_net(at, request);
         }
         let mut message = [0; MESSAGE_BYTES_MAX];
         while let Some((conn, length)) = self.members[at].mount.poll_transmit(now, &mut message) {
@@ -356,7 +364,8 @@ impl Several {
         member.mount.handle_disk(now, id, outcome);
     }
 
-    fn carry_out_net(&mut self, at: usize, request: NetRequest) {
+    /// Says whether anybody was handed something for it.
+    fn carry_out_net(&mut self, at: usize, request: NetRequest) -> bool {
         let now = self.now;
         match request {
             NetRequest::Listen(own) => {
@@ -366,15 +375,19 @@ impl Several {
                     member.listening = outcome.is_ok();
                     member.mount.handle_listening(now, outcome);
                 }
+                member.listens.is_some()
             }
-            NetRequest::Unlisten => self.members[at].listening = false,
+            NetRequest::Unlisten => {
+                self.members[at].listening = false;
+                false
+            }
             NetRequest::Connect(conn, to) => {
                 assert_eq!(
                     conn,
                     ConnId::CLIENT,
                     "nobody else sees the mount's own connection"
                 );
-                self.connect(at, to);
+                self.connect(at, to)
             }
             NetRequest::Close(conn) => {
                 let client = conn == ConnId::CLIENT;
@@ -385,7 +398,7 @@ impl Several {
                         wire.server == at && wire.conn == conn
                     }
                 };
-                if let Some(index) = self.wires.iter().position(mine) {
+                self.wires.iter().position(mine).is_some_and(|index| {
                     let wire = self.wires.swap_remove(index);
                     let (end, conn) = if client {
                         (wire.server, wire.conn)
@@ -397,12 +410,13 @@ impl Several {
                             .mount
                             .handle_closed(now, conn, CloseReason::ByPeer);
                     }
-                }
+                    !self.members[end].gone
+                })
             }
         }
     }
 
-    fn connect(&mut self, at: usize, to: SocketAddr) {
+    fn connect(&mut self, at: usize, to: SocketAddr) -> bool {
         let now = self.now;
         self.members[at].connects.push(now);
         let server = (0..self.members.len()).find(|&server| addr(server) == to);
@@ -413,7 +427,7 @@ impl Several {
             Some(server) => self.members[server].door,
         };
         match (door, server) {
-            (Door::Silent, _) => return,
+            (Door::Silent, _) => return false,
             (Door::Open, Some(server)) => {
                 if let Some(conn) = self.members[server].mount.handle_accept(now) {
                     self.wires.push(Wire {
@@ -423,13 +437,15 @@ impl Several {
                         up: Vec::new(),
                         down: Vec::new(),
                     });
-                    return self.members[at].mount.handle_connected(now, ConnId::CLIENT);
+                    self.members[at].mount.handle_connected(now, ConnId::CLIENT);
+                    return true;
                 }
             }
             _ => {}
         }
         let mount = &mut self.members[at].mount;
         mount.handle_closed(now, ConnId::CLIENT, CloseReason::Refused);
+        true
     }
 
     /// What is not consumed is offered again, with what follows.
