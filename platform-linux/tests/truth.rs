@@ -14,12 +14,12 @@ use ostrakon_tests::sim::host::ProcId;
 use ostrakon_tests::sim::machine::Rules;
 use ostrakon_tests::sim::power_cut::{Cut, CutAt};
 use ostrakon_tests::sim::run::random_world;
-use ostrakon_tests::sim::runner::replay_line;
 use ostrakon_tests::sim::trace::Listen;
 use ostrakon_tests::sim::world::World;
 use serde_json::Value;
 
 /// Worlds, and looks at each while anything goes.
+const FIRST_SEED: u64 = 200;
 const SEEDS: u64 = 30;
 const LOOKS: u64 = 4;
 
@@ -27,7 +27,7 @@ const LOOKS: u64 = 4;
 fn status_says_of_a_world_what_is_so() {
     let bench = Bench::empty();
     let mut seen = Seen::default();
-    for seed in 0..SEEDS {
+    for seed in FIRST_SEED..FIRST_SEED + SEEDS {
         let mut world = random_world(Rules::Ours, seed, Listen::Nobody);
         world.begin_chaos();
         for look in 1..=LOOKS {
@@ -38,12 +38,12 @@ fn status_says_of_a_world_what_is_so() {
             Look::at(&world, &bench, seed).holds(&mut seen);
         }
         world.end_well();
-        assert_eq!(world.wrong, None, "{}", replay_line(Rules::Ours, None, seed));
+        assert_eq!(world.wrong, None, "seed {seed}");
         Look::at(&world, &bench, seed).holds(&mut seen);
     }
     // Otherwise these worlds show nothing.
     assert!(
-        seen.serving > 10 && seen.stopped > 10 && seen.mounted > 50 && seen.fences > 2,
+        seen.serving > 10 && seen.stopped > 10 && seen.mounted > 50 && seen.fences > 4,
         "{seen:?}"
     );
     assert!(seen.sealed > 30 && seen.damaged > 30, "{seen:?}");
@@ -73,12 +73,7 @@ fn after_a_power_cut_status_says_what_is_so() {
         look.holds(&mut seen);
         look.knows_every_record();
         world.end_well();
-        assert_eq!(
-            world.wrong,
-            None,
-            "{}, cut at write {write}",
-            replay_line(Rules::Ours, None, seed)
-        );
+        assert_eq!(world.wrong, None, "seed {seed}, {cut:?} at write {write}");
         Look::at(&world, &bench, seed).holds(&mut seen);
     }
     assert!(

@@ -34,10 +34,10 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// Leave at once: no more votes, every connection is closed, and the platform drops the device. A ballot that leads
     /// stays live, and is fenced by the next leader.
     pub fn force(&mut self, now: Instant) {
-        // One that was released already and leads no longer has nothing left to be forced out of.
+        // One that was released already and stopped leading has nothing left to be forced out of.
         let how = match self.life {
             Life::Ended(how) => how,
-            Life::WindingUp(how) if self.reign.is_none() => how,
+            Life::WindingUp(how) if self.reign.is_none() && !self.ballot_counts() => how,
             Life::Mounted | Life::WindingUp(_) => Unmounted::Forced,
         };
         self.client.force(now);
@@ -88,13 +88,17 @@ impl<M: Memory, S: Service> Mount<M, S> {
     /// How a mount ends that does not wait any longer. If its ballot still counts, whoever leads next silences that, and has its host
     /// fenced perhaps: it did not leave cleanly, whatever its farewell was answered.
     fn cut_short(&self, how: Unmounted) -> Unmounted {
-        let election = self.election.as_ref();
-        let counts = election.is_some_and(|election| election.own().is_some());
         match how {
-            Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted if counts => {
+            Unmounted::Farewell | Unmounted::Barrier | Unmounted::NeverMounted if self.ballot_counts() => {
                 Unmounted::LeftRecord
             }
             how => how,
         }
+    }
+
+    /// Whether a ballot of its own is neither void nor stopped cleanly, as far as it knows: a stop that is under way may fail.
+    fn ballot_counts(&self) -> bool {
+        let election = self.election.as_ref();
+        election.is_some_and(|election| election.own().is_some())
     }
 }

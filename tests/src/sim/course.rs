@@ -18,8 +18,6 @@ pub struct Course {
     pub core_to_server: Option<Time>,
     /// From then until all of the core was connected to it.
     pub core_to_connect: Option<Time>,
-    /// Since faults stopped somebody said that it waits no longer and leaves something behind.
-    pub somebody_gave_up: bool,
     /// When faults stopped.
     pub calm_at: Time,
     /// From then until there was a server.

@@ -492,8 +492,11 @@ impl World {
                 let target = self.leader_or(any);
                 let guise = self.dice.pick(&Guise::ALL).unwrap_or(Guise::Mute);
                 let after = self.dice.scattered(100_000, 20_000_000);
-                self.after(after, Happening::Unmask(target));
-                self.impersonate(target, guise)
+                let begins = !self.has_impostor(target) && self.impersonate(target, guise);
+                if begins {
+                    self.after(after, Happening::Unmask(target));
+                }
+                begins
             }
             (Mischief::Unmount, _) => self.unmount(any),
             (Mischief::Force, _) => self.force(any),

@@ -93,6 +93,8 @@ pub struct Proc {
     pub runs_since: Time,
     /// When it was told to leave, by its own clock.
     pub told_to_leave: Option<Instant>,
+    /// It waited for as long as it waits, and said that it leaves something behind.
+    pub gave_up: bool,
     /// It was told to leave by force.
     pub forced: bool,
     /// How it left.
@@ -281,6 +283,7 @@ impl World {
             unmounting: false,
             runs_since: self.now,
             told_to_leave: None,
+            gave_up: false,
             forced: false,
             ended: None,
             connected: None,

@@ -379,7 +379,11 @@ impl Options {
             self.chaos_events = u64::MAX;
         }
         if dice.one_in(RARE_ONE_IN) {
-            self.chaos.weights[Mischief::Impostor as usize] = dice.scattered(5, 60) as u32;
+            let weight = dice.scattered(5, 60) as u32;
+            // Mounts of 2019 believe whoever answers, and never promised more.
+            if self.rules == Rules::Ours {
+                self.chaos.weights[Mischief::Impostor as usize] = weight;
+            }
         }
         if dice.one_in(RARE_ONE_IN) {
             self.unmount_time_max_ms = Some(dice.scattered(100, 30_000));

@@ -38,7 +38,7 @@ impl Options {
 
     /// Time in which a process that was told to leave has ended, if that was not to wait for ever: once for the farewell, once for
     /// what it has to wind up, and what it waits for if it hears meanwhile that it was evicted. Clocks may run slow, schedulers late.
-    fn time_to_leave(&self) -> Option<Time> {
+    pub(super) fn time_to_leave(&self) -> Option<Time> {
         let once = self.unmount_time_max_ms? * 1_000;
         let all = 2 * once + EVICTED_FAREWELL_TIME.0;
         Some(all + all / 1_000 + SCHEDULERS)

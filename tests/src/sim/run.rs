@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use ostrakon_core::bounds::GHOST_FENCE_WAIT;
+use ostrakon_core::ids::Rid;
 
 use super::check::Counts;
 use super::clock::Time;
@@ -417,18 +418,20 @@ impl World {
         }
     }
 
-    /// After everybody has left: no server, no address, nobody in the table but those that died. Nothing of that is promised if somebody
-    /// gave up waiting at the end and says so: whoever mounts next clears up.
+    /// After everybody has left: no server, no address, nobody in the table but those that died. Who gave up waiting at the end and
+    /// said so may have left its ballot or its record: whoever mounts next clears that up.
     fn check_left_clean(&mut self) {
-        if self.course.somebody_gave_up {
-            return;
-        }
         let [first, second] = self.check.supers;
         let stopped = first == second
             && first.is_some_and(|state| {
                 state.server_addr.is_none() && state.server.is_none_or(|ballot| state.fenced.covers(ballot))
             });
-        if !stopped {
+        let gave_up = |rid: Rid| {
+            self.process_named(rid)
+                .is_some_and(|proc| self.procs[proc].gave_up)
+        };
+        let left_behind = self.check.server.is_some_and(|server| gave_up(server.rid));
+        if !stopped && !left_behind {
             violate!(
                 self,
                 "all have left, and the super block says {first:?} and {second:?}"
@@ -436,7 +439,7 @@ impl World {
         }
         let ghost = self.check.records.values().find(|record| {
             let proc = &self.procs[self.by_rid[&record.rid]];
-            record.barrier >= self.check.barrier && !record.evicted && proc.ended.is_some()
+            record.barrier >= self.check.barrier && !record.evicted && proc.ended.is_some() && !proc.gave_up
         });
         if let Some(record) = ghost {
             let name = self.procs[self.by_rid[&record.rid]].name.clone();

@@ -276,6 +276,21 @@ fn a_leader_that_cannot_stop_in_time_does_not_say_that_it_left_cleanly() {
 }
 
 #[test]
+fn a_leader_that_is_forced_out_of_its_stop_was_forced() {
+    let mut host = impatient(SECOND.times(20));
+    host.mount.unmount(host.now);
+    while host.mount.life == Life::Mounted || host.mount.reign.is_some() {
+        if !host.round() {
+            host.now = host.mount.next_deadline().expect("something is due");
+        }
+    }
+    let led = super_block(&host).server;
+    assert!(led.is_some_and(|led| !super_block(&host).fenced.covers(led)));
+    host.mount.force(host.now);
+    host.run_until(SECOND, |event| *event == Event::Unmounted(Unmounted::Forced));
+}
+
+#[test]
 fn a_leader_that_resigns_closes_on_a_client_that_is_frozen_and_has_stopped_at_once() {
     let mut several = Several::with_voters(1, 1);
     let plain = several.add(|_| {});

@@ -437,8 +437,10 @@ impl World {
         if self.is_of_2019() {
             return;
         }
+        let waited = self.has_waited_enough(id);
+        let proc = &mut self.procs[id];
+        proc.gave_up = waited && proc.ended == Some(Unmounted::LeftRecord);
         let proc = &self.procs[id];
-        self.course.somebody_gave_up |= !self.chaos && proc.ended == Some(Unmounted::LeftRecord);
         let (rid, name) = (proc.rid, proc.name.clone());
         let outstanding = self
             .flights
@@ -459,7 +461,8 @@ impl World {
             }
             Some(Unmounted::NeverMounted) if proc.was_connected => Some("forgot that it was mounted"),
             Some(_) if proc.forced => None,
-            Some(_) if outstanding && self.has_waited_enough(id) => None,
+            // Core ends with one only when winding up takes its time, too, which begins later than this does.
+            Some(_) if outstanding && waited => None,
             Some(_) if outstanding => Some("ended with a write outstanding"),
             Some(_) => None,
         };

@@ -42,10 +42,6 @@ impl fmt::Display for Guise {
 impl World {
     /// From now on somebody else answers at the address of this host, even if the host is dead. Connections that stand are not touched.
     pub fn impersonate(&mut self, host: usize, guise: Guise) -> bool {
-        if self.is_of_2019() {
-            // They believe whoever answers, and never promised more.
-            return false;
-        }
         note!(
             self,
             "net",
@@ -56,6 +52,11 @@ impl World {
         self.disturbed = self.now;
         self.wake_pipes();
         before != Some(guise)
+    }
+
+    /// Whether somebody else answers for this host.
+    pub(crate) fn has_impostor(&self, host: usize) -> bool {
+        self.net.impostors[host].is_some()
     }
 
     /// The host itself answers at its address again; whoever talks to the impostor is cut off.

@@ -1,9 +1,14 @@
 //! What a healed world has to do in time: worlds that are not healed, but taken to be, are found out. And what is counted.
 
+use ostrakon_core::format::hello::HELLO_BYTES;
+use ostrakon_core::net::ConnId;
+
+use crate::sim::clock::Time;
 use crate::sim::core_first::{CoreFirst, Rest};
 use crate::sim::course::{Course, Courses};
 use crate::sim::dice::Dice;
 use crate::sim::disk::Path;
+use crate::sim::net::{Guise, Who};
 use crate::sim::options::{Mischief, Options};
 use crate::sim::scenario::{Scenario, voters};
 use crate::sim::trace::Listen;
@@ -268,4 +273,59 @@ fn chaos_ends_when_enough_has_happened() {
     world.let_chaos_reign();
     assert_eq!(world.steps(), 300);
     assert!(world.now < 1_000_000_000);
+}
+
+/// A world of one voter that leaves within 100 ms, which was told so in vain.
+fn deaf_to_leaving() -> (World, Time) {
+    let scenario = voters(1).with(|options| options.unmount_time_max_ms = Some(100));
+    let mut world = scenario.world(1, Listen::Nobody);
+    world.run_for(3_000);
+    let time = world.options.time_to_leave().expect("it has one");
+    world.expect_leaving_in_time(0);
+    (world, time / 1_000)
+}
+
+#[test]
+fn one_that_was_told_to_leave_and_does_not() {
+    let (mut world, time_ms) = deaf_to_leaving();
+    world.run_for(time_ms - 100);
+    assert_eq!(world.wrong, None);
+    world.run_until(world.now + 200_000);
+    let wrong = world.wrong.expect("it stays");
+    assert!(wrong.to_string().contains("has not ended"), "{wrong}");
+}
+
+#[test]
+fn one_that_does_not_run_is_given_the_time_to_leave_again() {
+    let (mut world, time_ms) = deaf_to_leaving();
+    world.pause(0);
+    world.run_for(3 * time_ms);
+    world.resume(0);
+    world.run_for(time_ms - 100);
+    assert_eq!(world.wrong, None);
+    world.unmount(0);
+    world.run_for(2 * time_ms);
+    assert_eq!(world.wrong, None);
+}
+
+#[test]
+fn who_tells_an_impostor_more_than_a_hello() {
+    let mut world = voters(2).world(1, Listen::Nobody);
+    world.impersonate(1, Guise::Mute);
+    for (bytes, fine) in [(HELLO_BYTES, true), (HELLO_BYTES + 1, false)] {
+        let key = world.open_conn(0, Who::Process(0, ConnId(99)), 1);
+        world.run_for(10);
+        world.transmit(key, 0, &vec![7; bytes]);
+        world.run_until(world.now + 10_000);
+        assert_eq!(world.wrong.is_none(), fine, "{:?}", world.wrong);
+    }
+    let wrong = world.wrong.expect("it said too much").to_string();
+    assert!(wrong.contains("an impostor heard"), "{wrong}");
+}
+
+#[test]
+fn a_weight_is_found_by_its_mischief() {
+    for (place, &mischief) in Mischief::ALL.iter().enumerate() {
+        assert_eq!(mischief as usize, place, "{mischief:?}");
+    }
 }

@@ -56,6 +56,7 @@ fn puppet(world: &World, host: usize, rid: Rid) -> Proc {
         unmounting: false,
         runs_since: 0,
         told_to_leave: None,
+        gave_up: false,
         forced: false,
         ended: None,
         connected: None,
