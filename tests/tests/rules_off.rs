@@ -2,7 +2,7 @@
 //! rules-off` runs this; an ordinary build of core cannot leave a rule out.
 //!
 //! What goes wrong without a rule takes a sequence of events that is told as a story, so that this takes seconds and does not
-//! depend on luck. `cargo xtask sim --rules-off RULE` looks for the same at random, for as long as one lets it.
+//! depend on luck. `cargo xtask sim --rules-off RULE --minutes 10` looks for the same at random.
 
 #![forbid(unsafe_code)]
 

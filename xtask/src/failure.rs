@@ -6,6 +6,8 @@ use std::fmt;
 const EXIT_FAILED: u8 = 1;
 /// Exit code of a command line that cannot be followed; what clap uses, too.
 const EXIT_USAGE: u8 = 2;
+/// Exit code of a command to which nobody listens any more, as of one that SIGPIPE ended.
+const EXIT_UNHEARD: u8 = 128 + 13;
 
 /// Why a command or a step of a test failed, as a sentence.
 pub struct Failure {
@@ -30,6 +32,14 @@ impl Failure {
         Self {
             sentence: sentence.into(),
             exit_code: EXIT_USAGE,
+        }
+    }
+
+    /// Of a command that has nobody to tell its result to: its reader has hung up, as `head` does.
+    pub fn unheard() -> Self {
+        Self {
+            sentence: "nobody reads any more what this says: it ended before its result".to_owned(),
+            exit_code: EXIT_UNHEARD,
         }
     }
 
@@ -100,6 +110,7 @@ mod tests {
         assert_eq!(code(ensure(true, String::new)), Ok(()));
         assert_eq!(code(ensure(false, String::new)), Err(1));
         assert_eq!(code(demand(false, String::new)), Err(2));
+        assert_eq!(code(Err(Failure::unheard())), Err(141));
         let mut parser = lexopt::Parser::from_args(["--what"]);
         let unknown = parser
             .next()

@@ -6,6 +6,7 @@ mod cargo;
 mod commands;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use ostrakon_xtask::failure::{Failure, Result};
@@ -50,7 +51,8 @@ fn main() -> ExitCode {
     match run(command, arguments.collect()) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            // If nobody reads this either, the exit code still says it.
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
             ExitCode::from(failure.exit_code())
         }
     }

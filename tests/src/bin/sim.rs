@@ -50,7 +50,8 @@ struct Arguments {
     /// Whose rules the mounts follow.
     #[arg(long, value_enum, default_value_t = Chosen::Ours)]
     rules: Chosen,
-    /// Leave this rule of the election out, to see that it is noticed; `list` lists them.
+    /// Leave this rule of the election out, to see that it is noticed; `list` lists them. Tells a story that misses the rule, if
+    /// there is one and neither a seed nor anything about runs is given; at random otherwise.
     #[arg(long, value_name = "RULE")]
     rules_off: Option<String>,
     /// Draw a single run into this file, as an SVG that any browser shows.
@@ -99,6 +100,18 @@ impl Arguments {
         self.seed.is_some() && self.runs.is_none() && self.minutes.is_none()
     }
 
+    /// Whether something is given that only random runs have, so that no story is told.
+    #[cfg(any(test, feature = "rules-off"))]
+    const fn asks_for_runs(&self) -> bool {
+        self.seed.is_some() || self.is_about_many()
+    }
+
+    /// Whether something is given that one run does not have.
+    const fn is_about_many(&self) -> bool {
+        let many = self.runs.is_some() || self.minutes.is_some();
+        many || self.jobs.is_some() || self.failures.is_some()
+    }
+
     /// What contradicts itself, in words.
     fn contradiction(&self) -> Result<(), &'static str> {
         if matches!(self.rules, Chosen::Of2019) && self.rules_off.is_some() {
@@ -106,12 +119,16 @@ impl Arguments {
                 "--rules 2019 has none of the rules that --rules-off leaves out: expected one of the two",
             );
         }
-        let many = self.runs.is_some() || self.minutes.is_some();
-        let nothing = self.seed.is_none() && self.rules_off.is_none();
-        if self.verbose && (many || nothing) {
+        if self.is_single() && self.is_about_many() {
             return Err(
-                "--verbose prints the events of one run, and many were asked for: expected --seed S without --runs and \
-                 --minutes, or --rules-off RULE for its story",
+                "--seed alone is one run, which has neither --jobs nor --failures: expected --runs N or --minutes M with them",
+            );
+        }
+        let nothing = self.seed.is_none() && self.rules_off.is_none();
+        if self.verbose && (self.is_about_many() || nothing) {
+            return Err(
+                "--verbose prints the events of one run, and many were asked for: expected --seed S or \
+                 --rules-off RULE, for its story, without --runs, --minutes, --jobs and --failures",
             );
         }
         Ok(())
@@ -185,7 +202,7 @@ fn end_with_the_pipe() {
     }
 }
 
-/// Leaves a rule out of this whole process, and tells its story unless a run was asked for; an exit code if there is nothing
+/// Leaves a rule out of this whole process, and tells its story unless runs were asked for; an exit code if there is nothing
 /// to run.
 fn leave_out(name: &str, arguments: &Arguments) -> Option<ExitCode> {
     let Some(rule) = Rule::ALL.iter().find(|rule| rule.name() == name) else {
@@ -207,7 +224,7 @@ fn leave_out(name: &str, arguments: &Arguments) -> Option<ExitCode> {
 #[cfg(feature = "rules-off")]
 fn switch_off(rule: Rule, arguments: &Arguments) -> Option<ExitCode> {
     ostrakon_core::rules::switch_off(rule);
-    if arguments.seed.is_some() {
+    if arguments.asks_for_runs() {
         return None;
     }
     // What goes wrong without some rules takes a sequence of rare events: it is told before anything is drawn.
@@ -377,6 +394,10 @@ mod tests {
             &["--verbose", "--runs", "3"],
             &["--verbose", "--seed", "1", "--minutes", "1"],
             &["--verbose", "--rules-off", "r4-seal", "--runs", "3"],
+            &["--verbose", "--rules-off", "r4-seal", "--failures", "3"],
+            &["--seed", "1", "--jobs", "3"],
+            &["--seed", "1", "--failures", "2"],
+            &["--seed", "1", "--rules-off", "r4-seal", "--failures", "2"],
             &["--draw", "run.svg"],
             &["--draw", "run.svg", "--seed", "1", "--runs", "2"],
             &["--runs", "0"],
@@ -400,9 +421,30 @@ mod tests {
             &["--rules-off", "r4-seal", "--verbose"],
             &["--rules-off", "r4-seal", "--seed", "3", "--verbose"],
             &["--rules", "2019", "--runs", "3", "--failures", "1", "--jobs", "1"],
+            &["--seed", "1", "--runs", "3", "--failures", "1", "--jobs", "1"],
             &["--minutes", "0.5"],
         ] {
             assert!(told(words).is_ok(), "{words:?}: {:?}", told(words).err());
+        }
+    }
+
+    #[test]
+    fn the_story_of_a_rule_is_told_unless_runs_are_asked_for() {
+        let runs = |words: &[&str]| {
+            let words = ["--rules-off", "r4-seal"].iter().chain(words).copied();
+            told(&words.collect::<Vec<_>>()).map(|arguments| arguments.asks_for_runs())
+        };
+        assert_eq!(runs(&[]), Ok(false));
+        assert_eq!(runs(&["--verbose"]), Ok(false));
+        for words in [
+            &["--seed", "1"][..],
+            &["--seed", "1", "--verbose"],
+            &["--runs", "50"],
+            &["--minutes", "1"],
+            &["--failures", "3"],
+            &["--jobs", "1"],
+        ] {
+            assert_eq!(runs(words), Ok(true), "{words:?}");
         }
     }
 

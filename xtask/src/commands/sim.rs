@@ -150,7 +150,15 @@ mod tests {
             |words: &[&str]| asks_for_nothing_else(&words.iter().map(OsString::from).collect::<Vec<_>>());
         assert!(alone(&["--rules-off", "r4-seal"]) && alone(&["--rules-off=r4-seal"]));
         assert!(alone(&["--rules-off", "r4-seal", "--verbose"]));
-        assert!(!alone(&["--rules-off", "r4-seal", "--seed", "69"]));
+        for more in [
+            ["--seed", "69"],
+            ["--runs", "50"],
+            ["--minutes", "1"],
+            ["--failures", "3"],
+        ] {
+            let words = ["--rules-off", "r4-seal"].into_iter().chain(more);
+            assert!(!alone(&words.collect::<Vec<_>>()), "{more:?}");
+        }
     }
 
     #[test]

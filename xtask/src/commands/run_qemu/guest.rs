@@ -306,7 +306,8 @@ impl Machine {
     }
 }
 
-/// Exit codes of the image, by which it says why it ended.
+/// Exit codes of the image, by which it says why it ended: those of platform-qemu/devices/src/exit.rs, which is no crate of this
+/// workspace. A test compares them.
 pub(super) const EXIT_LEFT: i32 = 1;
 pub(super) const EXIT_COMMAND_LINE: i32 = 3;
 pub(super) const EXIT_NO_DEVICE: i32 = 4;
@@ -487,4 +488,35 @@ pub(super) fn bare_machine(memory: u32, pci: bool) -> Command {
 /// The identity of a guest's machine: the same each time it is switched on, and nobody else's on this disk.
 fn host_number(number: usize) -> u64 {
     (u64::from(std::process::id()) << 16) | (number as u64 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_codes_are_those_of_the_image() {
+        let text = include_str!("../../../../platform-qemu/devices/src/exit.rs");
+        let code = |name: &str| {
+            let mut lines = text.lines().filter_map(|line| line.trim().split_once(" = "));
+            let (_, code) = lines.find(|(found, _)| *found == name)?;
+            code.trim_end_matches(',').parse::<i32>().ok()
+        };
+        for (name, ours) in [
+            ("Left", EXIT_LEFT),
+            ("CommandLine", EXIT_COMMAND_LINE),
+            ("NoDevice", EXIT_NO_DEVICE),
+            ("DiskLost", EXIT_DISK_LOST),
+            ("NetworkLost", EXIT_NETWORK_LOST),
+            ("Panic", EXIT_PANIC),
+            ("NotConforming", EXIT_NOT_CONFORMING),
+        ] {
+            assert_eq!(code(name), Some(ours), "{name}");
+        }
+        assert!(
+            text.contains("(self as u32) << 1 | 1"),
+            "the status is made in another way"
+        );
+        assert_eq!(exit_status(EXIT_LEFT), 3);
+    }
 }
