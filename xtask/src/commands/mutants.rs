@@ -150,7 +150,11 @@ fn try_place(place: &Place, shard: Option<&str>) -> Result<Tally> {
     std::fs::create_dir_all(&folder).during(format!("making {}", folder.display()))?;
     let mut tally = Tally::default();
     for pass in 0..3 {
-        let mut command = mutants(place, &folder, shard, pass == 0);
+        let which = match pass {
+            0 => Which::Shard(shard),
+            _ => Which::Missed(&tally.missed),
+        };
+        let mut command = mutants(place, &folder, &which);
         let tests = (pass == 0).then_some(place.tests.as_str());
         command.arg("--").args(tests).arg("--").args(AT_THE_FIRST_FAILURE);
         if pass < 2 {
@@ -172,7 +176,28 @@ fn try_place(place: &Place, shard: Option<&str>) -> Result<Tally> {
 /// What tells a test binary to end at the first failure, which those of a stable compiler do only if asked like a nightly one's.
 const AT_THE_FIRST_FAILURE: [&str; 2] = ["-Zunstable-options", "--fail-fast"];
 
-fn mutants(place: &Place, folder: &Path, shard: Option<&str>, first: bool) -> Command {
+/// Which changes of a place are tried.
+enum Which<'a> {
+    /// All, or a shard of them.
+    Shard(Option<&'a str>),
+    /// Those that the pass before missed: named one by one, because a shard of what is left would be other ones.
+    Missed(&'a [String]),
+}
+
+/// An expression that a change of this name alone matches.
+fn only(name: &str) -> String {
+    let mut expression = String::from("^");
+    for letter in name.chars() {
+        if "\\.+*?()|[]{}^$".contains(letter) {
+            expression.push('\\');
+        }
+        expression.push(letter);
+    }
+    expression.push('$');
+    expression
+}
+
+fn mutants(place: &Place, folder: &Path, which: &Which<'_>) -> Command {
     let mut command = cargo(["mutants", "--package", "ostrakon-core", "--profile", "mutants"]);
     command
         .args([
@@ -190,11 +215,17 @@ fn mutants(place: &Place, folder: &Path, shard: Option<&str>, first: bool) -> Co
         // Property tests are bounded by time: each need not take all of it, thousands of times.
         .env("ARBTEST_BUDGET_MS", "50")
         .env("RUSTC_BOOTSTRAP", "1");
-    if let Some(shard) = shard {
-        command.args(["--sharding", "round-robin", "--shard", shard]);
-    }
-    if !first {
-        command.args(["--iterate", "--baseline=skip"]);
+    match which {
+        Which::Shard(None) => {}
+        Which::Shard(Some(shard)) => {
+            command.args(["--sharding", "round-robin", "--shard", shard]);
+        }
+        Which::Missed(names) => {
+            command.arg("--baseline=skip");
+            names.iter().for_each(|name| {
+                command.arg("--re").arg(only(name));
+            });
+        }
     }
     command
 }
@@ -261,6 +292,13 @@ mod tests {
             pair("core/src/decide/log.rs", "decide::")
         );
         assert_eq!(files("xtask"), None);
+    }
+
+    #[test]
+    fn what_was_missed_is_named_by_itself() {
+        let name = "core/src/a.rs:1:2: replace |= with &= in <impl A for B<'_>>::c -> [u8; 2]";
+        let expected = r"^core/src/a\.rs:1:2: replace \|= with &= in <impl A for B<'_>>::c -> \[u8; 2\]$";
+        assert_eq!(only(name), expected);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::vec;
 use super::*;
 use crate::bounds::{LOG_ENTRIES_MAX, TERM_MAX};
 use crate::checksum::padded;
-use crate::format::{CLIENTS_PER_BLOCK, Kind, RegionEntries, SUPER_COPIES, VERSION, identify};
+use crate::format::{CLIENTS_PER_BLOCK, Kind, PackedEntry, RegionEntries, SUPER_COPIES, VERSION, identify};
 
 #[test]
 fn every_changed_byte_is_refused() {
@@ -403,6 +403,23 @@ fn a_full_log_and_a_full_table_come_back() {
     }
     assert_eq!(table.record(CLIENTS_PER_BLOCK), None);
     assert_eq!(table.record(usize::MAX), None);
+}
+
+#[test]
+fn an_entry_that_is_marked_more_than_once_stays_marked_and_is_the_same_otherwise() {
+    for entry in sample_log() {
+        let mut packed = PackedEntry::from(&entry);
+        for _ in 0..2 {
+            packed.mark_fenced();
+            assert_eq!(
+                packed.unpack(),
+                LogEntry {
+                    fenced: true,
+                    ..entry
+                }
+            );
+        }
+    }
 }
 
 #[test]
