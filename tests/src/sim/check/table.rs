@@ -77,9 +77,12 @@ impl World {
         if self.check.table[block].iter().all(Option::is_none) {
             violate!(self, "both copies of table block {block} are lost");
         }
-        for rid in before.keys().filter(|rid| !after.contains_key(rid)) {
+        for (rid, record) in before.iter().filter(|(rid, _)| !after.contains_key(rid)) {
             self.check.records.remove(rid);
-            self.record_gone(*rid);
+            // Who was evicted was judged then; now it has given its place back.
+            if !record.evicted {
+                self.record_gone(*rid);
+            }
         }
         let mut gone: Vec<_> = before.into_values().filter(|record| !record.evicted).collect();
         gone.retain(|record| after.get(&record.rid).is_none_or(|after| after.evicted));

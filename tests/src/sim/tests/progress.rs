@@ -224,6 +224,24 @@ fn only_the_healthy_must_not_be_taken_out_of_the_table() {
     assert!(!is_healthy(&|world| world.hosts[3].path = Path::Failing));
 }
 
+/// Seed 2090851 of the random runs: a leader that was cut off evicted a voter, rightly; the next one, which that voter reaches, takes it out
+/// of the table when it has given its place back.
+#[test]
+fn who_was_evicted_while_it_was_away_may_give_its_place_back_in_health() {
+    let (mut world, server) = calm(&voters(3));
+    world.run_for(20_000);
+    let procs = [0, 1, 2].map(|host| world.process_on(host).expect("it runs"));
+    let (leads, away) = (procs[server], (server + 1) % 3);
+    world.net.set_cut(server, away, true);
+    world.procs[procs[away]].evicted = true;
+    super::puppet::write_table(&mut world, leads, 1_000, &procs);
+    world.net.set_cut(server, away, false);
+    let others: Vec<_> = procs.into_iter().filter(|&proc| proc != procs[away]).collect();
+    super::puppet::write_table(&mut world, leads, 1_001, &others);
+    assert_eq!(world.wrong, None);
+    assert_eq!(world.check.records.len(), 2);
+}
+
 #[test]
 fn who_writes_the_region_is_not_at_rest() {
     let (mut world, server) = calm(&voters(3));

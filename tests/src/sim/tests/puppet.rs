@@ -309,7 +309,7 @@ pub(super) fn write_table(world: &mut World, proc: ProcId, seq: u64, clients: &[
             rid: world.procs[client].rid,
             barrier,
             voter: world.procs[client].voter,
-            evicted: false,
+            evicted: world.procs[client].evicted,
             host: host_id(client),
             boot: BootId([1; 16]),
             addr: None,
