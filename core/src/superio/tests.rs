@@ -175,6 +175,11 @@ fn what_is_wrong_is_said_of_each_copy_in_whichever_order_they_come() {
     assert_eq!(passes, super::reader::PASSES_MAX, "then it gives up");
     assert_eq!(results[0], results[1]);
     assert_ne!(found[0], found[1]);
+    let of_each = [0, 1].map(|copy| {
+        let bytes = device.0[copy].as_ref().unwrap();
+        SuperBlock::decode(bytes, SUPER_COPIES[copy], None, portable).unwrap_err()
+    });
+    assert_eq!(found, of_each);
 }
 
 #[test]
