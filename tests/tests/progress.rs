@@ -391,16 +391,22 @@ fn a_slow_disk_scales_every_timer() {
     });
 }
 
+/// Of three voters the server and another one lose their power, and the third is told to leave: in this order.
+fn leaving_alone(world: &mut World) -> [usize; 3] {
+    let server = world.expect_server();
+    world.expect_connected_all();
+    let others = world.other_voters(server);
+    let (back, leaving) = (others[0], others[1]);
+    world.power_off(server);
+    world.power_off(back);
+    world.unmount(leaving);
+    [server, back, leaving]
+}
+
 #[test]
 fn an_unmount_below_quorum_waits_and_goes_on_when_a_voter_returns() {
     voters(3).quorum(2).play(|world| {
-        let server = world.expect_server();
-        world.expect_connected_all();
-        let others = world.other_voters(server);
-        let (back, leaving) = (others[0], others[1]);
-        world.power_off(server);
-        world.power_off(back);
-        world.unmount(leaving);
+        let [_, back, leaving] = leaving_alone(world);
         world.run_for(20_000);
         assert!(
             world.process_on(leaving).is_some(),
@@ -424,13 +430,7 @@ fn an_unmount_below_quorum_waits_and_goes_on_when_a_voter_returns() {
 fn an_unmount_that_is_not_to_wait_for_ever_leaves_its_record_to_the_next_server() {
     let hurried = |options: &mut ostrakon_tests::sim::Options| options.unmount_time_max_ms = Some(5_000);
     voters(3).quorum(2).clients(1).with(hurried).play(|world| {
-        let server = world.expect_server();
-        world.expect_connected_all();
-        let others = world.other_voters(server);
-        let (back, leaving) = (others[0], others[1]);
-        world.power_off(server);
-        world.power_off(back);
-        world.unmount(leaving);
+        let [server, back, leaving] = leaving_alone(world);
         world.run_for(4_900);
         assert!(world.process_on(leaving).is_some(), "it waits for so long");
         // How long it may take from then on is judged wherever somebody leaves.

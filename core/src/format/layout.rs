@@ -80,22 +80,10 @@ mod tests {
     use crate::bounds::BLOCK_BYTES;
     use crate::checksum::portable;
     use crate::format::{BlockError, Geometry, RegionBlock, TableBlock, decode_fence};
-    use crate::ids::{Mark, VolumeId, VolumeKey};
+    use crate::ids::VolumeId;
 
     fn volume() -> NewVolume {
-        NewVolume {
-            state: SuperBlock {
-                volume: VolumeId([9; 16]),
-                seq: 1,
-                quorum_count: 1,
-                fenced: Mark::NONE,
-                server: None,
-                server_addr: None,
-                unmount_barrier: 0,
-                geometry: Geometry::plan(256, 70).unwrap(),
-                key: VolumeKey([3; 32]),
-            },
-        }
+        NewVolume::sample(VolumeId([9; 16]), 1, Geometry::plan(256, 70).unwrap())
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::config::{Config, VoterConfig};
 use crate::disk::{DiskError, DiskOutcome, DiskRequest, IoId};
 use crate::event::{Event, GaveUp, Silenced};
 use crate::fence::{FenceOutcome, FenceRequest};
-use crate::format::{Doorbell, FenceParam, Geometry, SUPER_COPIES, SuperBlock, encode_empty};
-use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, VolumeId, VolumeKey};
+use crate::format::{Doorbell, FenceParam, Geometry, NewVolume, SUPER_COPIES, SuperBlock, encode_empty};
+use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, VolumeId};
 use crate::time::{Duration, Instant};
 
 use super::{Election, LeaderFacts, Lost};
@@ -80,31 +80,7 @@ fn rid(n: usize) -> Rid {
 impl World {
     fn new(quorum_count: u16) -> Self {
         let geometry = Geometry::plan(4096, 64).unwrap();
-        let mut blocks = vec![0; 4096 * BLOCK_BYTES];
-        let state = SuperBlock {
-            volume: VOLUME,
-            seq: 1,
-            quorum_count,
-            fenced: Mark::NONE,
-            server: None,
-            server_addr: None,
-            unmount_barrier: 0,
-            geometry,
-            key: VolumeKey([1; 32]),
-        };
-        let mut put = |at: BlockNo, f: &mut dyn FnMut(&mut [u8])| {
-            f(&mut blocks[at.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES]);
-        };
-        SUPER_COPIES
-            .iter()
-            .for_each(|&at| put(at, &mut |block| state.encode(at, portable, block)));
-        for index in 0..64 {
-            let at = BlockNo(geometry.region.0 + index);
-            put(at, &mut |block| encode_empty(at, VOLUME, portable, block));
-        }
-        put(geometry.doorbell, &mut |block| {
-            Doorbell::SILENT.encode(geometry.doorbell, VOLUME, portable, block)
-        });
+        let blocks = NewVolume::sample(VOLUME, quorum_count, geometry).device(4096);
         Self {
             now: Instant(1_000_000),
             blocks,

@@ -7,6 +7,7 @@ mod blocks;
 mod geometry;
 mod golden;
 mod round_trip;
+mod volume;
 mod wire;
 
 use core::net::{Ipv6Addr, SocketAddr, SocketAddrV6};

@@ -20,10 +20,10 @@ use crate::disk::{DiskOutcome, DiskRequest};
 use crate::event::{Event, Fault, Unmounted};
 use crate::fence::FenceOutcome;
 use crate::format::{
-    Doorbell, FenceParam, FenceWay, Geometry, LogEntry, PackedEntry, QuorumHead, SUPER_COPIES, SuperBlock,
-    decode_fence, encode_empty, encode_quorum, encode_table_block,
+    FenceParam, FenceWay, Geometry, LogEntry, NewVolume, PackedEntry, QuorumHead, SUPER_COPIES, SuperBlock,
+    decode_fence, encode_quorum,
 };
-use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, Term, VolumeId, VolumeKey};
+use crate::ids::{Ballot, BlockNo, BootId, HostId, Mark, Rid, Term, VolumeId};
 use crate::net::{ConnId, NetRequest};
 use crate::server::FixedMemory;
 use crate::service::NoService;
@@ -38,39 +38,7 @@ fn formatted(quorum_count: u16) -> Vec<u8> {
 
 fn formatted_for(quorum_count: u16, clients: u32) -> Vec<u8> {
     let geometry = Geometry::plan(DISK_BLOCKS, clients).unwrap();
-    let mut blocks = vec![0; DISK_BLOCKS as usize * BLOCK_BYTES];
-    let state = SuperBlock {
-        volume: VOLUME,
-        seq: 1,
-        quorum_count,
-        fenced: Mark::NONE,
-        server: None,
-        server_addr: None,
-        unmount_barrier: 0,
-        geometry,
-        key: VolumeKey([1; 32]),
-    };
-    let mut put = |at: BlockNo, encode: &dyn Fn(&mut [u8])| {
-        encode(&mut blocks[at.0 as usize * BLOCK_BYTES..][..BLOCK_BYTES]);
-    };
-    for at in SUPER_COPIES {
-        put(at, &|block| state.encode(at, portable, block));
-    }
-    for index in 0..64 {
-        let at = BlockNo(geometry.region.0 + index);
-        put(at, &|block| encode_empty(at, VOLUME, portable, block));
-    }
-    let bell = geometry.doorbell;
-    put(bell, &|block| {
-        Doorbell::SILENT.encode(bell, VOLUME, portable, block)
-    });
-    for index in 0..2 * u64::from(geometry.clients_blocks) {
-        let at = BlockNo(geometry.clients.0 + index);
-        put(at, &|block| {
-            encode_table_block(1, core::iter::empty(), at, VOLUME, portable, block)
-        });
-    }
-    blocks
+    NewVolume::sample(VOLUME, quorum_count, geometry).device(DISK_BLOCKS)
 }
 
 struct Host {
